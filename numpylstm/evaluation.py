@@ -18,9 +18,11 @@ from numpylstm.baselines import check_text
 from numpylstm.cells import State
 from numpylstm.checks import NotFinite, check_ids, check_kind, check_sizes, check_whole
 from numpylstm.data import batches
-from numpylstm.data.corpus import Watch as Watch
 from numpylstm.models import LanguageModel, check_language_model
 from numpylstm.sequence_models import SequenceClassifier, SequenceModel, SequenceRegressor
+
+Watch = Callable[[int, int], object]
+"""Progress callback, called now and then with the amount done and the total."""
 
 Ids = NDArray[Any]
 Scores = tuple[NDArray[Any], Ids, State]  # -log p of the targets, most probable ids, (T, B)
@@ -278,6 +280,9 @@ def _scores(
         yield answers, losses, predicted, weight
 
 
+WINDOWS, WARM_UP, SHOWN = 30, 5, 25  # of the tutorial
+
+
 @dataclass(frozen=True, eq=False)
 class TutorialResult:
     """Result of `tutorial_protocol`: an accuracy, and the (T,) ids of one window."""
@@ -294,11 +299,8 @@ def tutorial_protocol(
     *,
     batch_size: int = 20,
     num_steps: int = 35,
-    num_windows: int = 30,
-    warm_up: int = 5,
-    shown: int = 25,
 ) -> TutorialResult:
-    """Measure accuracy on 30 windows of 20 x 35 tokens, without the first 5.
+    """Measure accuracy on 30 windows of 20 x 35 tokens, without the first 5, which fill the state.
 
     A well-known tutorial reports it (adventuresinmachinelearning.com, 2017). These are 17,500
     tokens of the test set; `evaluate` scores all of them.
@@ -307,10 +309,13 @@ def tutorial_protocol(
     ----------
     model : LanguageModel
     ids : (N,) integers
-    batch_size, num_steps, num_windows, warm_up : int
-        B, T and the number of windows, of which the first `warm_up` only fill the state.
-    shown : int
-        The window whose first stream is returned as true and predicted ids.
+    batch_size, num_steps : int
+        B and T.
+
+    Returns
+    -------
+    TutorialResult
+        With the first stream of the 26th window as true and predicted ids.
 
     Raises
     ------
@@ -319,28 +324,26 @@ def tutorial_protocol(
     """
     where = "tutorial_protocol"
     check_language_model(where, model)
-    check_sizes(where, batch_size=batch_size, num_steps=num_steps, num_windows=num_windows)
-    check_whole(where, "warm_up", warm_up, 0, num_windows - 1)
-    check_whole(where, "shown", shown, 0, num_windows - 1)
-    batch_size, num_steps, num_windows = map(int, (batch_size, num_steps, num_windows))
+    check_sizes(where, batch_size=batch_size, num_steps=num_steps)
+    batch_size, num_steps = int(batch_size), int(num_steps)
     ids = check_ids(where, "ids", ids, model.vocab_size, ("N",))
-    needed = batch_size * (num_windows * num_steps + 1)
+    needed = batch_size * (WINDOWS * num_steps + 1)
     if len(ids) < needed:
         raise ValueError(
-            f"tutorial_protocol: ids must hold {num_windows} windows of {batch_size} x "
+            f"tutorial_protocol: ids must hold {WINDOWS} windows of {batch_size} x "
             f"{num_steps} tokens, {needed} in all, got {len(ids)}; the protocol is made for a "
             "test set like Penn Treebank's"
         )
     state = model.zero_state(batch_size)
     accuracies, words = [], []
-    for x, y in islice(batches(ids, batch_size, num_steps), num_windows):
+    for x, y in islice(batches(ids, batch_size, num_steps), WINDOWS):
         nll, predicted, state = model.score(x, y, state)
         if not np.isfinite(nll).all():
             raise NotFinite(f"{where}: the scores of the model are not finite")
         accuracies.append(float((predicted == y).mean()))
         words.append((y[:, 0], predicted[:, 0]))
-    measured = accuracies[warm_up:]
-    return TutorialResult(float(np.mean(measured)), len(measured), *words[shown])
+    measured = accuracies[WARM_UP:]
+    return TutorialResult(float(np.mean(measured)), len(measured), *words[SHOWN])
 
 
 def true_and_predicted(

@@ -13,11 +13,10 @@ import errno
 import json
 import os
 import secrets
-import stat
+import shutil
 import zipfile
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from reprlib import repr as shortened
 from typing import IO, Any
 
 import numpy as np
@@ -26,7 +25,6 @@ from numpy.typing import NDArray
 from numpylstm.checks import check_array, check_finite, generator
 from numpylstm.config import ModelConfig, either
 from numpylstm.errors import NumpylstmError
-from numpylstm.files import NotRegular, check_regular, open_regular
 from numpylstm.models import LanguageModel, Model
 from numpylstm.parameters import parameter_shapes
 from numpylstm.sequence_models import SequenceClassifier, SequenceRegressor, SequenceTagger
@@ -46,15 +44,6 @@ class SaveError(NumpylstmError, OSError):
     def __str__(self) -> str:
         before = "; what was saved before is still there" * (self.errno != errno.ENOENT)
         return f"{self.filename} could not be written: {self.strerror}{before}"
-
-
-def file_path(where: str, path: Any) -> Path:
-    """Return a path argument as a Path, or raise a TypeError: it must name a file."""
-    if isinstance(path, str | os.PathLike) and Path(path).name:
-        return Path(path)
-    raise TypeError(
-        f"{where}: path must be the name of a file, a str or a Path, got {shortened(path)}"
-    )
 
 
 # --- writing -----------------------------------------------------------------------------------
@@ -77,27 +66,22 @@ def write_atomically(path: str | Path, write: Callable[[IO[bytes]], object]) -> 
     After a SaveError, an older file of that name is unchanged.
     """
     target = Path(os.path.realpath(path))
-    temporary = target.with_name(f".{target.name[:60]}.{secrets.token_hex(4)}.tmp")
+    temporary = target.with_name(f".{target.name}.{secrets.token_hex(4)}.tmp")
     try:
-        mode = None
-        with contextlib.suppress(FileNotFoundError):
-            status = os.stat(path)  # of the target of a link
-            check_regular(target, status)
-            if not os.access(target, os.W_OK):
-                raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
-            mode = stat.S_IMODE(status.st_mode)
+        existing = target.exists()
+        if existing and not target.is_file():
+            raise OSError(errno.EINVAL, "it is not a regular file")
+        if existing and not os.access(target, os.W_OK):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         with temporary.open("xb") as file:
-            if mode is not None:
-                temporary.chmod(mode)
+            if existing:
+                shutil.copymode(target, temporary)
             write(file)
             file.flush()
             os.fsync(file.fileno())
         temporary.replace(target)
     except OSError as error:
-        reason = error.strerror or str(error)
-        if isinstance(error, NotRegular) and error.errno != errno.EISDIR:
-            reason = f"it is {reason}, not a regular file"
-        raise SaveError(error.errno, reason, str(path)) from error
+        raise SaveError(error.errno, error.strerror or str(error), str(path)) from error
     finally:
         with contextlib.suppress(OSError):  # after the rename there is nothing to remove
             temporary.unlink()
@@ -114,11 +98,7 @@ def read_arrays(
     A file that is not whole, or not of the format `name` in one of these versions, raises
     CheckpointError.
     """
-    try:
-        file = open_regular(path)
-    except NotRegular:
-        raise CheckpointError(f"{path} is not a file; name best.npz or last.npz of a run") from None
-    with file:
+    with path.open("rb") as file:
         try:
             arrays = members(file)
             meta = json.loads(arrays.pop("meta").tobytes())
@@ -220,7 +200,6 @@ def save_model(model: Model, path: str | Path) -> None:
             f"save_model: model must be a {either(MODELS)}, got {type(model).__name__}; "
             "save the model.state_dict() of a class of your own with numpy.savez"
         )
-    path = file_path("save_model", path)
     state, dtype = model.state_dict(), np.dtype(model.config.dtype)
     form = {
         "vocab_size": model.vocab_size,
@@ -272,7 +251,7 @@ def load_model(path: str | Path, *, rng: np.random.Generator | int | None = None
     >>> bool((model.probabilities(x) == twin.probabilities(x)).all())
     True
     """
-    path = file_path("load_model", path)
+    path = Path(path)
     arrays, meta = read_arrays(path, FORMAT, [VERSION])
     kind = MODELS.get(str(meta.get("model")))
     if kind is None:

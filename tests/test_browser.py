@@ -373,7 +373,7 @@ def test_inside_the_front_page(browser, page, tmp_path):
 @pytest.mark.parametrize("size", ["wide", "narrow"])
 def test_the_report_of_a_run_fits(browser, tmp_path, size):
     """Its curves are drawn for the width of the screen, and nothing overflows it."""
-    html = report.page(story(true=["a", " ", "b"], predicted=["a", "c", " "]))
+    html = report.page(story(true=["a", " ", "b"], predicted=["a", "c", " "], bits=[1, 2, 3]))
     (tmp_path / "report.html").write_text(html, encoding="utf-8")
     resize(browser, size)
     browser.get((tmp_path / "report.html").as_uri())

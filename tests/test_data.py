@@ -28,8 +28,8 @@ from numpylstm.data import (
     pad,
 )
 from numpylstm.data import text as text_module
-from numpylstm.data.configured import text_like, why_unknown
-from numpylstm.data.corpus import index, pieces
+from numpylstm.data.configured import text_like
+from numpylstm.data.corpus import pieces
 from numpylstm.printing import printable
 
 PTB_FILES = {
@@ -102,8 +102,6 @@ def test_fuzz_nothing_but_white_space_is_lost(text):
     [
         lambda: data.tokenize("a", "wrod"),
         lambda: data.detokenize("a", "wrod"),
-        lambda: data.load_ptb("nowhere", level="wrod"),
-        lambda: data.load_text("nowhere", level="wrod"),
         lambda: data.load_embedded(level="wrod"),
     ],
 )
@@ -149,22 +147,6 @@ def test_bytes_that_are_not_text(raw, sentence):
         data.decode_text(raw, "x.txt")
 
 
-@fuzz
-@given(st.binary())
-def test_fuzz_bytes_become_text_or_one_sentence(raw):
-    try:
-        text = data.decode_text(raw, "x.txt")
-    except DataError as error:
-        assert str(error).startswith("x.txt: ")  # noqa: PT017
-        assert "\n" not in str(error)  # noqa: PT017
-    else:
-        assert "\r" not in text
-        vocabulary = Vocabulary.build(data.tokenize(text))
-        ids, oov = vocabulary.encode(data.tokenize(text))
-        assert vocabulary.decode(ids) == data.tokenize(text)
-        assert oov == 0
-
-
 @pytest.mark.parametrize(
     ("text", "line", "lines"),
     [
@@ -182,10 +164,8 @@ def test_what_a_terminal_would_obey_is_written_as_escapes(text, line, lines):
     assert printable(text, lines=True) == lines
 
 
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-@pytest.mark.parametrize("name", ["missing.txt", ".", "nul\0name", "/dev/zero", "pipe"])
+@pytest.mark.parametrize("name", ["missing.txt", ".", "nul\0name"])
 def test_a_file_that_cannot_be_read(name, tmp_path):
-    os.mkfifo(tmp_path / "pipe")
     for load in (data.read_text, data.load_text):
         with pytest.raises(DataError, match=f"{tmp_path.name}.*: must be a readable file, got "):
             load(f"{tmp_path}/{name}")
@@ -390,7 +370,7 @@ def test_a_corpus_describes_itself_in_a_line(write):
 def test_a_corpus_made_of_ids_stays_as_it_is():
     ids, none = np.arange(4), dict.fromkeys(data.SPLITS, 0)
     corpus = data.Corpus("made up", "char", Vocabulary([*"abc", UNK]), ids, ids, ids, none)
-    assert corpus.left_out == corpus.unread == none
+    assert corpus.unread == none
     assert corpus != dataclasses.replace(corpus)
     with pytest.raises(dataclasses.FrozenInstanceError):
         corpus.source = "another"
@@ -398,11 +378,10 @@ def test_a_corpus_made_of_ids_stays_as_it_is():
 
 def test_a_long_text_is_cut_between_words(write, monkeypatch):
     monkeypatch.setattr("numpylstm.data.corpus.PIECE", 4)
-    seen, text = [], "ab cd ef\ngh"
-    assert list(pieces(text)) == ["ab cd ", "ef\ngh"]
-    tokens, (numbers,) = index([text], "word", lambda *progress: seen.append(progress))
-    assert [tokens[n] for n in numbers] == data.tokenize(text)
-    assert seen == [(6, 11), (11, 11)]
+    assert list(pieces("ab cd ef\ngh")) == ["ab cd ", "ef\ngh"]
+    file = write("a.txt", "ab cd ef\nab gh")
+    corpus = data.load_text(file, file, file)
+    assert words(corpus, "train") == ["ab", "cd", "ef", EOS, "ab", "gh"]
 
 
 @pytest.mark.parametrize(
@@ -415,12 +394,6 @@ def test_another_text_is_split_as_that_of_the_run(settings, tokens, expected):
     """Without the name of a text, the run is of the demo, or of a model whose words tell."""
     vocabulary = data.Vocabulary.build(tokens.split())
     assert text_like(TrainConfig(**settings), vocabulary, "a.") == expected
-
-
-def test_a_reason_for_every_unknown_word():
-    lacking, cut = "for words that the training text lacks", "that the vocabulary of 2 leaves out"
-    reasons = [why_unknown(5, n, "word", Vocabulary(["a", UNK])) for n in (None, 0, 2)]
-    assert reasons == [f"{lacking}, or {cut}", lacking, f"3 {lacking}, 2 for words {cut}"]
 
 
 def test_texts_that_are_too_short(write):
@@ -500,9 +473,9 @@ def good_members(skip=()):
     ]
 
 
-def tar_bytes(members, **options):
+def tar_bytes(members):
     out = io.BytesIO()
-    with tarfile.open(fileobj=out, mode="w", **options) as archive:
+    with tarfile.open(fileobj=out, mode="w") as archive:
         for info, raw in members:
             archive.addfile(info, io.BytesIO(raw))
     return out.getvalue()
@@ -520,14 +493,8 @@ def tgz(tmp_path):
 
 
 def test_archive_is_read_in_place(tgz, tmp_path):
-    for format in (tarfile.USTAR_FORMAT, tarfile.GNU_FORMAT, tarfile.PAX_FORMAT):
-        check_small_ptb(tgz(tar_bytes(good_members(), format=format)))
-    members = [member(f"data/{name}", raw, mtime=0.5) for name, raw in PTB_FILES.items()]
-    check_small_ptb(tgz(tar_bytes(members)))  # fractions of a second make long (pax) headers
+    check_small_ptb(tgz(tar_bytes(good_members())))
     assert len(list(tmp_path.iterdir())) == 1
-
-
-TRAIN = "a/data/ptb.train.txt"
 
 
 @pytest.mark.parametrize(
@@ -535,24 +502,16 @@ TRAIN = "a/data/ptb.train.txt"
     [
         (good_members(["ptb.test.txt"]), "hold .*, got no data/ptb.test.txt;"),
         ([], "hold .*, got no data/ptb.train.txt, data/ptb.valid.txt, data/ptb.test.txt;"),
-        *(
-            ([member(TRAIN, type=kind, linkname="/etc/passwd")], "got no data/ptb.train.txt")
-            for kind in (tarfile.SYMTYPE, tarfile.LNKTYPE, tarfile.DIRTYPE, tarfile.FIFOTYPE)
+        (
+            [member("a/data/ptb.train.txt", type=tarfile.SYMTYPE, linkname="/etc/passwd")],
+            "got no data/ptb.train.txt",
         ),
     ],
-    ids=["one missing", "none", "link", "hard link", "folder", "pipe"],
+    ids=["one missing", "none", "link"],
 )
 def test_archives_that_are_refused(members, sentence, tgz):
     with pytest.raises(DataError, match=f"simple-examples.tgz: must .*{sentence}"):
         data.load_ptb(tgz(tar_bytes(members)))
-
-
-def test_a_size_that_a_header_only_claims(tgz):
-    info, _ = member(TRAIN)
-    for name in (TRAIN, "a/other"):
-        info.name, info.size = name, 1 << 40
-        with pytest.raises(DataError, match="unexpected end of data"):
-            data.load_ptb(tgz(info.tobuf() + bytes(4096)))
 
 
 def test_text_inside_an_archive_is_named(tgz):
@@ -572,38 +531,6 @@ def test_damaged_archives(tgz):
             data.load_ptb(path)
     with pytest.raises(DataError, match=r"nowhere.tgz: must be a readable file, got 'No such file"):
         data.load_ptb(path.with_name("nowhere.tgz"))
-
-
-SMALL_TAR = tar_bytes([member(f"data/{name}", raw) for name, raw in PTB_FILES.items()])
-HEADERS = (0, 1024, 2048)
-CHECKSUM = slice(148, 156)
-
-
-@fuzz
-@given(
-    st.lists(
-        st.tuples(
-            st.sampled_from(HEADERS),
-            st.integers(100, 511) | st.sampled_from([124, 135, 156]),  # size, type
-            st.sampled_from(b"\0\xff\x8001789LKSgxDV"),
-        ),
-        max_size=6,
-    )
-)
-def test_fuzz_headers_of_an_archive(tmp_path_factory, changes):
-    raw = bytearray(SMALL_TAR)
-    for header, place, value in changes:
-        raw[header + place] = value
-    for header in HEADERS:  # a right checksum, so that the header is believed
-        block = raw[header : header + 512]
-        block[CHECKSUM] = b" " * 8
-        raw[header + 148 : header + 156] = b"%06o\0 " % sum(block)
-    path = tmp_path_factory.mktemp("fuzz") / "x.tgz"
-    path.write_bytes(gzip.compress(bytes(raw), 1))
-    try:
-        data.load_ptb(path)
-    except DataError as error:
-        assert str(path) in str(error)  # noqa: PT017
 
 
 # --- the embedded corpus -----------------------------------------------------------------------
@@ -663,7 +590,7 @@ def test_of_20_blocks_of_2000_characters_two_are_held_out(monkeypatch):
 def test_the_embedded_corpus_in_other_tokens(embedded):
     cut = data.load_embedded(max_vocab=3000)
     assert (len(cut.vocabulary), cut.num_tokens) == (3000, embedded.num_tokens)
-    assert cut.oov["train"] == cut.left_out["train"] > embedded.oov["train"] == 0
+    assert cut.oov["train"] > embedded.oov["train"] == 0
     text = data.detokenize(words(data.load_embedded(level="char"), "test"), "char")
     assert text == data.read_embedded()["test"]
 

@@ -688,7 +688,7 @@ def test_a_file_that_is_none(tmp_path):
         exchange.import_model(tmp_path)
     with pytest.raises(FileNotFoundError):
         exchange.import_model(tmp_path / "absent")
-    for name, says in ((".", ". is a folder; name a file"), ("absent", "absent: No such file")):
+    for name, says in ((".", ".: Is a directory"), ("absent", "absent: No such file")):
         assert says in call(tmp_path, "numpylstm-import", name, "--out", "run", expect=2)[1]
 
 

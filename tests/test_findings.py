@@ -1,11 +1,10 @@
-"""The six things that a report looks for: each where it is so, and where it is not."""
+"""The five things that a report looks for: each where it is so, and where it is not."""
 
 import pytest
 
 from numpylstm.report.findings import (
     curves_diverge,
     findings,
-    most_updates_are_clipped,
     much_is_unknown,
     no_better_than,
     rate_is_too_small,
@@ -14,10 +13,10 @@ from numpylstm.report.findings import (
 from numpylstm.training.metrics import Epoch, Row, epochs_of
 
 
-def epochs(training, validation, lr=1.0, clipped=0.1):
+def epochs(training, validation, lr=1.0):
     rates = lr if isinstance(lr, list) else [lr] * len(training)
     return [
-        Epoch(k, rate, t, v, clipped, 0.5, 100)
+        Epoch(k, rate, t, v, 0.5)
         for k, (rate, t, v) in enumerate(zip(rates, training, validation, strict=True), 1)
     ]
 
@@ -35,11 +34,8 @@ def test_epochs_are_weighted_by_their_updates():
     assert one[:2] == (1, 1.0)
     assert one.validation == 140.0
     assert one.accuracy == pytest.approx((10 * 0.1 + 30 * 0.2) / 40)
-    assert one.clipped == pytest.approx((10 * 0.5 + 30 * 0.1) / 40)
     assert two.training == pytest.approx(95 ** (1 / 4) * 80 ** (3 / 4))
     assert (two.number, two.lr, two.validation) == (2, 0.5, 90.0)
-    assert (one.updates, two.updates) == (40, 40)
-    assert two.clipped == pytest.approx((10 * 1.0 + 30 * 0.2) / 40)
 
 
 @pytest.mark.parametrize(
@@ -90,14 +86,6 @@ def test_much_is_unknown():
     assert "5.1% of the text is <unk>, 51 of 1,000 tokens" in much_is_unknown(51, 1000)
 
 
-@pytest.mark.parametrize(("clipped", "so"), [(0.4, False), (0.5, False), (0.6, True)])
-def test_most_updates_are_clipped(clipped, so):
-    found = most_updates_are_clipped(epochs([50, 40], [60, 50], clipped=clipped), 5.0)
-    assert (found is not None) == so
-    if so:
-        assert "clipped (60%): the norm of their gradient was above 5" in found
-
-
 def test_no_better_than():
     assert no_better_than(99.9, "bigram", 100.0) is None
     assert "100, is no better than that of the bigram model, 100" in no_better_than(
@@ -124,20 +112,20 @@ def test_rate_is_too_small(training, validation, lr, so):
 
 
 def test_all_of_them_and_none_of_them():
-    def run(training, validation, lr, clipped):
+    def run(training, validation):
         return [
-            Row(k, 10 * k, lr, 1.0, t, 0.1, 6.0, v, 0.1, clipped)
+            Row(k, 10 * k, 1.0, 1.0, t, 0.1, 6.0, v, 0.1)
             for k, (t, v) in enumerate(zip(training, validation, strict=True), 1)
         ]
 
-    good = run([300, 100, 60, 50], [200, 90, 65, 55], 1.0, 0.0)
+    good = run([300, 100, 60, 50], [200, 90, 65, 55])
     usual = {"unigram": 200.0, "interpolated bigram": 90.0}
-    settings = {"clip": 5.0, "tokens": 1000, "references": usual}
+    settings = {"tokens": 1000, "references": usual}
     assert findings(good, unknown=10, test=55.0, **settings) == []
-    bad = run([300, 100, 30, 29.99], [200, 90, 101, 101.1], 1.0, 0.9)
+    bad = run([300, 100, 30, 29.99], [200, 90, 101, 101.1])
     bad = [row._replace(lr=10.0**-row.epoch) for row in bad]
     found = findings(bad, unknown=100, test=101.0, **settings)
-    assert len(found) == 6
+    assert len(found) == 5
     assert not any("unigram" in sentence for sentence in found)
     assert all(sentence.endswith(".") and sentence.count(". ") == 0 for sentence in found)
     assert findings([], unknown=0, test=55.0, **settings) == []

@@ -5,7 +5,6 @@ That a killed run ends with the same bytes is in test_interruptions.py.
 
 import csv
 import dataclasses
-import os
 
 import numpy as np
 import pytest
@@ -17,7 +16,6 @@ from numpylstm.data import Corpus
 from numpylstm.report import summary
 from numpylstm.training import gradient_log, session
 from numpylstm.training.checkpoint import load, restore_model, restore_run
-from numpylstm.training.run_folder import RunFolderError
 
 VOCABULARY = nl.Vocabulary(("<unk>", *(f"w{k}" for k in range(1, 11))))
 SETTINGS = nl.TrainConfig(
@@ -142,18 +140,6 @@ def test_rows_that_the_checkpoint_does_not_know_are_made_again(here, tmp_path):
     assert (tmp_path / "run" / "gradients.csv").read_bytes() == expected
 
 
-def test_a_log_that_was_lost_does_not_stop_the_run(here, tmp_path):
-    assert here(*NEW, "--epochs", "1") == 0
-    log = tmp_path / "run" / "gradients.csv"
-    before = log.read_text().splitlines()
-    log.unlink()
-    assert here("--resume", "run", "--epochs", "2") == 0
-    after = log.read_text().splitlines()
-    assert after[0] == before[0]
-    done = int(before[-1].split(",")[0])
-    assert min(int(line.split(",")[0]) for line in after[1:]) == done  # and what is to come
-
-
 @pytest.mark.parametrize(
     "change",
     [
@@ -173,13 +159,6 @@ def test_a_log_that_was_changed_is_named(here, tmp_path, capsys, change):
         "run/gradients.csv does not hold the gradients of this run; move it away to continue" in err
     )
     assert err.count("\n") == 1
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-def test_a_log_that_is_a_pipe_is_not_waited_for(tmp_path):
-    os.mkfifo(tmp_path / "gradients.csv")
-    with pytest.raises(RunFolderError, match="does not hold the gradients of this run"):
-        gradient_log.read(tmp_path / "gradients.csv")
 
 
 def test_norms_beyond_all_numbers_are_measured():

@@ -139,33 +139,6 @@ def test_ctrl_c_saves_and_says_how_to_go_on(folder):
     assert files(out) == expected
 
 
-def test_many_signals_at_once_harm_nothing(folder):
-    """As if Ctrl-C were held down."""
-    out = folder / "leaned-on"
-    process = start(folder, *TINY, "--out", out.name)
-    wait_for(process, "step 20/")
-    while process.poll() is None:
-        process.send_signal(signal.SIGINT)
-        time.sleep(0.002)
-    process.communicate()
-    assert process.returncode in (130, -signal.SIGINT)  # the last may come after all is done
-    printed, _ = train(folder, "--resume", out.name)
-    expected, expected_report = whole_run(folder, TINY)
-    assert report(printed) == expected_report
-    assert files(out) == expected
-
-
-def test_what_the_shell_ignores_stays_ignored(folder):
-    """``nohup numpylstm-train`` outlives its terminal."""
-    process = start(
-        folder, *TINY, "--out", "nohup",
-        preexec_fn=lambda: signal.signal(signal.SIGHUP, signal.SIG_IGN),
-    )  # fmt: skip
-    wait_for(process, "step 20/")
-    process.send_signal(signal.SIGHUP)
-    finish(process)
-
-
 # --- within this process, where a fault can be placed exactly ----------------------------------
 
 NOT_SAVED_OFTEN = (*TINY[:-2], "--epochs", "2", "--dropout", "0.3")  # after 97 updates, and 194
@@ -317,32 +290,6 @@ def test_ctrl_c_while_kernels_are_compiled(folder, tmp_path, monkeypatch):
     assert "Stopped at epoch 1, step 1; saved." in out
 
 
-# --- before the run ----------------------------------------------------------------------------
-
-INTERRUPTED_IMPORT = """
-import signal, sys
-
-class CtrlC:
-    def find_spec(name, *_):
-        if name == {module!r}:
-            signal.raise_signal(signal.SIGINT)
-
-sys.meta_path.insert(0, CtrlC)
-from numpylstm.cli import {command}
-sys.exit({command}.main(["absent"]))
-"""
-
-
-@pytest.mark.parametrize(("command", "module"), [("eval", "numpy"), ("sample", "numba")])
-def test_ctrl_c_while_the_engine_is_loaded(command, module):
-    done = subprocess.run(
-        [sys.executable, "-c", INTERRUPTED_IMPORT.format(command=command, module=module)],
-        capture_output=True, text=True, timeout=100, check=False,
-    )  # fmt: skip
-    assert done.returncode == 130
-    assert done.stderr == f"numpylstm-{command}: interrupted; loading was not finished\n"
-
-
 # --- the disk, from outside --------------------------------------------------------------------
 
 
@@ -369,15 +316,6 @@ def test_a_full_disk(folder):
     train(folder, "--resume", out.name, "--epochs", "3")
     for name in ("last.npz", "metrics.csv", "config.json"):
         assert files(out)[name] == whole_run(folder, TINY)[0][name]
-
-
-def test_a_disk_that_is_full_from_the_start(folder):
-    """The command works once there is room."""
-    arguments = (*TINY, "--steps", "3", "--out", "no-room")
-    _, err = run(folder, *arguments, expect=1, preexec_fn=limited(2000))
-    assert "no-room/last.npz could not be written: File too large" in err
-    assert err.count("\n") == 1
-    train(folder, *arguments)
 
 
 def test_a_run_that_was_killed_before_its_first_save_can_be_started_again(folder):

@@ -1,7 +1,5 @@
 """Model files: a model comes back unchanged, and a hostile file does no harm."""
 
-import json
-
 import numpy as np
 import pytest
 from conftest import B, D, H, L, T, V
@@ -66,12 +64,6 @@ def test_masks_come_from_the_generator_that_is_given(rng, tmp_path):
     assert losses[0] == losses[1] != losses[2]
 
 
-def test_a_generator_that_is_none_is_not_the_fault_of_the_file(tmp_path):
-    nl.save_model(nl.LanguageModel(5, 4, rng=0), tmp_path / "model.npz")
-    with pytest.raises(TypeError, match=r"^rng must be a Generator"):
-        nl.load_model(tmp_path / "model.npz", rng="x")
-
-
 def test_what_could_not_be_loaded_is_not_saved_over_what_can(tmp_path):
     path, model = tmp_path / "model.npz", nl.LanguageModel(5, 4, rng=0)
     nl.save_model(model, path)
@@ -81,12 +73,6 @@ def test_what_could_not_be_loaded_is_not_saved_over_what_can(tmp_path):
     model.decoder.b.data = np.zeros(7, np.float32)
     with pytest.raises(ValueError, match=r"decoder.b must have shape \(5,\), got \(7,\)"):
         nl.save_model(model, path)
-    nl.load_model(path)
-
-
-def test_a_long_name_can_be_saved(tmp_path):
-    path = tmp_path / ("\u3042" * 60 + "m" * 60 + ".npz")
-    nl.save_model(nl.LanguageModel(5, 4, rng=0), path)
     nl.load_model(path)
 
 
@@ -113,13 +99,10 @@ def test_a_checkpoint_of_a_run_is_not_a_model_and_the_reverse(tmp_path):
     [
         (lambda meta, arrays: meta.update(version=9), "has model version 9, this program reads 2"),
         (lambda meta, arrays: meta.update(model="Oracle"), "a model of kind 'Oracle'"),
-        (lambda meta, arrays: meta.update(model=["x"]), r"a model of kind \['x'\]"),
         (lambda meta, arrays: meta.pop("config"), "is inconsistent: 'config'"),
         (lambda meta, arrays: meta.update(frozen=["x"]), "inconsistent: freeze: .* got 'x'"),
-        (lambda meta, arrays: meta.update(config=3), "is inconsistent"),
         (lambda meta, arrays: meta["form"].pop("vocab_size"), "is inconsistent"),
         (lambda meta, arrays: meta["form"].update(vocab_size=10**8), "must have shape"),
-        (lambda meta, arrays: meta["form"].update(answer_size=V - 1), "must have shape"),
         (lambda meta, arrays: meta["config"].update(hidden_size=10**8), "must have shape"),
         (lambda meta, arrays: meta["config"].update(num_layers=10**15), "num_layers must be"),
         (lambda meta, arrays: meta["config"].update(num_layers=3), "lstm.2.Wx is missing"),
@@ -144,18 +127,3 @@ def test_what_does_not_fit_is_one_sentence(change, message, tmp_path):
 def test_meta_is_json_for_every_program(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_arrays(tmp_path / "model.npz", {}, {"loss": np.nan})
-
-
-def test_bytes_that_are_damaged_are_refused(tmp_path):
-    path = tmp_path / "model.npz"
-    nl.save_model(MODELS["lstm"](), path)
-    content = bytearray(path.read_bytes())
-    for place in (300, len(content) // 2):
-        content[place] ^= 1
-        path.write_bytes(content)
-        with pytest.raises(CheckpointError):
-            nl.load_model(path)
-        content[place] ^= 1
-    path.write_text(json.dumps({"format": "numpylstm model"}))
-    with pytest.raises(CheckpointError, match="is not a whole numpylstm model"):
-        nl.load_model(path)

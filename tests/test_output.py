@@ -73,15 +73,6 @@ def test_all_streams_closed(folder):
     assert files(folder / "silent") == whole_run(folder, SHORT)[0]
 
 
-def test_a_reader_of_both_streams_leaves(folder):
-    """``2>&1 | head -1``: nothing can be printed."""
-    process = start(folder, *SHORT, "--out", "both", stderr=subprocess.STDOUT)
-    process.stdout.readline()
-    process.stdout.close()
-    assert process.wait(timeout=300) == 0
-    assert files(folder / "both") == whole_run(folder, SHORT)[0]
-
-
 def test_a_command_that_is_there_for_its_output_fails_without_it(folder):
     whole_run(folder, SHORT)
     checkpoint = next(folder.glob("whole-*/best.npz"))
@@ -121,17 +112,6 @@ def test_a_log_on_a_full_disk_is_dropped(capsys):
     with suppress(OSError):
         log.close()
     assert capsys.readouterr().err == ""
-
-
-@pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="this system has no named pipes")
-def test_a_log_is_not_written_through_a_link_or_a_pipe(tmp_path):
-    (tmp_path / "link").symlink_to(tmp_path / "mine")
-    (tmp_path / "mine").write_text("mine\n")
-    os.mkfifo(tmp_path / "pipe")
-    for name, kind in {"link": "a link", "pipe": "a named pipe"}.items():
-        with pytest.raises(OSError, match=kind), logged(tmp_path / name, ["numpylstm-train"]):
-            pass
-    assert (tmp_path / "mine").read_text() == "mine\n"
 
 
 # --- terminals ---------------------------------------------------------------------------------
@@ -176,6 +156,3 @@ def test_a_run_under_nohup_outlives_its_terminal(folder):
     """Writing to a closed terminal does not stop it."""
     assert close_terminal(folder, "nohup", 1, signal.SIG_IGN) == 0
     assert files(folder / "nohup") == whole_run(folder, SHORT)[0]
-
-
-# --- many of them ------------------------------------------------------------------------------

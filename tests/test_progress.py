@@ -40,9 +40,9 @@ def test_a_terminal_shows_one_line_that_moves_and_goes(everything):
     assert "\n" not in stream.getvalue()
 
 
-def test_elsewhere_nothing_is_shown(everything):
-    stream = io.StringIO()
-    with waiting("reading my.txt", stream=stream) as shown:
+@pytest.mark.parametrize(("stream", "quiet"), [(io.StringIO(), False), (Terminal(), True)])
+def test_elsewhere_nothing_is_shown_nor_if_quiet(everything, stream, quiet):
+    with waiting("reading my.txt", stream=stream, quiet=quiet) as shown:
         shown.share(45, 100)
     assert stream.getvalue() == ""
 
@@ -56,13 +56,6 @@ def test_a_bar_that_stays_has_the_last_state():
     bar.close()
     *_, last = stream.getvalue().rstrip().split("\r")
     assert re.fullmatch(r"step 9  \|[█#]+\|", last)
-
-
-def test_quiet_shows_nothing(everything):
-    stream = Terminal()
-    with waiting("reading my.txt", stream=stream, quiet=True) as shown:
-        shown.share(45, 100)
-    assert stream.getvalue() == ""
 
 
 def test_an_interruption_says_what_was_not_finished():

@@ -2,13 +2,12 @@
 
 import argparse
 import contextlib
-import difflib
 import importlib
 import io
 import os
 import sys
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import Any, NoReturn
 
@@ -17,7 +16,6 @@ from numpylstm.cells import CELLS
 from numpylstm.cli.output import complain, discard, on_terminal, one_line, open_closed_streams
 from numpylstm.config import DATA, GROUPS, MODEL, ConfigError, TrainConfig, kind_of, settings_of
 from numpylstm.errors import NumpylstmError
-from numpylstm.files import NotRegular, open_regular
 from numpylstm.printing import printable
 from numpylstm.training.display import waiting
 from numpylstm.training.signals import Stopped
@@ -36,19 +34,6 @@ class Parser(argparse.ArgumentParser):
     def __init__(self, **options: Any) -> None:
         super().__init__(**options)
         self.add_argument("--version", action="version", version=f"numpylstm {__version__}")
-
-    def parse_args(  # type: ignore[override]
-        self, args: Sequence[str] | None = None, namespace: argparse.Namespace | None = None
-    ) -> argparse.Namespace:
-        """Parse all arguments; suggest a known flag for an unknown one."""
-        parsed, unknown = self.parse_known_args(args, namespace)
-        names = [word[2:].partition("=")[0] for word in unknown if word.startswith("--")]
-        known = [flag[2:] for flag in self._option_string_actions]  # dashes would look similar
-        close = [guess for name in names for guess in difflib.get_close_matches(name, known, 1)]
-        if unknown:
-            guess = f"; did you mean {', '.join(f'--{name}' for name in close)}?" if close else ""
-            self.error(f"unrecognized arguments: {' '.join(unknown)}{guess}")
-        return parsed
 
     def error(self, message: str) -> NoReturn:
         """Print the message in one line and exit with status 2."""
@@ -139,14 +124,15 @@ def set_threads(threads: int | None) -> None:
     set_num_threads(threads)
 
 
-def check_own(flag: str, path: Path, mark: bytes, prog: str) -> None:
-    """Refuse to replace a file that a command did not write: one without its mark."""
-    with contextlib.suppress(FileNotFoundError, NotRegular), open_regular(path) as file:
-        if mark not in file.read(1_000):
-            raise CommandError(
-                f"{flag} {path} already exists and was not written by {prog}; name another file, "
-                "or remove it"
-            )
+@contextlib.contextmanager
+def arguments_checked() -> Iterator[None]:
+    """Turn the ValueError of a function that checks its arguments into an error of the command."""
+    try:
+        yield
+    except NumpylstmError:
+        raise
+    except ValueError as error:
+        raise CommandError(str(error)) from error
 
 
 def check_plots() -> None:

@@ -3,12 +3,10 @@
 import argparse
 import warnings
 from pathlib import Path
-from shutil import get_terminal_size
 
-from numpylstm.cli.common import Parser, check_own, check_plots, run
+from numpylstm.cli.common import Parser, check_plots, run
+from numpylstm.errors import NumpylstmError
 from numpylstm.printing import aligned, printable
-
-MARK = {"Software": "numpylstm-compare"}  # in every picture; a file without it is not replaced
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -28,7 +26,7 @@ def make_parser() -> argparse.ArgumentParser:
         type=Path,
         metavar="PATH",
         default=Path("compare.png"),
-        help="where to draw the curves, as a PNG; only a picture of this command is replaced",
+        help="where to draw the curves, as a PNG",
     )
     return parser
 
@@ -42,9 +40,7 @@ def command(*, runs: list[Path], picture: Path) -> None:
     """Read, draw, print."""
     from numpylstm.report import comparison
     from numpylstm.saving import write_atomically
-    from numpylstm.training.run_folder import RunFolderError
 
-    check_own("--picture", picture, MARK["Software"].encode(), MARK["Software"])
     check_plots()
     from numpylstm.plots import comparison_curves
 
@@ -55,7 +51,7 @@ def command(*, runs: list[Path], picture: Path) -> None:
     for folder, name in zip(runs, names, strict=True):
         try:
             compared.append(comparison.read_run(folder, printable(name)))
-        except RunFolderError as error:
+        except NumpylstmError as error:
             errors.append(error)
     if not compared:
         raise errors[0]
@@ -66,21 +62,13 @@ def command(*, runs: list[Path], picture: Path) -> None:
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "Glyph")  # in the name of a folder
-        write_atomically(picture, lambda file: figure.savefig(file, format="png", metadata=MARK))
-    print(fitting(comparison.table_of_runs(compared)))
+        write_atomically(picture, lambda file: figure.savefig(file, format="png"))
+    print(aligned(comparison.table_of_runs(compared)))
     if (seeds := comparison.table_of_seeds(compared)) is not None:
-        print(f"\nMean and standard deviation over seeds:\n{fitting(seeds)}")
-    if len(set(comparison.texts(compared))) > 1:
+        print(f"\nMean and standard deviation over seeds:\n{aligned(seeds)}")
+    if len({run.fingerprint for run in compared}) > 1:
         print(
             "\nThese runs use different texts, or split them differently: their perplexities "
             "cannot be compared."
         )
     print(f"\nCurves: {printable(str(picture))}")
-
-
-def fitting(table: list[list[str]]) -> str:
-    """Format a table with a line for each run, or a column where only that fits."""
-    turned = [list(column) for column in zip(*table, strict=True)]
-    lines, other = aligned(table), aligned(turned)
-    width, other_width = (text.index("\n") for text in (lines, other))
-    return lines if width <= max(get_terminal_size().columns, other_width) else other

@@ -4,19 +4,25 @@ import argparse
 import json
 import math
 import sys
+from contextlib import suppress
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from numpylstm.cli.common import CommandError, Parser, at_least, run, set_threads
+from numpylstm.cli.common import (
+    CommandError,
+    Parser,
+    arguments_checked,
+    at_least,
+    run,
+    set_threads,
+)
 from numpylstm.printing import printable
 from numpylstm.training.display import waiting
 
 if TYPE_CHECKING:
     from numpylstm.data import Vocabulary
-    from numpylstm.data.configured import ScoredText
-    from numpylstm.evaluation import Watch
+    from numpylstm.evaluation import Ids, Watch
     from numpylstm.models import LanguageModel
-    from numpylstm.training.checkpoint import Checkpoint
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -28,13 +34,14 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_run()
     text = parser.add_argument_group("text (default: the text of the training run)")
-    text.add_argument(
+    named = text.add_mutually_exclusive_group()
+    named.add_argument(
         "--data",
         metavar="PATH",
         default=argparse.SUPPRESS,
         help="Penn Treebank: a folder with ptb.*.txt, or simple-examples.tgz",
     )
-    text.add_argument(
+    named.add_argument(
         "--text",
         "--file",
         dest="file",
@@ -56,7 +63,7 @@ def make_parser() -> argparse.ArgumentParser:
         choices=("exact", "tutorial"),
         default="exact",
         help="exact: every token but the first of each stream; tutorial: accuracy over 25 windows "
-        "of 20 x 35 after a warm-up of 5, and one window of words",
+        "after a warm-up of 5, and one window of words",
     )
     how.add_argument(
         "--batch-size",
@@ -64,14 +71,14 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="N",
         default=argparse.SUPPRESS,
         help="streams, B: 20 are several times faster, but leave 20 tokens or a few more unscored "
-        "(default: 1)",
+        "(default: 1, in the tutorial 20)",
     )
     how.add_argument(
         "--num-steps",
         type=at_least(1),
         metavar="N",
-        default=argparse.SUPPRESS,
-        help="window, T (default: 35)",
+        default=35,
+        help="window, T",
     )
     how.add_argument(
         "--max-tokens",
@@ -100,15 +107,15 @@ def make_parser() -> argparse.ArgumentParser:
         "--cache-theta",
         type=float,
         metavar="X",
-        default=argparse.SUPPRESS,
-        help="factor of the similarity of two states (default: 0.3)",
+        default=0.3,
+        help="factor of the similarity of two states",
     )
     more.add_argument(
         "--cache-share",
         type=float,
         metavar="X",
-        default=argparse.SUPPRESS,
-        help="share of the cache in the probabilities (default: 0.1)",
+        default=0.1,
+        help="share of the cache in the probabilities",
     )
     parser.add_argument("--json", action="store_true", dest="as_json", help="print one JSON object")
     parser.add_quiet("the figures")
@@ -127,12 +134,12 @@ def command(
     protocol: str,
     as_json: bool,
     quiet: bool,
+    num_steps: int,
+    cache_theta: float,
+    cache_share: float,
     cache: int | None = None,
-    cache_theta: float | None = None,
-    cache_share: float | None = None,
     dynamic: float | None = None,
     batch_size: int | None = None,
-    num_steps: int | None = None,
     threads: int | None = None,
     data: str | None = None,
     file: list[str] | None = None,
@@ -144,43 +151,21 @@ def command(
     from numpylstm.training import run_folder
     from numpylstm.training.checkpoint import load, restore_model
 
-    exact = {
-        "--batch-size": batch_size,
-        "--num-steps": num_steps,
-        "--dynamic": dynamic,
-        "--cache": cache,
-    }
-    for name, value in exact.items():
-        if value is not None and protocol == "tutorial":
-            raise CommandError(f"{name} is for --protocol exact; the tutorial's windows are fixed")
-    B, T = (20, 35) if protocol == "tutorial" else (batch_size or 1, num_steps or 35)
     if split is not None and file is not None:
         raise CommandError("--split is for a corpus; --text is scored as a whole")
     if max_tokens is not None and split == "train":
         raise CommandError("--max-tokens is for --text and the splits valid and test, not train")
-    if data is not None and file is not None:
-        raise CommandError("--data and --text name two texts; give one of them")
     adapting: dict[str, dict[str, Any]] = {}
     if dynamic is not None:
-        if not 0 < dynamic < math.inf:
-            raise CommandError(f"--dynamic must be above 0, got {dynamic:g}")
         adapting["dynamic"] = {"rate": dynamic}
     if cache is not None:
-        theta = 0.3 if cache_theta is None else cache_theta
-        share = 0.1 if cache_share is None else cache_share
-        if not 0 <= theta < math.inf:
-            raise CommandError(f"--cache-theta must be at least 0, got {theta:g}")
-        if not 0 <= share < 1:
-            raise CommandError(f"--cache-share must be in [0, 1), got {share:g}")
-        adapting["cache"] = {"size": cache, "theta": theta, "share": share}
-    elif cache_theta is not None or cache_share is not None:
-        raise CommandError("--cache-theta and --cache-share are for --cache N")
+        adapting["cache"] = {"size": cache, "theta": cache_theta, "share": cache_share}
     set_threads(threads)
     saved = load(run_folder.checkpoint_of(checkpoint))
     model = restore_model(saved)
     if data is None and file is None:
         saved = run_folder.where_its_text_is(saved, checkpoint)
-    with waiting("reading the text", stream=sys.stderr, quiet=quiet) as shown:
+    with waiting("reading the text", stream=sys.stderr, quiet=quiet):
         text = scored_text(
             saved.config,
             saved.vocabulary,
@@ -189,146 +174,118 @@ def command(
             file=file,
             split=split or "test",
             at_most=max_tokens,
-            watch=shown.share,
         )
+    B, T = batch_size or (20 if protocol == "tutorial" else 1), num_steps
     if len(text.ids) < 2 * B:
-        streams = "one stream" if B == 1 else f"{B} streams"
         raise CommandError(
-            f"{text.name}: must hold at least {2 * B} tokens for {streams}, got {len(text.ids)}"
+            f"{text.name}: must hold at least {2 * B} tokens, 2 for each stream, got "
+            f"{len(text.ids)}"
         )
-    T = min(T, len(text.ids))  # a longer window is the whole text
-    with waiting("scoring", stream=sys.stderr, quiet=quiet) as shown:
+    facts: dict[str, Any] = {
+        "checkpoint": str(saved.path),
+        "epoch": saved.meta["epoch"],
+        "step": saved.meta["step"],
+        "text": text.name,
+        "level": saved.config.level,
+        "tokens": len(text.ids),
+        "unknown": text.unknown,
+        "batch_size": B,
+        "num_steps": T,
+    }
+    with waiting("scoring", stream=sys.stderr, quiet=quiet) as shown, arguments_checked():
         if protocol == "tutorial":
-            more_facts, more_lines = by_tutorial(model, text, saved.vocabulary)
+            facts |= by_tutorial(model, text.ids, saved.vocabulary, B, T)
         else:
-            level = saved.config.level
-            more_facts, more_lines = exactly(model, text, level, B, T, shown.share)
+            facts |= exactly(model, text.ids, saved.config.level, B, T, shown.share)
         for name, settings in adapting.items():
-            more_facts[name], line = adapted(name, settings, model, text, B, T, shown.share)
-            more_lines.append((name, line))
-    facts, lines = scored(saved, text)
-    facts, lines = facts | more_facts, lines + more_lines
+            facts[name] = adapted(name, settings, model, text.ids, B, T, shown.share)
     if as_json:
         print(json.dumps(facts, allow_nan=False))
         return
-    width = max(15, *(len(label) + 2 for label, _ in lines))
-    for label, content in lines:
-        print(f"{label:{width}}{printable(content)}")
+    for label, form in LINES.items():
+        with suppress(KeyError):  # not every line has its figures
+            print(f"{label:15}{printable(form.format(**facts))}")
 
 
-CARRIED = "zero at the start of each stream, carried from window to window"
-
-Found = tuple[dict[str, Any], list[tuple[str, str]]]
-"""The figures as JSON, and as lines of a label and a text."""
-
-
-def scored(saved: "Checkpoint", text: "ScoredText") -> Found:
-    """Describe the text and how it was read."""
-    from numpylstm.data.configured import why_unknown
-    from numpylstm.data.corpus import unit
-
-    level, epoch, step = saved.config.level, saved.meta["epoch"], saved.meta["step"]
-    why = why_unknown(text.unknown, text.left_out, level, saved.vocabulary)
-    why = f": {why}" if text.unknown else ""
-    return {
-        "checkpoint": str(saved.path),
-        "epoch": epoch,
-        "step": step,
-        "text": text.name,
-        "level": level,
-        "tokens": len(text.ids),
-        "unknown": text.unknown,
-        "unknown_left_out": text.left_out,
-    }, [
-        ("checkpoint", f"{saved.path}, epoch {epoch}, step {step}"),
-        ("text", text.name),
-        ("tokens", f"{len(text.ids):,}"),
-        (f"unknown {unit(level)}s", f"{text.unknown:,}, scored as <unk>{why}"),
-    ]
+LINES = {
+    "checkpoint": "{checkpoint}, epoch {epoch}, step {step}",
+    "text": "{text}",
+    "tokens": "{tokens:,}",
+    "unknown": "{unknown:,}, scored as <unk>",
+    "scored": "{scored:,}; not scored: {unscored:,}, the first of each stream and the remainder of "
+    "the division by B",
+    "windows": "B = {batch_size}, T = {num_steps}",
+    "state": "{state}",
+    "loss": "{loss:.4f} nats per token",
+    "perplexity": "{perplexity:.3f}",
+    "bits": "{bits_per_character:.4f} per character",
+    "accuracy": "{accuracy:.4f}",
+    "mean of": "{windows} windows, after 5 that fill the state",
+    "true values": "{true}",
+    "predicted": "{predicted}",
+    "dynamic": "perplexity {dynamic[perplexity]:.3f}, accuracy {dynamic[accuracy]:.4f}; "
+    "rate {dynamic[rate]:g}",
+    "cache": "perplexity {cache[perplexity]:.3f}, accuracy {cache[accuracy]:.4f}; "
+    "size {cache[size]}, theta {cache[theta]:g}, share {cache[share]:g}",
+}
+"""The lines of the output: a label, and a form that takes the figures of the JSON object."""
 
 
 def exactly(
-    model: "LanguageModel", text: "ScoredText", level: str, B: int, T: int, watch: "Watch"
-) -> Found:
+    model: "LanguageModel", ids: "Ids", level: str, B: int, T: int, watch: "Watch"
+) -> dict[str, Any]:
     """Score every token but the first of each stream."""
     from numpylstm.checks import NotFinite
     from numpylstm.evaluation import evaluate
 
-    result = evaluate(model, text.ids, B, T, watch=watch)
+    result = evaluate(model, ids, B, T, watch=watch)
     if not math.isfinite(result.perplexity):
         raise NotFinite(
             "the scores of the model are not finite, or its perplexity overflows; its parameters "
             "have exploded"
         )
-    facts = {
+    facts: dict[str, Any] = {
         "scored": result.tokens,
         "unscored": result.unscored,
-        "batch_size": B,
-        "num_steps": T,
-        "state": CARRIED,
+        "state": "zero at the start of each stream, carried from window to window",
         "loss": result.loss,
         "perplexity": result.perplexity,
         "accuracy": result.accuracy,
     }
-    lines = [
-        (
-            "scored",
-            f"{result.tokens:,}; not scored: {result.unscored:,}, the first of each "
-            "stream and the remainder of the division by B",
-        ),
-        ("windows", f"B = {B}, T = {T}"),
-        ("state", CARRIED),
-        ("loss", f"{result.loss:.4f} nats per token"),
-        ("perplexity", f"{result.perplexity:.3f}"),
-        ("accuracy", f"{result.accuracy:.4f}"),
-    ]
     if level == "char":
         facts["bits_per_character"] = result.bits
-        lines.insert(-1, ("bits", f"{result.bits:.4f} per character"))
-    return facts, lines
+    return facts
 
 
 def adapted(
     name: str,
     settings: dict[str, Any],
     model: "LanguageModel",
-    text: "ScoredText",
+    ids: "Ids",
     B: int,
     T: int,
     watch: "Watch",
-) -> tuple[dict[str, Any], str]:
+) -> dict[str, Any]:
     """Score with a model that adapts to the text: "dynamic", or with a "cache"."""
     from numpylstm.adaptation import evaluate_dynamic, evaluate_with_cache
 
     evaluate: Any = {"dynamic": evaluate_dynamic, "cache": evaluate_with_cache}[name]
-    result = evaluate(model, text.ids, B, T, **settings, watch=watch)
+    result = evaluate(model, ids, B, T, **settings, watch=watch)
     if not math.isfinite(result.perplexity):
         raise CommandError(f"--{name}: the perplexity is not finite; try other numbers")
-    facts = {name: getattr(result, name) for name in ("loss", "perplexity", "accuracy")}
-    told = ", ".join(f"{name} {value:g}" for name, value in settings.items())
-    line = f"perplexity {result.perplexity:.3f}, accuracy {result.accuracy:.4f}; {told}"
-    return settings | facts, line
+    return settings | {key: getattr(result, key) for key in ("loss", "perplexity", "accuracy")}
 
 
-def by_tutorial(model: "LanguageModel", text: "ScoredText", vocabulary: "Vocabulary") -> Found:
+def by_tutorial(
+    model: "LanguageModel", ids: "Ids", vocabulary: "Vocabulary", B: int, T: int
+) -> dict[str, Any]:
     """Measure the accuracy by `tutorial_protocol`."""
-    from numpylstm.checks import NotFinite
     from numpylstm.evaluation import tutorial_protocol
 
-    try:
-        result = tutorial_protocol(model, text.ids)
-    except NotFinite:
-        raise
-    except ValueError as error:
-        raise CommandError(f"--protocol tutorial: {error}") from error
-    true, predicted = (vocabulary.decode(ids) for ids in (result.targets, result.predicted))
+    result = tutorial_protocol(model, ids, batch_size=B, num_steps=T)
     return {
         "accuracy": result.accuracy,
         "windows": result.batches,
-        "true": true,
-        "predicted": predicted,
-    }, [
-        ("accuracy", f"{result.accuracy:.3f}, the mean of {result.batches} windows of 20 x 35"),
-        ("true values", " ".join(true)),
-        ("predicted", " ".join(predicted)),
-    ]
+        "true": " ".join(vocabulary.decode(result.targets)),
+        "predicted": " ".join(vocabulary.decode(result.predicted)),
+    }

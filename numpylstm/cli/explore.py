@@ -4,11 +4,10 @@ import argparse
 import sys
 from pathlib import Path
 
-from numpylstm.cli.common import CommandError, Parser, at_least, check_own, run, set_threads
+from numpylstm.cli.common import CommandError, Parser, at_least, run, set_threads
 from numpylstm.printing import printable
 from numpylstm.training.display import waiting
 
-MARK = b'content="numpylstm-explore"'  # in every page; a file without it is not replaced
 NAME = "explorer.html"
 
 
@@ -42,8 +41,7 @@ def make_parser() -> argparse.ArgumentParser:
         "--out",
         type=Path,
         metavar="PATH",
-        help=f"the page to write (default: {NAME} beside the checkpoint); only a page of this "
-        "command is replaced",
+        help=f"the page to write (default: {NAME} beside the checkpoint)",
     )
     parser.add_quiet("the name of the page")
     parser.add_threads("all")
@@ -77,7 +75,6 @@ def command(
     set_threads(threads)
     path = run_folder.checkpoint_of(checkpoint)
     out = path.with_name(NAME) if out is None else out
-    check_own("--out", out, MARK, "numpylstm-explore")
     saved = load(path)
     model, vocabulary = restore_model(saved), saved.vocabulary
     if saved.config.cell not in cells_of_engine():
@@ -86,7 +83,7 @@ def command(
     most = max_tokens or (200 if model.num_parameters <= MOST_PARAMETERS else 100)
     if text is None and prompt is None:
         saved = run_folder.where_its_text_is(saved, checkpoint)
-        with waiting("reading the text", stream=sys.stderr, quiet=quiet) as shown:
+        with waiting("reading the text", stream=sys.stderr, quiet=quiet):
             found = scored_text(
                 saved.config,
                 vocabulary,
@@ -95,7 +92,6 @@ def command(
                 file=None,
                 split="test",
                 at_most=most,
-                watch=shown.share,
             )
         read = ReadText(found.name, found.ids, vocabulary.decode(found.ids))
     else:

@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from numpylstm.cli.common import CommandError, Parser, run
+from numpylstm.cli.common import CommandError, Parser, arguments_checked, run
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -37,8 +37,6 @@ def command(*, checkpoint: Path, to: str, out: Path) -> None:
             raise CommandError(f"--out: {path} already exists; name a new file, or remove it")
     saved = load(checkpoint_of(checkpoint))
     model = restore_model(saved)
-    try:
+    with arguments_checked():  # the other program may lack the cell
         export_model(model, out, to, saved.vocabulary)
-    except ValueError as error:  # the other program lacks the cell
-        raise CommandError(str(error)) from error
     print(f"Exported {model.num_parameters:,} parameters")

@@ -45,8 +45,6 @@ def command(*, file: Path, out: Path, **settings: Any) -> None:
     from numpylstm.models import LanguageModel
     from numpylstm.training import run_folder
 
-    if file.is_dir():
-        raise CommandError(f"{file} is a folder; name a file of another program")
     model, vocabulary = import_model(file, **settings)
     if not isinstance(model, LanguageModel):
         raise CommandError(

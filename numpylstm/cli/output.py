@@ -10,11 +10,8 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 from typing import Any, TextIO
 
-from numpylstm.files import check_regular
 from numpylstm.printing import printable
 from numpylstm.training.display import LINES
-
-LONGEST = 1_000  # characters of a message
 
 
 class Terminal(logging.StreamHandler[TextIO]):
@@ -59,8 +56,6 @@ class Log(logging.FileHandler):
 @contextmanager
 def logged(path: Path, words: Sequence[str]) -> Iterator[None]:
     """Append the lines of a run to a file, below the time and the command."""
-    if path.exists() or path.is_symlink():
-        check_regular(path, path.lstat())  # a link could lead out of somebody else's run folder
     log = Log(path, encoding="utf-8", errors="backslashreplace")
     head = f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {shlex.join(words)}"
     log.handle(logging.makeLogRecord({"msg": head}))
@@ -82,9 +77,8 @@ def complain(text: str) -> None:
 
 
 def one_line(text: object) -> str:
-    """Return a text in one line, safe to print and not too long."""
-    line = printable(" ".join(str(text).split()))
-    return line if len(line) <= LONGEST else f"{line[: LONGEST // 2]} ... {line[-LONGEST // 2 :]}"
+    """Return a text in one line, safe to print."""
+    return printable(" ".join(str(text).split()))
 
 
 def discard(stream: Any) -> None:

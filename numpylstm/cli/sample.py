@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from numpylstm.cli.common import CommandError, Parser, at_least, run, set_threads
+from numpylstm.cli.common import Parser, arguments_checked, at_least, run, set_threads
 from numpylstm.printing import printable
 from numpylstm.training.display import waiting
 
@@ -85,7 +85,6 @@ def command(
     import numpy as np
 
     from numpylstm import sampling
-    from numpylstm.checks import NotFinite
     from numpylstm.data import EOS, UNK
     from numpylstm.data.configured import text_like
     from numpylstm.data.text import tokenize, with_plain_line_ends, written
@@ -104,7 +103,7 @@ def command(
     ids, _ = vocabulary.encode(tokens or [EOS if level == "word" else "\n"])
     banned = [vocabulary.unk_id] if ban_unk else []
     used_seed = secrets.randbelow(SEEDS) if seed is None else seed
-    try:
+    with arguments_checked():
         drawn = sampling.stream(
             model, ids, length, temperature=temperature, top_k=top_k, banned=banned, rng=used_seed
         )
@@ -123,10 +122,6 @@ def command(
         kept = list(drawn)
         whole = np.concatenate([ids, np.array(kept, np.int64)])
         perplexity = evaluate(model, whole).perplexity if len(whole) > 1 else None
-    except NotFinite:
-        raise
-    except ValueError as error:
-        raise CommandError(str(error)) from error
     text = prompt + "".join(written(vocabulary.decode(kept), level, after=prompt))
     found = {
         "checkpoint": str(saved.path),

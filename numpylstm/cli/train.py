@@ -24,7 +24,6 @@ if TYPE_CHECKING:  # commands import slow modules only when they need them
     from collections.abc import Iterator
 
     from numpylstm.data import Corpus
-    from numpylstm.data.corpus import Watch
     from numpylstm.training.loop import Run
 
 LARGE_VOCABULARY, SMALLER_VOCABULARY = 20_000, 10_000
@@ -216,8 +215,8 @@ def opened(
 
     reading = waiting("reading the text", quiet=quiet)
     if resume is None:
-        with reading as shown:
-            name, training_run, corpus = start(preset, changes, shown.share)
+        with reading:
+            name, training_run, corpus = start(preset, changes)
         if check_gradients:
             from numpylstm.training import gradient_check
 
@@ -235,8 +234,8 @@ def opened(
         if value is not None:
             raise CommandError(f"{name} is for a new run; --resume continues in the old folder")
     with run_folder.held(resume) as folder:
-        with reading as shown:
-            training_run, corpus = session.resume(folder, changes, shown.share)
+        with reading:
+            training_run, corpus = session.resume(folder, changes)
         yield folder, training_run, corpus
 
 
@@ -255,9 +254,7 @@ def say_what_is_next(folder: Path, training_run: "Run") -> None:
     LINES.info(f"Next: {printable(', '.join(commands))}")
 
 
-def start(
-    preset: str | None, changes: dict[str, Any], watch: "Watch"
-) -> tuple[str, "Run", "Corpus"]:
+def start(preset: str | None, changes: dict[str, Any]) -> tuple[str, "Run", "Corpus"]:
     """Return a name for the folder of a new run, the run before its first update, and its text."""
     from numpylstm.data.configured import load_corpus
     from numpylstm.training import session
@@ -269,10 +266,10 @@ def start(
             raise CommandError(
                 "--preset cannot be combined with --init-from, whose settings are kept"
             )
-        return "tuned", *session.tune(Path(init_from), changes, watch)
+        return "tuned", *session.tune(Path(init_from), changes)
     preset = preset or ("char" if changes.get("level") == "char" else "demo")
     config = from_preset(preset, **changes)
-    corpus = load_corpus(config, watch=watch)
+    corpus = load_corpus(config)
     check_corpus(config, corpus)
     return preset, new_run(config, corpus), corpus
 

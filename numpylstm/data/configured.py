@@ -11,28 +11,12 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.config import TrainConfig, settings_with
-from numpylstm.data.corpus import (
-    Corpus,
-    Watch,
-    index,
-    load_embedded,
-    load_ptb,
-    load_text,
-    unit,
-)
-from numpylstm.data.text import (
-    STANDARD_INPUT,
-    DataError,
-    named,
-    read_texts,
-    split_punctuation,
-)
+from numpylstm.data.corpus import Corpus, load_embedded, load_ptb, load_text
+from numpylstm.data.text import DataError, named, read_texts, split_punctuation, tokenize
 from numpylstm.data.vocabulary import Vocabulary
 
 
-def load_corpus(
-    config: TrainConfig, vocabulary: Vocabulary | None = None, watch: Watch | None = None
-) -> Corpus:
+def load_corpus(config: TrainConfig, vocabulary: Vocabulary | None = None) -> Corpus:
     """Load the text that the settings name; Python's own language reference if they name none.
 
     A vocabulary is made from the training text, unless one is given.
@@ -42,7 +26,6 @@ def load_corpus(
         "max_vocab": config.max_vocab,
         "vocabulary": vocabulary,
         "max_eval": config.max_eval,
-        "watch": watch,
     }
     if config.data is not None:
         return load_ptb(config.data, **options)
@@ -75,12 +58,11 @@ def load_same_text(
     config: TrainConfig,
     vocabulary: Vocabulary,
     expected: str,
-    watch: Watch | None = None,
     advice: str = "name a text that has moved with --train or --data",
 ) -> Corpus:
     """Load the text of an earlier run, whose fingerprint must be the expected one."""
     try:
-        corpus = load_corpus(config, vocabulary, watch)
+        corpus = load_corpus(config, vocabulary)
         check_fingerprint(corpus, expected)
     except DataError as error:
         error.add_note(advice)
@@ -107,15 +89,11 @@ def splits_punctuation(config: TrainConfig, vocabulary: Vocabulary) -> bool:
 
 
 class ScoredText(NamedTuple):
-    """A text as ids of a checkpoint's vocabulary, with its name and its count of unknown tokens.
-
-    `left_out` of these occur in the training text; None if that cannot be known.
-    """
+    """A text as ids of a checkpoint's vocabulary, with its name and its count of unknown tokens."""
 
     name: str
     ids: NDArray[Any]
     unknown: int
-    left_out: int | None
 
 
 def scored_text(
@@ -127,7 +105,6 @@ def scored_text(
     file: Sequence[str] | None,
     split: str,
     at_most: int | None = None,
-    watch: Watch | None = None,
 ) -> ScoredText:
     """Return the text to score a checkpoint on.
 
@@ -137,45 +114,15 @@ def scored_text(
     """
     if file is not None:
         text = text_like(config, vocabulary, "".join(read_texts(file)))
-        tokens, (numbers,) = index([text], config.level, watch)
-        numbers = numbers[:at_most]
-        ids, _ = vocabulary.encode(tokens)
-        lacking = np.array([token not in vocabulary for token in tokens], bool)
-        unknown = int(np.count_nonzero(lacking[numbers]))
-        of_its_own = config.max_vocab is None and config.init_from is None
-        left_out = 0 if of_its_own else None  # the vocabulary has all words of the training text
-        return ScoredText(named(file), ids[numbers], unknown, left_out)
-    paths = (config.train, config.valid, config.test)
+        return ScoredText(named(file), *vocabulary.encode(tokenize(text, config.level)[:at_most]))
     advice = "name the text with --text (numpylstm-eval: or with --data)"
     if data is not None:
         other: dict[str, Any] = dict.fromkeys(settings_with(text=True))
         config = replace(config, **other | {"data": data, "split_punctuation": False})
-        corpus = load_corpus(config, vocabulary, watch)
-    elif any(STANDARD_INPUT in (p if isinstance(p, tuple) else (p,)) for p in paths):
-        raise DataError(
-            f"-: standard input can be read only once; put the text into a file, and {advice}"
-        )
+        corpus = load_corpus(config, vocabulary)
     else:
-        corpus = load_same_text(config, vocabulary, expected, watch, advice)
+        corpus = load_same_text(config, vocabulary, expected, advice)
     if at_most is not None:
-        corpus = load_corpus(replace(config, max_eval=at_most), vocabulary, watch)
-    return ScoredText(
-        f"{split} split of {corpus.source}",
-        getattr(corpus, split),
-        corpus.oov[split],
-        corpus.left_out[split] if data is None else None,
-    )
-
-
-def why_unknown(unknown: int, left_out: int | None, level: str, vocabulary: Vocabulary) -> str:
-    """Explain why tokens are ``<unk>``: the training text lacks them, or the vocabulary does."""
-    tokens = f"{unit(level)}s"
-    by_size = f"the vocabulary of {len(vocabulary):,} leaves out"
-    if left_out is None:
-        return f"for {tokens} that the training text lacks, or that {by_size}"
-    if left_out == 0:
-        return f"for {tokens} that the training text lacks"
-    return (
-        f"{unknown - left_out:,} for {tokens} that the training text lacks, {left_out:,} for "
-        f"{tokens} that {by_size}"
-    )
+        corpus = load_corpus(replace(config, max_eval=at_most), vocabulary)
+    source = f"{split} split of {corpus.source}"
+    return ScoredText(source, getattr(corpus, split), corpus.oov[split])

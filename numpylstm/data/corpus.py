@@ -13,10 +13,9 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.checks import check_choice, check_kind, check_whole
+from numpylstm.checks import check_kind, check_whole
 from numpylstm.data.text import (
     HELD_OUT,
-    LEVELS,
     SPLITS,
     UNK,
     AnyPath,
@@ -29,9 +28,6 @@ from numpylstm.data.text import (
     tokenize,
 )
 from numpylstm.data.vocabulary import Vocabulary, by_frequency
-
-Watch = Callable[[int, int], object]
-"""Progress callback, called now and then with the amount done and the total."""
 
 PIECE = 1 << 20  # characters, some tenths of a second
 _SPACE = re.compile(r"\s")
@@ -55,9 +51,6 @@ class Corpus:
     oov : mapping of str to int
         For each split, how many of its tokens the vocabulary lacks; in the ids they are `UNK`.
         The training split has some if the vocabulary was cut to a largest size, or given.
-    left_out : mapping of str to int
-        How many of these are tokens of the training split that the vocabulary leaves out. The
-        training split lacks the others.
     unread : mapping of str to int
         For each split, how many tokens were cut from its end by a largest size.
     held_out : str
@@ -71,7 +64,6 @@ class Corpus:
     valid: NDArray[np.int32]
     test: NDArray[np.int32]
     oov: Mapping[str, int]
-    left_out: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
     unread: Mapping[str, int] = field(default_factory=lambda: dict.fromkeys(SPLITS, 0))
     held_out: str = ""
 
@@ -85,8 +77,6 @@ class Corpus:
             f"{self.source}: {unit(self.level)}s {_counts(self.num_tokens)}; vocabulary "
             f"{len(self.vocabulary):,}; out of it, read as {UNK}: {_counts(self.oov)}"
         )
-        if any(self.left_out.values()):
-            line += f"; of these, the training text has: {_counts(self.left_out)}"
         if any(self.unread.values()):
             line += f"; left out at the end: {_counts(self.unread)}"
         return line
@@ -111,7 +101,6 @@ def load_ptb(
     max_vocab: int | None = None,
     vocabulary: Vocabulary | None = None,
     max_eval: int | None = None,
-    watch: Watch | None = None,
 ) -> Corpus:
     """Load Penn Treebank as Mikolov prepared it.
 
@@ -128,8 +117,6 @@ def load_ptb(
         is made of the training split.
     max_eval : int, optional
         Number of tokens to keep of the validation and of the test split; by default all.
-    watch : callable, optional
-        Called now and then with the number of characters read and their total.
 
     Returns
     -------
@@ -141,11 +128,10 @@ def load_ptb(
     DataError
         If a file is missing, unreadable, damaged, or not text.
     """
-    check_choice("load_ptb", "level", level, LEVELS)
     source = f"Penn Treebank ({path})"
     texts = {split: [text] for split, text in read_ptb(path).items()}
     held_out = "its files for validation and test"
-    return _corpus(source, texts, held_out, level, max_vocab, vocabulary, max_eval, watch)
+    return _corpus(source, texts, held_out, level, max_vocab, vocabulary, max_eval)
 
 
 def load_text(
@@ -158,7 +144,6 @@ def load_text(
     vocabulary: Vocabulary | None = None,
     max_eval: int | None = None,
     prepare: Callable[[str], str] | None = None,
-    watch: Watch | None = None,
 ) -> Corpus:
     """Load any UTF-8 text: see `numpylstm.data.text.read_texts` for what can be named.
 
@@ -172,7 +157,7 @@ def load_text(
         Files, plain or gzipped, folders of them, or ``"-"`` for standard input.
     prepare : callable, optional
         Applied to each text before it is cut into tokens, such as `split_punctuation`.
-    level, max_vocab, vocabulary, max_eval, watch
+    level, max_vocab, vocabulary, max_eval
         As for `load_ptb`.
 
     Raises
@@ -180,7 +165,6 @@ def load_text(
     DataError
         If a file is missing, unreadable, too short, or not UTF-8 text.
     """
-    check_choice("load_text", "level", level, LEVELS)
     files = {
         split: file if isinstance(file, str | os.PathLike) else list(file)  # it is read twice
         for split, file in zip(SPLITS, (train, valid, test), strict=True)
@@ -191,7 +175,7 @@ def load_text(
         texts = {split: [prepare(text) for text in several] for split, several in texts.items()}
     source = ", ".join(map(named, files.values()))
     held_out = _held_out(files, len(texts["train"]))
-    return _corpus(source, texts, held_out, level, max_vocab, vocabulary, max_eval, watch)
+    return _corpus(source, texts, held_out, level, max_vocab, vocabulary, max_eval)
 
 
 def _held_out(files: Mapping[str, AnyPath | Sequence[AnyPath]], count: int) -> str:
@@ -216,7 +200,6 @@ def load_embedded(
     max_vocab: int | None = None,
     vocabulary: Vocabulary | None = None,
     max_eval: int | None = None,
-    watch: Watch | None = None,
 ) -> Corpus:
     """Load the language reference that ships inside Python; see `read_embedded`.
 
@@ -228,7 +211,7 @@ def load_embedded(
     max_vocab : int, optional
         The largest size of a vocabulary made here; see `Vocabulary.build`. A few hundred less than
         the 4,100 distinct training tokens lets the model see `UNK` in training.
-    level, vocabulary, max_eval, watch
+    level, vocabulary, max_eval
         As for `load_ptb`.
 
     Raises
@@ -236,13 +219,12 @@ def load_embedded(
     DataError
         If this Python lacks the reference.
     """
-    check_choice("load_embedded", "level", level, LEVELS)
     texts = {split: [text] for split, text in read_embedded().items()}
     if level == "word":
         texts = {split: [split_punctuation(text)] for split, (text,) in texts.items()}
     source = f"Python {platform.python_version()} language reference"
     held_out = f"of every {HELD_OUT} blocks, one for validation and one for test"
-    return _corpus(source, texts, held_out, level, max_vocab, vocabulary, max_eval, watch)
+    return _corpus(source, texts, held_out, level, max_vocab, vocabulary, max_eval)
 
 
 def _corpus(
@@ -253,16 +235,18 @@ def _corpus(
     max_vocab: int | None,
     vocabulary: Vocabulary | None,
     max_eval: int | None,
-    watch: Watch | None,
 ) -> Corpus:
     """Make a corpus of the texts of each split; missing splits are cut from the training texts."""
     if max_eval is not None:
         check_whole("Corpus", "max_eval", max_eval, _MIN_TOKENS)
     if vocabulary is not None:
         check_kind("Corpus", "vocabulary", vocabulary, Vocabulary)
-    tokens, numbers = index([text for several in texts.values() for text in several], level, watch)
-    rest = iter(numbers)
-    pieces_of = {split: list(itertools.islice(rest, len(texts[split]))) for split in texts}
+    number: defaultdict[str, int] = defaultdict(itertools.count().__next__)
+    pieces_of = {
+        split: [numbered(text, level, number) for text in several]
+        for split, several in texts.items()
+    }
+    tokens = list(number)
     to_cut = [split for split in SPLITS if split not in texts]
     for k, whole in enumerate(pieces_of["train"]):
         share = len(whole) // HELD_OUT
@@ -280,51 +264,34 @@ def _corpus(
                 f"{source}: the {split} split must hold at least {_MIN_TOKENS} tokens, got "
                 f"{len(parts[split])} at {level} level; {advice}"
             )
-    counts = np.bincount(parts["train"], minlength=len(tokens))
     if vocabulary is None:
+        counts = np.bincount(parts["train"], minlength=len(tokens))
         seen = {token: n for token, n in zip(tokens, counts.tolist(), strict=True) if n}
         vocabulary = Vocabulary(by_frequency(Counter(seen), max_vocab))
     lacking = np.array([token not in vocabulary for token in tokens])
     ids, _ = vocabulary.encode(tokens)
     kept = {split: parts[split][: None if split == "train" else max_eval] for split in SPLITS}
-    encoded = {split: ids[kept[split]] for split in SPLITS}
-
-    def count(which: NDArray[np.bool_]) -> dict[str, int]:
-        return {split: int(np.count_nonzero(which[kept[split]])) for split in SPLITS}
-
     return Corpus(
         source,
         level,
         vocabulary,
-        **encoded,
-        oov=count(lacking),
-        left_out=count(lacking & (counts > 0)),
+        **{split: ids[kept[split]] for split in SPLITS},
+        oov={split: int(np.count_nonzero(lacking[kept[split]])) for split in SPLITS},
         unread={split: len(parts[split]) - len(kept[split]) for split in SPLITS},
         held_out=held_out,
     )
 
 
-def index(
-    texts: Sequence[str], level: str, watch: Watch | None = None
-) -> tuple[list[str], list[NDArray[np.int32]]]:
-    """Number the tokens of texts piece by piece: with little memory, and with progress.
+def numbered(text: str, level: str, number: defaultdict[str, int]) -> NDArray[np.int32]:
+    """Return the numbers of the tokens of a text; `number` gets an entry for each new token.
 
-    Returns the distinct tokens in the order of first appearance, and the numbers (N,) of each text.
-    `watch` is called after each piece with the number of characters done and their total.
+    The text is cut into pieces, since a list of all its tokens would take much memory.
     """
-    number: defaultdict[str, int] = defaultdict(itertools.count().__next__)
-    done, total = 0, sum(map(len, texts))
-    numbers = []
-    for text in texts:
-        parts = [np.empty(0, np.int32)]
-        for piece in pieces(text):
-            tokens = tokenize(piece, level)
-            parts.append(np.fromiter(map(number.__getitem__, tokens), np.int32, len(tokens)))
-            done += len(piece)
-            if watch is not None:
-                watch(done, total)
-        numbers.append(np.concatenate(parts))
-    return list(number), numbers
+    parts = [np.empty(0, np.int32)]
+    for piece in pieces(text):
+        tokens = tokenize(piece, level)
+        parts.append(np.fromiter(map(number.__getitem__, tokens), np.int32, len(tokens)))
+    return np.concatenate(parts)
 
 
 def pieces(text: str) -> Iterator[str]:

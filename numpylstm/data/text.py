@@ -20,7 +20,6 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from numpylstm.checks import check_choice
 from numpylstm.errors import NumpylstmError
-from numpylstm.files import open_regular
 
 AnyPath = str | os.PathLike[str]
 
@@ -113,7 +112,7 @@ def read_text(path: AnyPath) -> str:
     Raises
     ------
     DataError
-        If the file is not a regular one, cannot be read or is not UTF-8 text.
+        If the file cannot be read or is not UTF-8 text.
     """
     if path != STANDARD_INPUT:
         return decode_text(_read_bytes(path), str(path))
@@ -126,10 +125,9 @@ def read_text(path: AnyPath) -> str:
 
 
 def _read_bytes(path: AnyPath) -> bytes:
-    """Read a regular file; unpack it if it is gzipped."""
+    """Read a file; unpack it if it is gzipped."""
     try:
-        with open_regular(path) as file:
-            raw = file.read()
+        raw = pathlib.Path(path).read_bytes()
         return gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw
     except (gzip.BadGzipFile, EOFError, zlib.error) as error:
         raise DataError(

@@ -27,7 +27,6 @@ from numpylstm.exchange.arrays import (
     to_torch,
 )
 from numpylstm.exchange.graph import onnx_model
-from numpylstm.files import open_regular
 from numpylstm.models import LanguageModel, Model, check_language_model
 from numpylstm.training import checkpoint, run_folder
 from numpylstm.training.loop import Run
@@ -53,7 +52,7 @@ def export_model(
     """
     where = "export_model"
     check_kind(where, "model", model, Model)
-    path = saving.file_path(where, path)
+    path = Path(path)
     check_choice(where, "to", to, ("safetensors", "torch", "onnx"))
     notes: dict[str, Any] = {
         "model": type(model).__name__,
@@ -96,8 +95,8 @@ def import_model(
     `settings` are as for `language_model` and `sequence_model`. Without a vocabulary, the tokens of
     a language model are ``<unk>``, "1", "2", ...; for another model the vocabulary is then None.
     """
-    path = saving.file_path("import_model", path)
-    with open_regular(path) as file:
+    path = Path(path)
+    with path.open("rb") as file:
         try:
             return read(path, file, kind, settings)
         except (ImportError, MemoryError, saving.CheckpointError):
@@ -134,7 +133,7 @@ def read(
         arrays = from_torch(arrays)
     if (beside := Path(f"{path}.json")).exists():
         try:
-            with open_regular(beside) as more:
+            with beside.open("rb") as more:
                 notes = {**json.load(more), **notes}
         except (ValueError, TypeError, RecursionError) as error:
             raise saving.CheckpointError(

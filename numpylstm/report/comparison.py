@@ -8,13 +8,14 @@ from typing import Any, NamedTuple
 from numpylstm.config import DATA, settings_with
 from numpylstm.report.result import read_result
 from numpylstm.training.metrics import Row
-from numpylstm.training.run_folder import METRICS, RunFolderError, read_config, read_metrics
+from numpylstm.training.run_folder import RunFolderError, load_last
 
 
 class ComparedRun(NamedTuple):
     """A run as its folder describes it: `valid` and `test` are perplexities, None if not known.
 
-    `valid` is the lowest, reached in `epoch`; the settings include the options of the cell.
+    `valid` is the lowest, reached in `epoch`; the settings include the options of the cell, and the
+    fingerprint is that of the text.
     """
 
     name: str
@@ -24,14 +25,15 @@ class ComparedRun(NamedTuple):
     epoch: int
     test: float | None
     tokens_per_second: float | None
-    fingerprint: str | None = None
+    fingerprint: str
 
 
 def read_run(folder: Path, name: str) -> ComparedRun:
     """Read the folder of a run, finished or not, with at least one finished epoch."""
-    settings = read_config(folder).to_dict()
+    saved = load_last(folder)
+    settings = saved.config.to_dict()
     settings |= settings.pop("options")
-    rows = read_metrics(folder / METRICS) if (folder / METRICS).exists() else []
+    rows = [Row(*row) for row in saved.meta["rows"]]
     validations = [(row.valid_perplexity, row.epoch) for row in rows if row.valid_perplexity]
     if not validations:
         raise RunFolderError(
@@ -49,7 +51,7 @@ def read_run(folder: Path, name: str) -> ComparedRun:
         epoch=epoch,
         test=result.get("test", {}).get("perplexity"),
         tokens_per_second=result.get("time", {}).get("tokens_per_second"),
-        fingerprint=result.get("text", {}).get("fingerprint"),
+        fingerprint=saved.meta["fingerprint"],
     )
 
 
@@ -59,20 +61,13 @@ def differences(runs: Sequence[ComparedRun]) -> list[str]:
     return [name for name in names if len({repr(run.settings.get(name)) for run in runs}) > 1]
 
 
-def texts(runs: Sequence[ComparedRun]) -> list[str]:
-    """Return the text of each run: its fingerprint or, unless all are known, its settings."""
-    if all(run.fingerprint is not None for run in runs):
-        return [str(run.fingerprint) for run in runs]
-    return [repr([run.settings.get(name) for name in settings_with(group=DATA)]) for run in runs]
-
-
 def experiments(runs: Sequence[ComparedRun]) -> list[int]:
     """Return a number for each run, equal for runs that differ in seed and logging only."""
     numbers: dict[str, int] = {}
     apart = {*settings_with(experiment=False), *settings_with(group=DATA)}
     keys = (
-        text + repr(sorted((k, v) for k, v in run.settings.items() if k not in apart))
-        for run, text in zip(runs, texts(runs), strict=True)
+        run.fingerprint + repr(sorted((k, v) for k, v in run.settings.items() if k not in apart))
+        for run in runs
     )
     return [numbers.setdefault(key, len(numbers)) for key in keys]
 

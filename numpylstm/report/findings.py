@@ -1,4 +1,4 @@
-"""Findings on a finished run: six common problems, each in one sentence.
+"""Findings on a finished run: five common problems, each in one sentence.
 
 They come from the metrics alone. Each is a function that returns its sentence, or None if it does
 not apply; the limits are the constants below.
@@ -7,12 +7,10 @@ not apply; the limits are the constants below.
 import math
 from collections.abc import Mapping, Sequence
 from itertools import pairwise
-from statistics import fmean
 
 from numpylstm.training.metrics import Epoch, Row, epochs_of
 
 UNKNOWN = 0.05  # largest share of <unk> in the text
-CLIPPED = 0.5  # largest share of clipped updates
 APART = 1.3  # largest ratio of validation to training perplexity
 FOLLOWS = 0.5  # smallest fall of the validation perplexity, as a share of that of training
 STILL = 0.005  # largest relative change of a perplexity between epochs that counts as none
@@ -21,7 +19,6 @@ STILL = 0.005  # largest relative change of a perplexity between epochs that cou
 def findings(
     rows: Sequence[Row],
     *,
-    clip: float,
     unknown: int,
     tokens: int,
     test: float,
@@ -29,15 +26,14 @@ def findings(
 ) -> list[str]:
     """Return the sentences of all findings that apply.
 
-    `clip` is the largest global norm; `unknown` of `tokens` of the whole text are ``<unk>``; `test`
-    is the perplexity of the test text, `references` those of the baselines.
+    `unknown` of `tokens` of the whole text are ``<unk>``; `test` is the perplexity of the test
+    text, `references` those of the baselines.
     """
     epochs = epochs_of(rows)
     found = (
         validation_rises(epochs),
         curves_diverge(epochs),
         much_is_unknown(unknown, tokens),
-        most_updates_are_clipped(epochs, clip),
         *(no_better_than(test, name, references[name]) for name in references if "bigram" in name),
         rate_is_too_small(epochs),
     )
@@ -90,18 +86,6 @@ def much_is_unknown(unknown: int, tokens: int) -> str | None:
         f"{share:.1%} of the text is <unk>, {unknown:,} of {tokens:,} tokens: they are easy to "
         "predict and say nothing, so the perplexity looks better than it is; a larger vocabulary "
         "(--max-vocab), more text or --level char leave fewer."
-    )
-
-
-def most_updates_are_clipped(epochs: Sequence[Epoch], clip: float) -> str | None:
-    """Finding: most updates were clipped."""
-    shares, updates = [epoch.clipped for epoch in epochs], [epoch.updates for epoch in epochs]
-    share = fmean(shares, updates) if epochs else 0
-    if share <= CLIPPED:
-        return None
-    return (
-        f"Most updates were clipped ({share:.0%}): the norm of their gradient was above {clip:g}; "
-        "that is usual for the presets, but if the loss jumps, lower the learning rate."
     )
 
 

@@ -8,7 +8,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from numpylstm.config import TrainConfig, settings_of
-from numpylstm.explore import cells_of_engine
 from numpylstm.plots import coloured_text, inline_svg, training_curves
 from numpylstm.printing import printable
 from numpylstm.training.metrics import Row
@@ -17,8 +16,6 @@ from numpylstm.training.sample_log import Sample
 WIDE, NARROW = (9.0, 5.6), (4.2, 5.6)  # inches of a picture on a screen, and on a phone
 
 FULL_COLOUR = 10.0  # bits of surprise at full colour
-
-MOST_SAMPLES = 6
 
 
 class Report(NamedTuple):
@@ -29,10 +26,9 @@ class Report(NamedTuple):
     config: TrainConfig
     rows: Sequence[Row]
     result: dict[str, Any]  # as in result.json
-    true: Sequence[str]  # tokens of the test text, and the most probable ones in their places
-    predicted: Sequence[str]
-    sentence: Sequence[str]  # tokens of the test text, and the surprise at each
-    bits: Sequence[float]
+    true: Sequence[str]  # tokens of the test text
+    predicted: Sequence[str]  # the most probable ones in their places
+    bits: Sequence[float]  # the surprise at each
     samples: Sequence[Sample]
     sample: str
 
@@ -88,9 +84,9 @@ def findings(report: Report) -> str:
     found = report.result["findings"]
     if not found:
         return (
-            "<p>None of the six problems that this page looks for: rising validation perplexity, "
-            "diverging curves, much &lt;unk&gt;, clipping in most updates, a network no better "
-            "than a bigram model, a learning rate that is too small.</p>"
+            "<p>None of the five problems that this page looks for: rising validation perplexity, "
+            "diverging curves, much &lt;unk&gt;, a network no better than a bigram model, a "
+            "learning rate that is too small.</p>"
         )
     return f'<ul class="findings">{"".join(f"<li>{text(entry)}</li>" for entry in found)}</ul>'
 
@@ -151,22 +147,16 @@ def pairs(report: Report) -> str:
 
 
 def surprise(report: Report) -> str:
-    """Return a sentence of the test text, coloured by surprise."""
+    """Return the same tokens of the test text, coloured by surprise."""
     separator = "" if report.config.level == "char" else " "
-    tokens = [printable(token, lines=True) + separator for token in report.sentence]
+    tokens = [printable(token, lines=True) + separator for token in report.true]
     notes = [f"{number:.1f} bits" for number in report.bits]
     shown = coloured_text(tokens, report.bits, limit=FULL_COLOUR, notes=notes)
-    mean, more = sum(report.bits) / len(report.bits), ""
-    if report.config.cell in cells_of_engine():
-        more = (
-            "\n<p>To explore a longer text token by token, and to clamp cells, run "
-            f"<code>numpylstm-explore {text(shlex.quote(report.name))}</code> in the folder that "
-            "holds this run.</p>"
-        )
+    mean = sum(report.bits) / len(report.bits)
     return (
-        '<p class="soft">-log<sub>2</sub> p of each token of a sentence of the test text, from '
+        '<p class="soft">-log<sub>2</sub> p of each token of the same passage, from '
         f"white (expected) to orange ({FULL_COLOUR:.0f} bits or more); the mean of these is "
-        f"{mean:.1f} bits.</p>\n{shown}{more}"
+        f"{mean:.1f} bits.</p>\n{shown}"
     )
 
 
@@ -174,7 +164,7 @@ def samples(report: Report) -> str:
     """Return samples of the network during training, and one of the best network."""
     written = [
         ("Before training" if sample.epoch == 0 else f"After epoch {sample.epoch}", sample.text)
-        for sample in thinned(report.samples)
+        for sample in some_of(report.samples)
         if not report.sample.startswith(sample.text)  # the best one's, which follows
     ]
     written.append(("The best network", report.sample))
@@ -183,13 +173,9 @@ def samples(report: Report) -> str:
     )
 
 
-def thinned(samples: Sequence[Sample]) -> list[Sample]:
-    """Choose some samples, the first and the last among them, more of them near the beginning."""
-    count = len(samples)
-    if count <= MOST_SAMPLES:
-        return list(samples)
-    places = {round((count - 1) ** (k / (MOST_SAMPLES - 2))) for k in range(MOST_SAMPLES - 1)}
-    return [samples[k] for k in sorted({0, *places})]
+def some_of(samples: Sequence[Sample]) -> Sequence[Sample]:
+    """Return the first four samples and the last two; all if they are no more."""
+    return samples if len(samples) <= 6 else [*samples[:4], *samples[-2:]]
 
 
 def definitions(entries: Iterable[tuple[str, object]]) -> str:
@@ -212,11 +198,7 @@ def settings(config: TrainConfig) -> str:
 def making(result: dict[str, Any]) -> str:
     """Return the tokens read and scored, times, the machine and the command."""
     test, corpus, times = result["test"], result["text"], result["time"]
-    heads = {
-        "tokens": "tokens",
-        "unknown": "read as <unk>",
-        "left_out": "of these, cut from the vocabulary",
-    }
+    heads = {"tokens": "tokens", "unknown": "read as <unk>"}
     if any(corpus["unread"].values()):
         heads["unread"] = "more of it, not read"
     rows = [(split, *(f"{corpus[name][split]:,}" for name in heads)) for split in corpus["tokens"]]

@@ -5,21 +5,13 @@ import warnings
 from collections.abc import Sequence
 from contextlib import suppress
 from functools import partial
-from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 from numpylstm.baselines import interpolated_bigram_perplexity, unigram_perplexity
-from numpylstm.data import EOS, SPLITS, Corpus
-from numpylstm.data.configured import why_unknown
+from numpylstm.data import SPLITS, Corpus
 from numpylstm.data.text import shortened
-from numpylstm.evaluation import (
-    Evaluation,
-    evaluate,
-    surprise,
-    true_and_predicted,
-)
-from numpylstm.models import LanguageModel
+from numpylstm.evaluation import Evaluation, evaluate, surprise, true_and_predicted
 from numpylstm.plots import training_curves, training_lag_heatmap
 from numpylstm.printing import printable
 from numpylstm.report.findings import findings
@@ -35,8 +27,6 @@ from numpylstm.training.run_folder import RunFolderError, write_text
 from numpylstm.training.sample_log import TEMPERATURE, read_samples, written
 
 SAMPLE_LENGTH = {"word": 100, "char": 400}
-SEARCHED, SHORTEST, LONGEST = 300, {"word": 12, "char": 40}, {"word": 50, "char": 250}
-"""Tokens of the test text that are searched for a sentence, and the limits of its length."""
 
 
 def baselines(corpus: Corpus) -> dict[str, float]:
@@ -90,7 +80,6 @@ def conclude(
     try:
         found = findings(
             run.rows,
-            clip=run.config.clip,
             unknown=count_unknown(corpus),
             tokens=sum(corpus.num_tokens.values()),
             test=test.perplexity,
@@ -103,7 +92,7 @@ def conclude(
             result |= making_of(folder, run)
         write_result(folder, result)
         write_text(folder / run_folder.SAMPLE, sample + "\n")
-        sentence, bits = sentence_of(model, corpus)
+        _, nll = surprise(model, corpus.test)
         report = Report(
             name=folder.resolve().name,
             model=describe(run),
@@ -112,8 +101,7 @@ def conclude(
             result=result,
             true=true,
             predicted=predicted,
-            sentence=sentence,
-            bits=bits,
+            bits=(nll / math.log(2)).tolist(),
             samples=read_samples(folder / run_folder.SAMPLES),
             sample=sample,
         )
@@ -164,13 +152,10 @@ def count_unknown(corpus: Corpus) -> int:
 
 def ledger(corpus: Corpus, test: Evaluation) -> str:
     """Describe the part of the test text that was scored, and its ``<unk>`` tokens."""
-    unknown, left_out = corpus.oov["test"], corpus.left_out["test"]
-    why = why_unknown(unknown, left_out, corpus.level, corpus.vocabulary)
     streams = f" in {test.batch_size} streams" if test.batch_size > 1 else ""
     unread = f", {corpus.unread['test']:,} left unread" if corpus.unread["test"] else ""
     return (
-        f"{test.tokens:,} tokens scored{streams}{unread}, {unknown:,} of the text <unk>"
-        f"{',' if left_out else ''} {why}"
+        f"{test.tokens:,} tokens scored{streams}{unread}, {corpus.oov['test']:,} of the text <unk>"
     )
 
 
@@ -186,16 +171,3 @@ def making_of(folder: Path, run: Run) -> dict[str, Any]:
         before = read_result(folder) or {}
     same = before.get("steps") == run.step
     return {name: before[name] for name in ("time", "machine", "command") if same}
-
-
-def sentence_of(model: LanguageModel, corpus: Corpus) -> tuple[list[str], list[float]]:
-    """Return the tokens of a line of the test text, not too short, and the surprise in bits."""
-    targets, nll = surprise(model, corpus.test, length=SEARCHED)
-    tokens, level = corpus.vocabulary.decode(targets), corpus.level
-    end = EOS if level == "word" else "\n"
-    ends = [place for place, token in enumerate([*tokens, end]) if token == end]
-    lines = ((before + 1, place) for before, place in pairwise(ends))  # from their first tokens on
-    long = ((first, last) for first, last in lines if last - first >= SHORTEST[level])
-    first, last = next(long, (0, len(tokens)))
-    chosen = slice(first, min(last, first + LONGEST[level]))
-    return shortened(tokens[chosen]), [float(nats) / math.log(2) for nats in nll[chosen]]

@@ -7,7 +7,6 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from numpylstm.files import open_regular
 from numpylstm.tape.formulas import made_of
 from numpylstm.tape.golden import TapeError, load
 
@@ -146,8 +145,7 @@ def read(path: Path) -> Any:
         return result
 
     try:
-        with open_regular(path) as file:
-            return json.loads(file.read().decode("utf-8-sig"), object_pairs_hook=once)
+        return json.loads(path.read_text("utf-8-sig"), object_pairs_hook=once)
     except OSError as error:
         raise TapeError(f"{path}: must be a readable file, got {error.strerror!r}") from error
     except UnicodeDecodeError as error:

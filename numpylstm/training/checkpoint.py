@@ -24,7 +24,6 @@ from numpylstm.parameters import parameter_shapes
 from numpylstm.saving import (
     CheckpointError,
     check_shapes,
-    file_path,
     fitting_together,
     read_arrays,
     within,
@@ -68,7 +67,6 @@ def save(run: Run, path: str | Path, *, parameters: Arrays | None = None) -> Non
     SaveError
         If the file cannot be written; an older file of that name is then unchanged.
     """
-    path = file_path("save", path)
     check_kind("save", "run", run, Run, "save_model is for models")
     kind = OPTIMIZERS[run.config.optimizer]
     because = "name it with TrainConfig(optimizer=...)"
@@ -114,7 +112,7 @@ def load(path: str | Path) -> Checkpoint:
     OSError
         If the file cannot be read.
     """
-    path = file_path("load", path)
+    path = Path(path)
     arrays, meta = read_arrays(path, FORMAT, READ)
     try:
         settings = dict(meta["config"])

@@ -189,10 +189,10 @@ def fit(
                 f"fit: {name} must be a list or a function that returns the batches of an epoch, "
                 f"got {type(given).__name__}; it would be empty after the first epoch"
             )
-    for name, function in {"rate": rate, "after_epoch": after_epoch}.items():
-        if function is not None and not callable(function):
-            constant = "; a constant rate is that of the optimizer" * (name == "rate")
-            raise TypeError(f"fit: {name} must be a function, got {function!r}{constant}")
+    if rate is not None and not callable(rate):
+        raise TypeError(
+            f"fit: rate must be a function, got {rate!r}; a constant rate is that of the optimizer"
+        )
     if patience is not None:
         check_whole("fit", "patience", patience)
         if validation is None:
@@ -282,11 +282,4 @@ def optimizer_for(model: Any, optimizer: Optimizer | None) -> Optimizer:
             )
         optimizer = Adam(model, lr=0.01)
     check_kind("fit", "optimizer", optimizer, Optimizer)
-    if isinstance(model, Module):
-        moved = {id(parameter) for parameter in optimizer.parameters.values()}
-        if moved.isdisjoint(map(id, model.parameters().values())):
-            raise ValueError(
-                "fit: optimizer must hold trainable parameters of the model, got none; it was made "
-                "with another model, or all parameters are frozen"
-            )
     return optimizer

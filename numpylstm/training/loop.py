@@ -15,7 +15,7 @@ from numpy.typing import NDArray
 from numpylstm.cells import CELLS, State
 from numpylstm.checks import NotFinite, check_kind
 from numpylstm.config import ConfigError, TrainConfig
-from numpylstm.data import UNK, Corpus, DataError, Vocabulary, batches, num_batches
+from numpylstm.data import Corpus, DataError, Vocabulary, batches, num_batches
 from numpylstm.data.configured import check_fingerprint, fingerprint
 from numpylstm.errors import NumpylstmError
 from numpylstm.evaluation import Evaluation, Watch, evaluate, safe_exp
@@ -365,11 +365,6 @@ def check_corpus(config: TrainConfig, corpus: Corpus) -> None:
     ConfigError
         If MPI ranks cannot share the shards.
     """
-    if len(corpus.vocabulary) == 1:
-        raise DataError(
-            f"{corpus.source}: the train text must have a token besides {UNK}, got no other; there "
-            "is nothing to learn from it"
-        )
     B, T, have = config.batch_size, config.num_steps, len(corpus.train)
     if have < B * (T + 1):
         raise DataError(

@@ -76,9 +76,7 @@ class Epoch(NamedTuple):
     lr: float
     training: float  # perplexity
     validation: float
-    clipped: float  # share of the updates
     accuracy: float
-    updates: int
 
 
 def epochs_of(rows: Sequence[Row]) -> list[Epoch]:
@@ -96,9 +94,7 @@ def epochs_of(rows: Sequence[Row]) -> list[Epoch]:
                     lr=last.lr,
                     validation=last.valid_perplexity,
                     training=math.exp(mean(math.log(row.perplexity) for row in own)),
-                    clipped=mean(row.clipped for row in own),
                     accuracy=mean(row.accuracy for row in own),
-                    updates=last.step - before,
                 )
             )
         before = last.step

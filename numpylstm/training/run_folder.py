@@ -16,9 +16,8 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from numpylstm.config import ConfigError, TrainConfig, settings_with
+from numpylstm.config import settings_with
 from numpylstm.errors import NumpylstmError
-from numpylstm.files import open_regular
 from numpylstm.saving import CheckpointError, write_atomically
 from numpylstm.training import checkpoint
 from numpylstm.training.loop import Run
@@ -149,7 +148,7 @@ def write_metrics(folder: Path, run: Run) -> None:
 def load_last(folder: Path) -> checkpoint.Checkpoint:
     """Load the checkpoint to resume from."""
     if not (folder / LAST).exists():
-        raise RunFolderError(f"--resume {folder} holds no {LAST}; the run was never saved")
+        raise RunFolderError(f"{folder} holds no {LAST}; name the folder of a run")
     try:
         return checkpoint.load(folder / LAST)
     except CheckpointError as error:
@@ -171,35 +170,24 @@ def checkpoint_of(path: Path) -> Path:
 
 
 def where_its_text_is(saved: checkpoint.Checkpoint, path: Path) -> checkpoint.Checkpoint:
-    """Return the checkpoint of a run, with the current paths of its text from the run's folder."""
-    if not (path / CONFIG).exists():
+    """Return the best checkpoint of a run's folder with the paths of its text in the last one."""
+    if not (path / LAST).exists():
         return saved
-    now = read_config(path)  # the text may have moved since
+    now = checkpoint.load(path / LAST).config  # the text may have moved since
     moved = {name: getattr(now, name) for name in settings_with(text=True)}
     return replace(saved, config=replace(saved.config, **moved))
-
-
-def read_config(folder: Path) -> TrainConfig:
-    """Read the settings of a run. If its text was moved, they may be newer than a checkpoint's."""
-    path = folder / CONFIG
-    if not path.exists():
-        raise RunFolderError(f"{folder} holds no {CONFIG}; name the folder of a run")
-    with reading(path, "the settings of a run") as file:
-        return TrainConfig(**json.load(file))
 
 
 @contextmanager
 def reading(path: Path, content: str) -> Iterator[TextIO]:
     """Open a file of a run folder; raise a RunFolderError if it does not hold its `content`."""
     try:
-        with open_regular(path) as file, io.TextIOWrapper(file, encoding="utf-8") as text:
-            yield text
+        with path.open(encoding="utf-8") as file:
+            yield file
     except Exception as error:  # the readers raise whatever the text leads to
         reason = "it was damaged or changed"
         if isinstance(error, OSError):
             reason = error.strerror or reason
-        elif isinstance(error, ConfigError):
-            reason = str(error)
         raise RunFolderError(f"{path} does not hold {content}: {reason}") from error
 
 
@@ -210,16 +198,6 @@ def write_rows(path: Path, fields: Sequence[str], rows: Iterable[Sequence[Any]])
     writer.writerow(fields)
     writer.writerows(["" if value is None else value for value in row] for row in rows)
     write_text(path, text.getvalue())
-
-
-def read_metrics(path: Path) -> list[Row]:
-    """Read the rows of a metrics.csv."""
-    with reading(path, "the metrics of a run") as file:
-        header, *lines = csv.reader(file)
-        if tuple(header) != Row._fields:
-            raise ValueError
-        numbers: list[list[Any]] = [[float(c) if c else None for c in line] for line in lines]
-        return [Row(int(epoch), int(step), *rest) for epoch, step, *rest in numbers]
 
 
 def write_text(path: Path, text: str) -> None:

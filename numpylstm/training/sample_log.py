@@ -7,7 +7,6 @@ the checkpoint of their epoch; a run that resumes from an older one draws the la
 
 import json
 from contextlib import suppress
-from operator import index
 from pathlib import Path
 from typing import NamedTuple
 
@@ -58,11 +57,7 @@ def follow(folder: Path, run: Run, corpus: Corpus) -> None:
 
 
 def read_samples(path: Path) -> list[Sample]:
-    """Read the samples in a file; none if it is missing, or holds anything else."""
-    samples: list[Sample] = []
+    """Read the samples in a file; none if it is missing or damaged."""
     with suppress(RunFolderError), reading(path, "samples") as file:
-        read = [Sample(**entry) for entry in json.load(file)]
-        read = [Sample(index(each.epoch), index(each.step), each.text) for each in read]
-        "".join(each.text for each in read).encode()  # no lone surrogates
-        samples = read
-    return samples
+        return [Sample(**entry) for entry in json.load(file)]
+    return []

@@ -4,17 +4,16 @@ import math
 import os
 import shlex
 import time
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, suppress
+from collections.abc import Callable, Mapping, Sequence
+from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
 from typing import Any, NoReturn
 
 from numpylstm.cells import CELLS
 from numpylstm.config import ConfigError, TrainConfig, settings_with, updated
-from numpylstm.data import Corpus, DataError, num_batches
+from numpylstm.data import Corpus, num_batches
 from numpylstm.data.configured import load_corpus, load_same_text, splits_punctuation
-from numpylstm.evaluation import Watch
 from numpylstm.printing import printable
 from numpylstm.training import parallel, run_folder, sample_log
 from numpylstm.training.checkpoint import load, restore_model, restore_run
@@ -33,17 +32,15 @@ from numpylstm.training.schedules import PLANNED
 from numpylstm.training.signals import Stopped, stop_requests
 
 
-def resume(
-    folder: Path, changes: Mapping[str, Any], watch: Watch | None = None
-) -> tuple[Run, Corpus]:
+def resume(folder: Path, changes: Mapping[str, Any]) -> tuple[Run, Corpus]:
     """Return the run in a folder, at the update where it was saved, and its text.
 
     `changes` are settings that are ``resumable``; another one raises ConfigError. A text that has
-    moved must be the same text. `watch` is called while the text is read.
+    moved must be the same text.
     """
     run = restore_run(run_folder.load_last(folder))
     change_settings(run, changes)
-    corpus = load_same_text(run.config, run.vocabulary, run.fingerprint, watch)
+    corpus = load_same_text(run.config, run.vocabulary, run.fingerprint)
     check_corpus(run.config, corpus)
     return run, corpus
 
@@ -72,18 +69,15 @@ def change_settings(run: Run, changes: Mapping[str, Any]) -> None:
         raise ConfigError("epochs", f"cannot continue a run that {limit} ended; raise that too")
 
 
-def tune(path: Path, changes: Mapping[str, Any], watch: Watch | None = None) -> tuple[Run, Corpus]:
+def tune(path: Path, changes: Mapping[str, Any]) -> tuple[Run, Corpus]:
     """Return a new run that starts from the parameters of another, and its text.
 
     `path` is the folder of the other run, or a checkpoint. The new run keeps its vocabulary, its
     settings except the changes, and its frozen parameters; a change that needs other parameters
     raises ConfigError. If the changes name a text, the other run's text is dropped; the new one is
-    split into tokens in the same way. `watch` is called while the text is read.
+    split into tokens in the same way.
     """
     saved, changes = load(run_folder.checkpoint_of(path)), dict(changes)
-    named = not changes.keys().isdisjoint({"data", "train"})
-    if not named:
-        saved = run_folder.where_its_text_is(saved, path)
     old, vocabulary = saved.config, saved.vocabulary
     options = {name for cell in CELLS.values() for name in cell.options}
     for name in sorted(changes.keys() & {*options, *settings_with(shapes=True)}):
@@ -91,23 +85,16 @@ def tune(path: Path, changes: Mapping[str, Any], watch: Watch | None = None) -> 
             raise ConfigError(name, f"cannot change with --init-from: it comes from {path}")
         if name in options:
             del changes[name]
-    if named:
+    if changes.keys().isdisjoint({"data", "train"}):
+        if not saved.meta["fingerprint"]:
+            raise ConfigError("train", f"must be given: {path} was imported, without a text")
+        old = run_folder.where_its_text_is(saved, path).config
+    else:
         split = "train" in changes and splits_punctuation(old, vocabulary)
         changes = {**dict.fromkeys(settings_with(text=True)), "split_punctuation": split, **changes}
     settings = updated(old.to_dict(), {"steps": None, **changes, "init_from": None})
     config = TrainConfig(**settings)
-    if named:
-        corpus = load_corpus(config, vocabulary, watch)
-    else:
-        cut = {"valid", "test", "max_eval", "split_punctuation"}
-        expected = saved.meta["fingerprint"]
-        try:
-            corpus = load_same_text(config, vocabulary, expected, watch)
-        except DataError:
-            if changes.keys().isdisjoint(cut):
-                raise
-            load_same_text(old, vocabulary, expected, watch)  # the same, but now cut otherwise
-            corpus = load_corpus(config, vocabulary, watch)
+    corpus = load_corpus(config, vocabulary)
     check_corpus(config, corpus)
     run = new_run(config, corpus)
     run.config = replace(config, init_from=os.path.abspath(path))
@@ -178,10 +165,13 @@ def train_to_end(
             follow()  # at the start, or where an error has prevented it before
             if run.ended:
                 draw(run, log)  # the process may have been killed after its last save
-            items = timing.of(train(run, corpus, watch=in_validation))
-            while (item := next(items, None)) is not None:
-                with saves.after_an_error():
+            for item in timing.of(train(run, corpus, watch=in_validation)):
+                try:
                     status = between_updates(item)
+                except BaseException:
+                    with suppress(Exception):  # report the first error
+                        saves.save()
+                    raise
                 if status and not run.ended:
                     stop(status)
         except TrainingFailed:
@@ -219,13 +209,3 @@ class Saves:
             or item.step - last_step >= steps
             or time.monotonic() - last_time >= seconds
         )
-
-    @contextmanager
-    def after_an_error(self) -> Iterator[None]:
-        """Save the run if an error ends this context."""
-        try:
-            yield
-        except BaseException:
-            with suppress(Exception):  # report the first error
-                self.save()
-            raise
