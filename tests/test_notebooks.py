@@ -1,8 +1,7 @@
 """The notebooks keep their form, and the solutions of their exercises are right.
 
 The form is described in notebooks/README.md. The quick tests read the files; the slow one runs
-every notebook with the solutions in place of the placeholders, and tries each check with wrong
-answers.
+every notebook as it stands, and tries each check with the solution and with wrong answers.
 """
 
 import json
@@ -46,15 +45,17 @@ TRIAL = """
 import contextlib, io, json
 outcomes = []
 for code in {answers!r}:
-    space = dict(globals())  # a copy: what a wrong answer defines, no later cell sees
-    exec(code, space)
+    space = dict(globals())  # a copy: what an answer defines, no later cell sees
+    with contextlib.redirect_stdout(io.StringIO()):
+        exec(code, space)
+    said = io.StringIO()
     try:
-        with contextlib.redirect_stdout(io.StringIO()):
+        with contextlib.redirect_stdout(said):
             exec({check!r}, space)
     except Exception as refusal:
-        outcomes.append([type(refusal).__name__, str(refusal)])
+        outcomes.append([code, type(refusal).__name__, str(refusal)])
     else:
-        outcomes.append(["accepted", ""])
+        outcomes.append([code, "accepted", said.getvalue()])
 print(json.dumps(outcomes), end="")
 """
 FOLDED = "hide-input"  # the tag that folds a cell on the site; JupyterLab has a field of its own
@@ -234,25 +235,25 @@ def test_checks_accept_the_solution_and_refuse_wrong_answers(path, tmp_path, mon
     for exercise, check, solution in zip(
         *(tagged(notebook, tag) for tag in ("exercise", "check", "solution")), strict=True
     ):
-        exercise["source"] = solution_code(solution)
         right = RIGHT_ANSWERS.get(path.stem.partition("_")[2], {}).get(exercise["id"], ())
-        answers = [NONSENSE, *wrong_answers(path)[exercise["id"]], *right]
+        right = [solution_code(solution), *right]
+        answers = [*right, NONSENSE, *wrong_answers(path)[exercise["id"]]]
         trial = nbformat.v4.new_code_cell(TRIAL.format(answers=answers, check=source(check)))
         notebook["cells"].insert(notebook["cells"].index(check) + 1, trial)
-        tried.append((check, answers, right, trial))
+        tried.append((check, len(right), trial))
     nbclient.NotebookClient(
         notebook,
         timeout=SECONDS_FOR_A_CELL,
         kernel_name="python3",
         resources={"metadata": {"path": str(path.parent)}},
     ).execute()
-    for check, answers, right, trial in tried:
-        assert "Right" in printed(check)
-        nonsense, *outcomes = json.loads(printed(trial))
-        assert nonsense[0] != "accepted"
-        for answer, (kind, message) in zip(answers[1:], outcomes, strict=True):
-            if answer in right:
-                assert kind == "accepted", f"{answer}\n{kind}: {message}"
-                continue
+    for check, count, trial in tried:
+        assert printed(check).strip() == UNANSWERED
+        outcomes = json.loads(printed(trial))
+        for answer, kind, message in outcomes[:count]:
+            assert kind == "accepted", f"{answer}\n{kind}: {message}"
+            assert "Right" in message
+        assert outcomes[count][1] != "accepted"  # nonsense
+        for answer, kind, message in outcomes[count + 1 :]:
             assert kind == "AssertionError", f"{answer}\n{kind}: {message}"
             assert message  # the hint
