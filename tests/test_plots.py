@@ -87,7 +87,6 @@ def test_a_name_is_written_as_it_is():
     [
         lambda: training_curves([], clip=5.0),
         lambda: comparison_curves([]),
-        lambda: comparison_curves([("a", [])]),
         lambda: plots.gradient_by_lag({}),
         lambda: plots.training_lag_heatmap([], np.ones((1, 0, 3))),
         lambda: plots.singular_value_spread({}),

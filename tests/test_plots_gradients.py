@@ -89,11 +89,6 @@ def test_a_lag_table_is_square(shape):
         plots.lag_heatmap(np.ones(shape))
 
 
-def test_a_row_for_each_step():
-    with pytest.raises(ValueError, match=r"norms must have shape \(L, 2, T\), got \(1, 3, 4\)"):
-        plots.training_lag_heatmap([0, 1], np.ones((1, 3, 4)))
-
-
 def test_lag_heatmap():
     norms = np.tril(np.arange(1.0, 17).reshape(4, 4))
     axes, bar = drawn(plots.lag_heatmap(norms, title="lstm.0.Wh"))

@@ -14,7 +14,6 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
-from numpylstm.checks import check_shape
 from numpylstm.laboratory.diagnostics import CarouselNorms, Saturation
 from numpylstm.models import Array
 from numpylstm.plots.style import (
@@ -55,11 +54,12 @@ def gradient_by_lag(
     """
     check_some("gradient_by_lag", "lines", lines)
     figure, axes = one_panel(8, 4.5)
-    floor, highest = _limits(np.concatenate([np.asarray(line, float) for line in lines.values()]))
+    named = {as_label(name): np.asarray(line, float) for name, line in lines.items()}
+    floor, highest = _limits(np.concatenate(list(named.values())))
     top = _log_axis(axes, floor, highest)
     used = {}  # triangle -> label
-    for k, (name, line) in enumerate(lines.items()):
-        values, lags, style = np.asarray(line, float), np.arange(len(line)), line_style(k)
+    for k, (name, values) in enumerate(named.items()):
+        lags, style = np.arange(len(values)), line_style(k)
         low, high = values < floor, ~(values <= DRAWN[1])
         axes.plot(
             lags,
@@ -68,7 +68,7 @@ def gradient_by_lag(
             marker="o",
             ms=3,
             lw=1.6,
-            label=as_label(name),
+            label=name,
         )
         for beyond, level, triangle, words in (
             (low, floor, "v", "zero, or below the axis"),
@@ -78,15 +78,14 @@ def gradient_by_lag(
                 axes.plot(
                     lags[beyond],
                     np.full(beyond.sum(), level),
+                    triangle,
                     color=style["color"],
-                    marker=triangle,
                     ms=5,
-                    ls="none",
                     clip_on=False,
                 )
                 used[triangle] = words
     for triangle, words in used.items():
-        axes.plot([], [], color=GREY, marker=triangle, ms=5, ls="none", label=words)
+        axes.plot([], [], triangle, color=GREY, ms=5, label=words)
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.set(xlabel=xlabel, ylabel=f"{quantity} (log scale)")
     axes.grid(alpha=0.3)
@@ -107,8 +106,8 @@ def lag_heatmap(norms: Array, *, title: str = "") -> Figure:
     if norms.shape != (T, T) or not T:
         raise ValueError(f"lag_heatmap: norms must have shape (T, T), got {norms.shape}")
     figure, axes = one_panel(6.4, 5)
-    used = np.tril(np.ones((T, T), bool))
-    mesh = _heatmap(axes, np.arange(T + 1) - 0.5, np.where(used, norms, np.nan))
+    used = np.where(np.tri(T, dtype=bool), norms, np.nan)
+    mesh = _heatmap(axes, np.arange(T + 1) - 0.5, used, _limits(used))
     axes.invert_yaxis()
     axes.xaxis.set_major_locator(MaxNLocator(integer=True))
     axes.yaxis.set_major_locator(MaxNLocator(integer=True))
@@ -134,8 +133,6 @@ def training_lag_heatmap(steps: Sequence[int], norms: Array) -> Figure:
         A panel for each layer, all with the same colour scale.
     """
     check_some("training_lag_heatmap", "steps", steps)
-    shape = ("L", len(steps), "T")
-    check_shape("training_lag_heatmap", "norms", norms, shape, "the middle is fixed by steps")
     L = len(norms)
     figure = new_figure(1.4 + 3.4 * L, 4.5)
     panels = figure.subplots(1, L, sharey=True, squeeze=False)[0]
@@ -293,11 +290,9 @@ def _log_axis(axes: Axes, floor: float, highest: float) -> float:
     return top
 
 
-def _heatmap(
-    axes: Axes, y_edges: Array, values: Array, limits: tuple[float, float] | None = None
-) -> QuadMesh:
+def _heatmap(axes: Axes, y_edges: Array, values: Array, limits: tuple[float, float]) -> QuadMesh:
     """Colour by the logarithm: too small values get the darkest colour, NaN none."""
-    floor, highest = limits or _limits(values)
+    floor, highest = limits
     raised = np.where(values < floor, floor / 2, values)
     return axes.pcolormesh(
         np.arange(values.shape[1] + 1) - 0.5,

@@ -151,9 +151,7 @@ def comparison_curves(
     groups = list(range(len(runs)) if groups is None else groups)
     figure, axes = one_panel(8, 5)
     levels: list[float] = []
-    named: set[int] = set()
-    for (name, rows), group in zip(runs, groups, strict=True):
-        check_some("comparison_curves", f"the rows of {name}", rows)
+    for k, ((name, rows), group) in enumerate(zip(runs, groups, strict=True)):
         colour, style = SERIES[group % len(SERIES)], DASHES[group // len(SERIES) % len(DASHES)]
         epochs, training, ends, validation = _perplexities(rows)
         axes.plot(
@@ -168,9 +166,8 @@ def comparison_curves(
             marker="o",
             lw=1.5,
             ls=style,
-            label=None if group in named else label,
+            label=label if groups.index(group) == k else None,  # once for the group
         )
-        named.add(group)
         levels += [*training, *validation]
     perplexity_axis(axes, levels)
     axes.set_xlabel("epoch")
