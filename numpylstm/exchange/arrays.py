@@ -2,7 +2,6 @@
 
 import importlib
 import logging
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import permutations
 from reprlib import repr as shortened
@@ -12,7 +11,7 @@ import numpy as np
 
 from numpylstm import saving
 from numpylstm.cells import CELLS
-from numpylstm.checks import check_array, check_kind, check_shapes
+from numpylstm.checks import check_array, check_kind
 from numpylstm.config import ModelConfig
 from numpylstm.models import Array, LanguageModel, Model, dtype_name
 from numpylstm.parameters import DIRECTIONS, parameter_shapes
@@ -112,8 +111,10 @@ def copied(where: str, arrays: Mapping[str, Any]) -> dict[str, Array]:
     found, short = {}, False
     for name, value in arrays.items():
         if hasattr(value, "detach"):
-            short |= value.dtype.is_floating_point and value.dtype.itemsize == 2
-            value = (value.float() if value.dtype.itemsize == 2 else value).detach().cpu().numpy()
+            value = value.detach().cpu()
+            if str(value.dtype) == "torch.bfloat16":  # NumPy has no such type
+                short, value = True, value.float()
+            value = value.numpy()
         if getattr(value, "dtype", None) == np.float16:
             short, value = True, value.astype(np.float32)
         check_array(where, str(name), value, getattr(value, "shape", ()))
@@ -207,8 +208,8 @@ def from_torch(state: Mapping[str, Any]) -> dict[str, Array]:
             "of a checkpoint, take the state dict in it"
         )
     rest = copied(where, state)
-    first = next((key for key in rest if re.search(r"weight_[ih]h_l0$", key)), "")
-    prefix = first.removesuffix("weight_ih_l0").removesuffix("weight_hh_l0")
+    first = next((key for key in rest if key.endswith("weight_ih_l0")), "")
+    prefix = first.removesuffix("weight_ih_l0")
     ahead, back = (taken(where, rest, prefix, suffix) for suffix in ("", "_reverse"))
     problem = ValueError(
         f"{where}: state must be of one LSTM, GRU or RNN, alone or with one Linear after it and at "
@@ -218,17 +219,13 @@ def from_torch(state: Mapping[str, Any]) -> dict[str, Array]:
     )
     if not ahead or (back and len(back) != len(ahead)):
         raise problem
-    D, H = len(ahead[0][0]), len(ahead[0][1])
     if back:
-        arrays: dict[str, Array] = {}
-        for way, layers in enumerate((ahead, back)):
-            own = [
-                (of_one_direction(where, layer, k, way, H), *layer[1:])
-                for k, layer in enumerate(layers)
-            ]
-            arrays |= layers_from(where, "PyTorch", own, DIRECTIONS[way])
+        ahead, back = one_direction(where, ahead, 0), one_direction(where, back, 1)
+        arrays = layers_from(where, "PyTorch", ahead, DIRECTIONS[0])
+        arrays |= layers_from(where, "PyTorch", back, DIRECTIONS[1])
     else:
         arrays = layers_from(where, "PyTorch", ahead)
+    D, H = len(ahead[0][0]), len(ahead[0][1])
     return arrays | around(rest, D, H * (1 + bool(back)), problem)
 
 
@@ -242,24 +239,23 @@ def taken(where: str, rest: dict[str, Array], prefix: str, suffix: str) -> list[
         for key in (Wx, Wh):
             if key not in rest:
                 raise ValueError(f"{where}: state must hold {key}, got no such key")
-            check_array(where, key, rest[key], ("nH", "D" if key == Wx else "H"))
         zero = np.zeros(rest[Wh].shape[:1], rest[Wh].dtype)
         b = np.stack([rest.pop(key, zero) for key in biases])
         layers.append((rest.pop(Wx).T, rest.pop(Wh).T, b))
 
 
-def of_one_direction(where: str, layer: Sequence[Array], k: int, way: int, H: int) -> Array:
-    """Return the rows of Wx that read the direction itself; raise unless the others are zero."""
-    Wx = layer[0]
-    if k == 0:
-        return Wx
-    own, other = Wx[way * H : (way + 1) * H], Wx[(1 - way) * H : (2 - way) * H]
-    if other.any():
-        raise ValueError(
-            f"{where}: layer {k} must read one direction of the layer below, got both; here each "
-            "direction has its own stack, and layers that read both are `Bidirectional` layers of "
-            "one layer each"
-        )
+def one_direction(where: str, layers: list[Sequence[Array]], way: int) -> list[Sequence[Array]]:
+    """Return layers without the rows of Wx for the other direction; raise unless these are zero."""
+    own = layers[:1]
+    for k, (Wx, Wh, b) in enumerate(layers[1:], start=1):
+        halves = np.split(Wx, 2)
+        if halves[1 - way].any():
+            raise ValueError(
+                f"{where}: layer {k} must read one direction of the layer below, got both; here "
+                "each direction has its own stack, and layers that read both are `Bidirectional` "
+                "layers of one layer each"
+            )
+        own.append((halves[way], Wh, b))
     return own
 
 
@@ -364,23 +360,23 @@ def _made(
 ) -> Any:
     check_kind(where, "arrays", arrays, Mapping)
     language = kind is LanguageModel
-    stack = next((s for s in (*CELLS, *DIRECTIONS) if f"{s}.0.Wx" in arrays), None)
+    stacks = tuple(CELLS) if language else (*CELLS, *DIRECTIONS)
+    stack = next((s for s in stacks if f"{s}.0.Wx" in arrays), None)
     if stack is None or (language and "embedding.W" not in arrays):
         raise ValueError(
-            f"{where}: arrays must be of {'an embedding, ' * language}recurrent layers and a "
-            f"decoder, got {shortened(sorted(map(str, arrays)))}"
+            f"{where}: arrays must be of {'an embedding, ' * language}recurrent layers"
+            f"{' of one direction' * language} and a decoder, got "
+            f"{shortened(sorted(map(str, arrays)))}"
         )
-    bidirectional = stack in DIRECTIONS
-    if language and bidirectional:
-        raise ValueError(f"{where}: arrays must be of one direction, got two")
-    name = settings.pop("cell", None) or (stack if not bidirectional else _cell_of(arrays))
+    name = settings.pop("cell", None) or stack
+    if name in DIRECTIONS:  # the first cell with as many blocks as the layers have
+        H, *columns = np.shape(arrays.get(f"{name}.0.Wh", [0]))
+        name = next((c.name for c in CELLS.values() if [len(c.blocks) * H] == columns), None)
     if name not in CELLS:
         raise ValueError(f"{where}: cell must be given with these arrays, got {name!r}")
-    cell = CELLS[name]
-    axes = [f"{stack}.0.Wx D {len(cell.blocks)}H"]
-    if "embedding.W" in arrays:
-        axes.insert(0, "embedding.W V D")
-    sizes = check_shapes(where, ", ".join(axes), *(arrays[axis.split()[0]] for axis in axes))
+    cell, Wx = CELLS[name], arrays[f"{stack}.0.Wx"]
+    check_array(where, f"{stack}.0.Wx", Wx, ("D", "nH"))
+    D, H = len(Wx), Wx.shape[1] // len(cell.blocks)
     options = {n: settings.pop(n) for n in cell.options if n in settings}
     for vector_name, vector in cell.vectors.items():
         if vector.needs and f"{stack}.0.{vector_name}" not in arrays:
@@ -392,15 +388,16 @@ def _made(
         **settings,
         cell=name,
         options=options,
-        hidden_size=sizes["H"],
-        embedding_size=sizes["D"],
+        hidden_size=H,
+        embedding_size=D,
         num_layers=sum(path.startswith(stack) and path.endswith(".Wx") for path in arrays),
-        tied=language and "decoder.W" not in arrays and sizes["D"] == sizes["H"],
-        dtype=dtype_name(arrays[f"{stack}.0.Wx"].dtype),
+        tied=language and "decoder.W" not in arrays and D == H,
+        dtype=dtype_name(Wx.dtype),
     )
-    V = sizes.get("V")
+    V = len(arrays["embedding.W"]) if "embedding.W" in arrays else None
     answers = V if language else len(arrays.get("decoder.b", [0]))
     because = f"they are not those of a {kind.__name__}"
+    bidirectional = stack in DIRECTIONS
     shapes = parameter_shapes(config, V, answers, bidirectional)
     saving.check_shapes(arrays, shapes, because)  # takes no memory
     model = kind.from_config(
@@ -408,9 +405,3 @@ def _made(
     )
     model.load_state_dict(arrays)
     return model
-
-
-def _cell_of(arrays: Mapping[str, Array]) -> str | None:
-    """Return the first cell with as many blocks as the layers of two directions have."""
-    H, *columns = np.shape(arrays.get("forward.0.Wh", 0)) or (0,)
-    return next((c.name for c in CELLS.values() if [len(c.blocks) * H] == columns), None)

@@ -13,8 +13,6 @@ from numpylstm.models import LanguageModel, Model
 def onnx_model(onnx: Any, model: Model, texts: Mapping[str, str]) -> Any:
     """Return a model as an ONNX graph with free T and B, and with texts as its metadata."""
     config, cell, stacks = model.config, CELLS[model.config.cell], stacks_of(model)
-    if (size := model.num_parameters * np.dtype(config.dtype).itemsize) >= 1 << 31:
-        raise ValueError(f"export_model: model must be below 2 GiB for ONNX, got {size:,} bytes")
     H, L, options, both = config.hidden_size, config.num_layers, config.options, len(stacks) == 2
     real, attributes = {"float32": "float", "float64": "double"}[config.dtype], f"hidden_size={H}"
     if both:
@@ -27,14 +25,12 @@ def onnx_model(onnx: Any, model: Model, texts: Mapping[str, str]) -> Any:
     constants = {k: a for k, a in model.state_dict().items() if not k.startswith(stacks)}
     states = () if both else cell.states  # a stream has one direction
     inputs, x, ends = [f"{real}[T, B, {config.input_size}] x"], "x", ""
-    nodes = []
+    nodes = ["joined = Constant <value_ints=[0, 0, -1]> ()"]
     if model.vocab_size is not None:
         inputs, x = ["int64[T, B] ids"], "vectors"
         nodes.append("vectors = Gather (embedding_W, ids)")  # (T, B, D)
     if not isinstance(model, LanguageModel):
         inputs, ends = [*inputs, "int32[B] lengths"], "lengths"
-    joined = "joined = Constant <value_ints=[0, 0, -1]> ()"
-    nodes.append(joined if both else "axis = Constant <value_ints=[1]> ()")
     for name in states:
         parts = ", ".join(f"{name}0_{k}" for k in range(L))
         nodes.append(f"{parts} = Split <axis=0> ({name}0)")
@@ -45,12 +41,9 @@ def onnx_model(onnx: Any, model: Model, texts: Mapping[str, str]) -> Any:
         last = ", ".join(f"{name}T_{k}" for name in cell.states)
         arguments = f"{x}, W_{k}, R_{k}, B_{k}, {ends}{first}"
         nodes.append(f"hs_{k}, {last} = {cell.title} <{attributes}> ({arguments})")
-        x = f"x_{k + 1}"
-        if both:  # (T, 2, B, H) to (T, B, 2H)
-            nodes.append(f"pairs_{k} = Transpose <perm=[0, 2, 1, 3]> (hs_{k})")
-            nodes.append(f"{x} = Reshape (pairs_{k}, joined)")
-        else:
-            nodes.append(f"{x} = Squeeze (hs_{k}, axis)")
+        x = f"x_{k + 1}"  # (T, 1 or 2, B, H) to (T, B, H or 2H)
+        nodes.append(f"turned_{k} = Transpose <perm=[0, 2, 1, 3]> (hs_{k})")
+        nodes.append(f"{x} = Reshape (turned_{k}, joined)")
     for name in states:
         parts = ", ".join(f"{name}T_{k}" for k in range(L))
         nodes.append(f"{name}T = Concat <axis=0> ({parts})")
