@@ -1,7 +1,5 @@
 """The museum: the checker and the doctor find each exhibit, and no two look alike."""
 
-import subprocess
-import sys
 from pathlib import Path
 
 import numpy as np
@@ -144,12 +142,6 @@ class TestTheCommand:
     def test_prints_a_card(self, capsys):
         assert main(["bias-one-axis"]) == 0
         assert "+        db = db_t" in capsys.readouterr().out
-
-    def test_ends_quietly_when_its_output_is_closed(self):
-        command = [sys.executable, "-m", "numpylstm.museum"]
-        with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE) as process:
-            process.stdout.close()
-            assert process.stderr.read() == b""
 
     def test_names_the_choice_where_there_is_no_such_exhibit(self, capsys):
         assert main(["mammoth"]) == 2

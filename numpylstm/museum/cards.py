@@ -22,7 +22,7 @@ def diagnosis(name: str) -> doctor.Diagnosis:
     """Return the doctor's diagnosis of an exhibit, from functions and arrays without its name."""
     patient = case(exhibit("diagnosis", name))
     slopes = gradcheck.complex_step(lambda a: patient.f({**patient.fixed, **a}), patient.arrays)
-    return doctor.examine(patient.f, patient.backward, patient.arrays, patient.fixed, slopes=slopes)
+    return doctor.examine(**vars(patient), slopes=slopes)
 
 
 @cache

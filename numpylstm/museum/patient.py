@@ -114,16 +114,20 @@ def case(mutant: Mistake | None = None, *, cell: str = "lstm", seed: int = 20141
         fixed for the complex step and not for central differences, which therefore disagree.
     seed : int
     """
+    options: Mapping[str, Any] = {}
+    input_size = D
     if mutant is not None:
         check_mutant("case", mutant)
+        cell, options = mutant.cell, mutant.options
+        if mutant.equal_layers:  # they can share a gradient only if their weights have one shape
+            input_size = H
     rng = np.random.default_rng(seed)
     config = ModelConfig(
-        cell=cell if mutant is None else mutant.cell,
-        options={} if mutant is None else mutant.options,
+        cell=cell,
+        options=options,
         hidden_size=H,
         num_layers=L,
-        # Layers can share a gradient only where their weights have one shape.
-        embedding_size=H if mutant is not None and mutant.equal_layers else D,
+        embedding_size=input_size,
         average_across_timesteps=True,
     )
     arrays = parameters(rng, config, V, scale=0.5)
