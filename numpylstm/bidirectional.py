@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from numpylstm.checks import check_array, generator
+from numpylstm.checks import Rng, check_array, generator
 from numpylstm.layers import RecurrentStack
 from numpylstm.parameters import DIRECTIONS, Array, Module
 
@@ -64,7 +64,7 @@ class Bidirectional(Module):
         hidden_size: int,
         num_layers: int = 1,
         *,
-        rng: np.random.Generator | int | None = None,
+        rng: Rng = None,
         name: str | None = None,
         **settings: Any,
     ) -> None:

@@ -31,6 +31,7 @@ from numpylstm.cells import CELLS, Cell
 from numpylstm.cells import LSTMState as LSTMState
 from numpylstm.cells import RNNState as RNNState
 from numpylstm.checks import (
+    Rng,
     check_array,
     check_choice,
     check_dtype,
@@ -96,7 +97,7 @@ class Embedding(Layer):
         init_scale: float = 0.05,
         dtype: DTypeLike = "float32",
         impl: str = "fast",
-        rng: np.random.Generator | int | None = None,
+        rng: Rng = None,
         name: str = "embedding",
     ) -> None:
         check_sizes("Embedding", vocab_size=vocab_size, embedding_size=embedding_size)
@@ -162,7 +163,7 @@ class Dropout(Layer):
         *,
         locked: bool = False,
         impl: str = "fast",
-        rng: np.random.Generator | int | None = None,
+        rng: Rng = None,
     ) -> None:
         check_in("layer", "dropout", p, "[0, 1)")
         check_flag("Dropout", "locked", locked)
@@ -244,7 +245,7 @@ class Linear(Layer):
         init_scale: float = 0.05,
         dtype: DTypeLike = "float32",
         impl: str = "fast",
-        rng: np.random.Generator | int | None = None,
+        rng: Rng = None,
         name: str = "linear",
         tied: Parameter | None = None,
     ) -> None:
@@ -383,7 +384,7 @@ class RecurrentStack(Layer):
         init_scale: float = 0.05,
         dtype: DTypeLike = "float32",
         impl: str = "fast",
-        rng: np.random.Generator | int | None = None,
+        rng: Rng = None,
         name: str | None = None,
         **options: Any,
     ) -> None:
@@ -606,7 +607,7 @@ class RNN(RecurrentStack):
         init_scale: float = 0.05,
         dtype: DTypeLike = "float32",
         impl: str = "fast",
-        rng: np.random.Generator | int | None = None,
+        rng: Rng = None,
         name: str | None = None,
     ) -> None:
         super().__init__(
@@ -653,7 +654,7 @@ class LSTM(RecurrentStack):
         init_scale: float = 0.05,
         dtype: DTypeLike = "float32",
         impl: str = "fast",
-        rng: np.random.Generator | int | None = None,
+        rng: Rng = None,
         name: str | None = None,
     ) -> None:
         super().__init__(
@@ -702,7 +703,7 @@ class GRU(RecurrentStack):
         init_scale: float = 0.05,
         dtype: DTypeLike = "float32",
         impl: str = "fast",
-        rng: np.random.Generator | int | None = None,
+        rng: Rng = None,
         name: str | None = None,
     ) -> None:
         super().__init__(

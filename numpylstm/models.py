@@ -17,6 +17,7 @@ from numpy.typing import ArrayLike, DTypeLike, NDArray
 from numpylstm.bidirectional import Bidirectional
 from numpylstm.cells import CELLS, State
 from numpylstm.checks import (
+    Rng,
     any_array,
     check_dtype,
     check_flag,
@@ -257,7 +258,7 @@ class Model(Module):
         *,
         bidirectional: bool = False,
         every_step: bool | None = None,
-        rng: np.random.Generator | int | None = None,
+        rng: Rng = None,
     ) -> Self:
         """Make the model of a configuration, which may be the `TrainConfig` of a run.
 
@@ -441,7 +442,7 @@ class LanguageModel(Model):
         average_across_timesteps: bool = False,
         average_across_batch: bool = True,
         options: Mapping[str, Any] | None = None,
-        rng: np.random.Generator | int | None = None,
+        rng: Rng = None,
     ) -> None:
         named = {
             "activation": activation,

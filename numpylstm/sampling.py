@@ -1,13 +1,12 @@
 """Text from a language model, one token at a time (one-to-many)."""
 
 from collections.abc import Iterator, Sequence
-from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.checks import NotFinite, any_array, check_ids, check_in, check_whole, generator
-from numpylstm.models import LanguageModel, check_language_model
+from numpylstm.checks import NotFinite, Rng, any_array, check_ids, check_in, check_whole, generator
+from numpylstm.models import Array, LanguageModel, check_language_model
 
 LONGEST = 1_000_000_000
 NOT_FINITE = "generate: the scores of the model are not finite; its parameters have exploded"
@@ -16,15 +15,15 @@ READ_AT_ONCE = 1000  # tokens of a prompt; the logits of all of them are held in
 
 def generate(
     model: LanguageModel,
-    prompt: Sequence[int] | NDArray[Any],
+    prompt: Sequence[int] | Array,
     length: int,
     *,
     temperature: float = 1.0,
     top_k: int | None = None,
     banned: Sequence[int] = (),
     stop: Sequence[int] = (),
-    rng: np.random.Generator | int | None = None,
-) -> NDArray[Any]:
+    rng: Rng = None,
+) -> Array:
     """Continue a prompt: read it, then draw each token from the model and feed it back.
 
     Parameters
@@ -72,14 +71,14 @@ def generate(
 
 def stream(
     model: LanguageModel,
-    prompt: Sequence[int] | NDArray[Any],
+    prompt: Sequence[int] | Array,
     length: int,
     *,
     temperature: float = 1.0,
     top_k: int | None = None,
     banned: Sequence[int] = (),
     stop: Sequence[int] = (),
-    rng: np.random.Generator | int | None = None,
+    rng: Rng = None,
 ) -> Iterator[int]:
     """Yield the tokens of `generate`, with the same arguments, as they are drawn."""
     check_language_model("generate", model)
@@ -124,7 +123,7 @@ def ids_of(argument: str, ids: Sequence[int], V: int) -> NDArray[np.intp]:
 
 
 def draw(
-    logits: NDArray[Any],
+    logits: Array,
     temperature: float,
     k: int,
     banned: NDArray[np.intp],
@@ -133,23 +132,16 @@ def draw(
     """Draw an id from the softmax of ``logits / temperature`` over the k best allowed ids."""
     if not np.isfinite(logits).all():
         raise NotFinite(NOT_FINITE)
-    scores = logits.copy()
+    scores = logits.astype(np.float64)
     scores[banned] = -np.inf
-    ids = best(scores, k) if k < len(scores) else None
-    weights = (scores if ids is None else scores[ids]).astype(np.float64)
+    if k < len(scores):
+        least = np.partition(scores, -k)[-k]
+        ties = np.flatnonzero(scores == least)
+        above = np.count_nonzero(scores > least)
+        scores[scores < least] = -np.inf
+        scores[ties[k - above :]] = -np.inf  # of equal scores, the lower ids stay
     with np.errstate(over="ignore"):  # with a tiny temperature, to -infinity, whose exp is 0
-        weights -= weights.max()
-        weights /= temperature
-        np.exp(weights, out=weights)
+        weights = np.exp((scores - scores.max()) / temperature)
     # Inverse transform: the weights lie end to end on a line, and a random number is a place on it.
     upto = np.cumsum(weights)
-    place = np.searchsorted(upto, rng.random() * upto[-1], side="right")
-    return int(place if ids is None else ids[place])
-
-
-def best(scores: NDArray[Any], k: int) -> NDArray[np.intp]:
-    """Return the ids of the k largest scores, in order of id; ties go to the lower id."""
-    least = np.partition(scores, -k)[-k]
-    above = np.flatnonzero(scores > least)
-    ties = np.flatnonzero(scores == least)[: k - len(above)]
-    return np.sort(np.concatenate([above, ties]))
+    return int(np.searchsorted(upto, rng.random() * upto[-1], side="right"))

@@ -22,7 +22,7 @@ from typing import IO, Any
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.checks import check_array, check_finite, generator
+from numpylstm.checks import Rng, check_array, check_finite, generator
 from numpylstm.config import ModelConfig, either
 from numpylstm.errors import NumpylstmError
 from numpylstm.models import LanguageModel, Model
@@ -221,7 +221,7 @@ def save_model(model: Model, path: str | Path) -> None:
     write_arrays(path, {f"parameters/{name}": array for name, array in state.items()}, meta)
 
 
-def load_model(path: str | Path, *, rng: np.random.Generator | int | None = None) -> Any:
+def load_model(path: str | Path, *, rng: Rng = None) -> Any:
     """Read a model from a file of `save_model`. Nothing in the file is executed.
 
     The checkpoints of a run hold more: `numpylstm.load` reads them, and `numpylstm.restore_model`

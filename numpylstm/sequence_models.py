@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from numpylstm.cells import State
 from numpylstm.checks import (
+    Rng,
     any_array,
     before_end,
     check_array,
@@ -45,7 +46,7 @@ class SequenceModel(Model):
         embedding_size: int | None,
         init_scale: float | None,
         dtype: DTypeLike,
-        rng: np.random.Generator | int | None,
+        rng: Rng,
         **settings: Any,
     ) -> None:
         where = type(self).__name__
@@ -314,7 +315,7 @@ class SequenceClassifier(SequenceModel):
         dtype: DTypeLike = "float32",
         impl: str = "fast",
         options: Mapping[str, Any] | None = None,
-        rng: np.random.Generator | int | None = None,
+        rng: Rng = None,
     ) -> None:
         named = {
             "activation": activation,
@@ -433,7 +434,7 @@ class SequenceRegressor(SequenceModel):
         dtype: DTypeLike = "float32",
         impl: str = "fast",
         options: Mapping[str, Any] | None = None,
-        rng: np.random.Generator | int | None = None,
+        rng: Rng = None,
     ) -> None:
         self.every_step = every_step
         named = {

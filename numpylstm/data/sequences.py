@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from numpylstm.checks import (
+    Rng,
     any_array,
     check_kind,
     check_lengths,
@@ -68,7 +69,7 @@ def minibatches(
     y: ArrayLike,
     lengths: ArrayLike | None = None,
     size: int = 32,
-    rng: np.random.Generator | int | None = None,
+    rng: Rng = None,
     weights: ArrayLike | None = None,
 ) -> Iterator[tuple[Any, ...]]:
     """Cut sequences into minibatches in random order, once through all of them.

@@ -5,6 +5,7 @@ the browser. For a larger model it holds what was recorded on one text.
 """
 
 import base64
+import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
@@ -15,11 +16,10 @@ from numpylstm.checks import NotFinite
 from numpylstm.config import TrainConfig
 from numpylstm.data import Vocabulary
 from numpylstm.data.configured import splits_punctuation
-from numpylstm.evaluation import evaluate
+from numpylstm.evaluation import Watch, evaluate
 from numpylstm.explore import assemble, cell_record
 from numpylstm.functional import softmax
 from numpylstm.laboratory.diagnostics import cell_activations
-from numpylstm.layers import stack_forward
 from numpylstm.models import Array, LanguageModel, Window, language_model_forward
 
 MOST_PARAMETERS = 2_000_000
@@ -31,6 +31,7 @@ WORK = 1.5e11
 MOST_ROWS = 24
 """Cells of each layer that the page shows."""
 
+AT_ONCE = 16  # predictions whose gradients are computed together
 FAR = 1000.0  # sigmoid and tanh are exactly 0, 1 or -1 there
 INVERSE: dict[str, Callable[[float], float]] = {
     "tanh": np.arctanh,
@@ -53,7 +54,7 @@ def explorer_page(
     vocabulary: Vocabulary,
     config: TrainConfig,
     text: ReadText,
-    watch: Callable[[int, int], None] | None = None,
+    watch: Watch | None = None,
 ) -> str:
     """Return the explorer of the run `name` as one self-contained HTML document.
 
@@ -100,7 +101,7 @@ def packed(array: Array) -> dict[str, Any]:
 
 
 def rank_cells(
-    model: LanguageModel, ids: Array, watch: Callable[[int, int], None] | None = None
+    model: LanguageModel, ids: Array, watch: Watch | None = None
 ) -> list[list[tuple[int, float | None]]]:
     """Rank the cells of each layer by how much holding one at its mean raises the loss.
 
@@ -147,16 +148,14 @@ def held(
         with np.errstate(divide="ignore", invalid="ignore"):
             inverse = INVERSE[options[cell.units[-1].curve or ""]](value)
         fixed = {cell.memory: float(np.clip(inverse, -FAR, FAR))}
+    columns = [cell.blocks.index(str(b)) * model.config.hidden_size + unit for b in fixed]
     changed = dict(arrays)
     for key in cell.parameters(options):
         path = f"{cell.name}.{layer}.{key}"
-        changed[path] = arrays[path].copy()
-        blocks = changed[path].reshape(
-            -1, *([1] if key in cell.vectors else [len(cell.blocks)]), model.config.hidden_size
-        )
-        for block, bias in fixed.items():
-            column = 0 if key in cell.vectors else cell.blocks.index(str(block))
-            blocks[:, column, unit] = bias if key == "b" else 0
+        array = changed[path] = arrays[path].copy()
+        array[..., [unit] if key in cell.vectors else columns] = 0
+        if key == "b":
+            array[columns] = list(fixed.values())
     state = model.zero_state(1)
     getattr(state, cell.memory)[layer, 0, unit] = value
     return changed, state
@@ -165,13 +164,11 @@ def held(
 # --- for a model that is too large ---------------------------------------------------------------
 
 
-def record(
-    model: LanguageModel, ids: Array, rows: Sequence[Sequence[int]], best: int = 12
-) -> dict[str, Any]:
+def record(model: LanguageModel, ids: Array, rows: Sequence[Sequence[int]]) -> dict[str, Any]:
     """Return what the page shows of a text: probabilities, units of some cells, gradients."""
-    p = probabilities(model, ids)
+    p = softmax(model.logits(ids[:, None])[0][:, 0].astype(np.float64))  # (T, V)
     shown = [
-        {*np.argsort(-row)[:best].tolist(), *ids[t + 1 : t + 2].tolist()} for t, row in enumerate(p)
+        {*np.argsort(-row)[:12].tolist(), *ids[t + 1 : t + 2].tolist()} for t, row in enumerate(p)
     ]
     units = [
         {name: packed(array[:, 0, row]) for name, array in layer._asdict().items()}
@@ -180,39 +177,30 @@ def record(
     return {
         "p": [[(v, p[t, v]) for v in sorted(tokens)] for t, tokens in enumerate(shown)],
         "units": units,
-        "listens": packed(listens(model, ids)),
+        "listens": packed(listens(model, ids, p)),
     }
 
 
-def probabilities(model: LanguageModel, ids: Array) -> Array:
-    """Return the probabilities of the next token after each of a text, (T, V), in float64."""
-    return softmax(model.logits(ids[:, None])[0][:, 0].astype(np.float64))
-
-
-def listens(model: LanguageModel, ids: Array, at_once: int = 16) -> Array:
+def listens(model: LanguageModel, ids: Array, p: Array) -> Array:
     """Return the norm of the gradient of each prediction with respect to each input.
 
-    Entry [t, s] of the result (T - 1, T - 1) is the norm of d log p(ids[t + 1]) / d x[s], of the
-    embedded token s.
+    p (T, V) are the predictions. Entry [t, s] of the result (T - 1, T - 1) is the norm of
+    d log p(ids[t + 1]) / d x[s], of the embedded token s.
     """
-    recurrent, arrays, N = model.encoder.recurrent, model.state_dict(), len(ids) - 1
-    cell, functions = recurrent.cell, recurrent.functions
-    dlogits = probabilities(model, ids[:-1])
+    arrays, N = model.state_dict(), len(ids) - 1
+    recurrent = copy.deepcopy(model.encoder.recurrent)  # whose gradients are not used
+    dlogits = p[:-1].copy()
     dlogits[np.arange(N), ids[1:]] -= 1
     W = arrays["decoder.W"] if "decoder.W" in arrays else arrays["embedding.W"].T
     dlast = (dlogits @ W.T).astype(W.dtype)  # (N, H)
     norms = np.zeros((N, N))
-    for first in range(0, N, at_once):  # a column of the batch for each prediction
-        places = np.arange(first, min(first + at_once, N))
+    for first in range(0, N, AT_ONCE):  # a column of the batch for each prediction
+        places = np.arange(first, min(first + AT_ONCE, N))
         T, B = int(places[-1]) + 1, len(places)
         x = model.encoder.embedding.forward(np.repeat(ids[:T, None], B, axis=1), training=False)
-        zeros = recurrent.zero_state(B)
-        hs, _, caches, _ = stack_forward(
-            functions, cell, recurrent.arrays(), x, zeros, {}, **recurrent.arguments
-        )
+        hs, _ = recurrent.forward(x, masks={})
         dhs = np.zeros_like(hs)
         dhs[places, np.arange(B)] = dlast[places]
-        for cache in reversed(caches):
-            dhs = cell.function(functions, "backward")(dhs, *(part[0] for part in zeros), cache)[0]
-        norms[places, :T] = np.linalg.norm(dhs, axis=-1).T
+        dx, _ = recurrent.backward(dhs)
+        norms[places, :T] = np.linalg.norm(dx, axis=-1).T
     return norms
