@@ -4,7 +4,6 @@ The checks use forward functions only, wherever a number is measured; `CURVES` h
 nonlinearities that a record may name.
 """
 
-import dataclasses
 import inspect
 import re
 from itertools import pairwise
@@ -14,9 +13,8 @@ import pytest
 from conftest import B, D, H, T
 
 from numpylstm import diagnostics, reference
-from numpylstm.cells import CELLS, Option
+from numpylstm.cells import CELLS
 from numpylstm.cli import train
-from numpylstm.config import ConfigError, from_preset
 from numpylstm.laboratory.diagnostics import flow, steps
 from numpylstm.laboratory.doctor import lines
 
@@ -177,16 +175,7 @@ def test_every_curve_has_its_ends_in_the_diagnostics():
     assert CURVES.keys() == flow.ENDS.keys()
 
 
-def test_two_cells_with_an_option_of_one_name_have_one_flag(monkeypatch):
-    """Its help names both; its choices are those of both, and the cell refuses those of others."""
-    resets = Option("after", "another reset", choices=("after", "never"))
-    options = {**CELLS["lstm"].options, "reset": resets}
-    twin = dataclasses.replace(CELLS["lstm"], name="twin", options=options)
-    monkeypatch.setitem(CELLS, "twin", twin)
+def test_an_option_of_several_cells_is_one_flag():
     text = " ".join(train.make_parser().format_help().split())
     assert text.count("--forget-bias X added to the initial bias") == 1
-    assert re.search(r"of the forget gates \(--cell lstm or (\w+ or )*twin\)", text)
-    assert "--reset {after,before,never} apply the GRU's reset" in text
-    assert re.search(r"\(2014\); another reset \(--cell gru or (\w+ or )*twin\)", text)
-    with pytest.raises(ConfigError, match="reset must be 'after' or 'before', got 'never'"):
-        from_preset("demo", cell="gru", reset="never")
+    assert re.search(r"of the forget gates \(--cell lstm or (\w+ or )*slstm\)", text)

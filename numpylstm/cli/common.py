@@ -71,16 +71,14 @@ class Parser(argparse.ArgumentParser):
             sections[setting.metadata["group"]].add_argument(*flags, **options)
         for name in dict.fromkeys(name for cell in CELLS.values() for name in cell.options):
             owners = {c.name: c.options[name] for c in CELLS.values() if name in c.options}
-            option, *_ = owners.values()  # the configuration checks the value
-            choices = dict.fromkeys(choice for o in owners.values() for choice in o.choices or ())
+            option, *_ = owners.values()  # one name means one thing in all cells
             sections[MODEL].add_argument(
                 flag(name),
                 type=type(option.default),
                 default=argparse.SUPPRESS,
-                choices=list(choices) or None,
-                metavar=None if choices else "X",
-                help=f"{'; '.join(dict.fromkeys(o.help for o in owners.values()))} "
-                f"(--cell {' or '.join(owners)})",
+                choices=option.choices,
+                metavar=None if option.choices else "X",
+                help=f"{option.help} (--cell {' or '.join(owners)})",
             )
 
     def add_threads(self, default: str, but: str = "") -> None:
