@@ -2,8 +2,6 @@
 
 import json
 import math
-import subprocess
-import sys
 from dataclasses import asdict, replace
 
 import numpy as np
@@ -21,6 +19,7 @@ from benchmarks.configurations import (
     windows,
 )
 from benchmarks.measure import OURS, PEER, ROOT, Settings, Worker, check_agreement, compare
+from support.processes import run_python
 
 import numpylstm as nl
 
@@ -112,10 +111,8 @@ def test_a_worker_for_another_library_does_not_load_ours():
         "except ModuleNotFoundError as e: print(e.name)\n"
         "print([m for m in ('numpy', 'numba', 'numpylstm.functional') if m in sys.modules])"
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout.splitlines() == ["tests.benchmarks.peers.json", "[]"]
+    out, _ = run_python(code, cwd=ROOT)
+    assert out.splitlines() == ["tests.benchmarks.peers.json", "[]"]
 
 
 # --- comparisons -------------------------------------------------------------------------------

@@ -2,7 +2,6 @@
 
 import errno
 import os
-import subprocess
 import sys
 import warnings
 from pathlib import Path
@@ -11,6 +10,7 @@ import numba
 import numba.core.event as event
 import numpy as np
 import pytest
+from support.processes import run_python
 
 from numpylstm import reference
 from numpylstm.kernels.machine import caching, compiling
@@ -72,15 +72,8 @@ print(len(recorder.buffer) // 2)
 
 def step_in_a_process(folder, *cells):
     """Run both passes of some cells in a new process; return its numbers and compilations."""
-    paths = os.pathsep.join(sys.path)
-    done = subprocess.run(
-        [sys.executable, "-c", BOTH_WAYS + STEP, *cells],
-        env=os.environ | {"PYTHONPATH": paths, "NUMBA_CACHE_DIR": str(folder)},
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    *numbers, count = map(float, done.stdout.split())
+    out, _ = run_python(BOTH_WAYS + STEP, *cells, NUMBA_CACHE_DIR=str(folder))
+    *numbers, count = map(float, out.split())
     return numbers, count
 
 

@@ -1,11 +1,8 @@
 """Without Numba, or where it cannot compile, the textbook computes; nothing else changes."""
 
-import os
-import subprocess
-import sys
-
 import numba
 import pytest
+from support.processes import run_python
 
 pytestmark = [
     pytest.mark.big,
@@ -61,27 +58,15 @@ BROKEN = {
 }
 
 
-def output_of(damage, **environment):
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | environment
-    done = subprocess.run(
-        [sys.executable, "-c", WORK.format(damage=damage)],
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.splitlines()
-
-
 @pytest.mark.parametrize("damage", BROKEN.values(), ids=BROKEN)
 def test_numpy_takes_over(damage, tmp_path):
-    (line,) = output_of(damage, NUMBA_CACHE_DIR=str(tmp_path))
+    out, _ = run_python(WORK.format(damage=damage), NUMBA_CACHE_DIR=str(tmp_path))
+    (line,) = out.splitlines()
     assert line.startswith("the compiled kernels do not work here (")
 
 
 def test_with_kernels_nothing_is_said():
-    assert output_of("") == [""]
+    assert run_python(WORK.format(damage=""))[0] == "\n"
 
 
 RUN = """
@@ -104,18 +89,10 @@ sys.exit(sample.main(["fast", "--length", "3", "--quiet"]))
 def test_the_commands_work_without_numba(tmp_path):
     """One warning, and the figures of the textbook to the last digit."""
     (tmp_path / "text.txt").write_text("the cat sat on the mat\n" * 30)
-    done = subprocess.run(
-        [sys.executable, "-c", RUN],
-        cwd=tmp_path,
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)},
-    )
-    assert done.returncode == 0, done.stderr
-    assert "Test perplexity" in done.stdout
-    assert done.stderr.count("the compiled kernels do not work here (") == 1
-    assert "(ModuleNotFoundError: No module named" in done.stderr
+    out, err = run_python(RUN, cwd=tmp_path)
+    assert "Test perplexity" in out
+    assert err.count("the compiled kernels do not work here (") == 1
+    assert "(ModuleNotFoundError: No module named" in err
     fast, plain = (tmp_path / run / "metrics.csv" for run in ("fast", "plain"))
     assert fast.read_text().count("\n") == 4  # the header and three rows
     assert fast.read_bytes() == plain.read_bytes()

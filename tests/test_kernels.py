@@ -1,12 +1,10 @@
 """The kernels by themselves: elementary functions, products, updates, memory."""
 
-import subprocess
-import sys
-
 import numba
 import numpy as np
 import pytest
 from numba import njit
+from support.processes import run_python
 
 from numpylstm.kernels import memory, update
 from numpylstm.kernels.machine import elementary, kernel, matmul, run, simd, tile
@@ -232,8 +230,7 @@ for name in set(vars(memory)) - {"__builtins__"}:
 del array
 assert pool.bytes_kept >= 4 * 300 * 500
 """
-    ended = subprocess.run([sys.executable, "-c", ending], capture_output=True, text=True)
-    assert (ended.returncode, ended.stderr) == (0, "")
+    assert run_python(ending) == ("", "")
 
 
 def test_kept_memory_is_freed_when_asked_for():

@@ -302,11 +302,6 @@ def test_the_status_says_whether_all_passed(ids, monkeypatch):
     assert model_check.main() == 1
 
 
-def test_a_float64_run_has_no_other_precision_to_compare(arguments, capsys):
-    assert train_command.main([*arguments, "--dtype", "float64"]) == 0
-    assert "float32" not in capsys.readouterr().out.split("Compiling")[0].split("numpylstm 0")[0]
-
-
 def test_the_command_stops_at_a_wrong_gradient(arguments, monkeypatch, capsys, tmp_path):
     right = functional.lstm_backward
     monkeypatch.setattr(functional, "lstm_backward", broken(right, 4, lambda dWh: dWh * 1.000001))

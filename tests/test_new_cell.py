@@ -7,8 +7,8 @@ that is not a gate times a tanh, two blocks, a parameter `s` and an option `leak
 """
 
 import inspect
+from collections import namedtuple
 from types import FunctionType
-from typing import Any, NamedTuple
 
 import numpy as np
 import pytest
@@ -24,26 +24,8 @@ from numpylstm.model_check import check_model
 from numpylstm.reference import PaddedCache, padded_backward, padded_forward
 from numpylstm.training import gradient_log
 
-
-class LeakyState(NamedTuple):
-    h: Any
-    m: Any
-
-
-class LeakyCache(NamedTuple):
-    x: Any
-    h_prev: Any
-    m_prev: Any
-    z: Any
-    n: Any
-    m: Any
-    h: Any
-    Wx: Any
-    Wh: Any
-    s: Any
-    leak: float
-
-
+LeakyState = namedtuple("LeakyState", "h m")
+LeakyCache = namedtuple("LeakyCache", "x h_prev m_prev z n m h Wx Wh s leak")
 LEAKY = Cell(
     name="leaky",
     title="leaky cell",

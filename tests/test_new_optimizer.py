@@ -7,11 +7,10 @@ the size of the largest gradient so far.
 
 import inspect
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
+from support.processes import run_python
 
 from numpylstm import config, optim
 from numpylstm.cli import train as train_command
@@ -67,10 +66,7 @@ def with_signs(tmp_path, monkeypatch):
     (tmp_path / "text.txt").write_text("a b c d e f g\n" * 60)
 
     def run(words, expect=0):
-        command = [sys.executable, "-c", COMMAND, *words.split()]
-        done = subprocess.run(command, capture_output=True, text=True, check=False)
-        assert done.returncode == expect, done.stderr
-        return done.stdout + done.stderr
+        return "".join(run_python(COMMAND, *words.split(), expect=expect))
 
     return run
 

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from conftest import B, H, T, V
 
 import numpylstm as nl
 
@@ -17,7 +18,6 @@ PATHS = {
     "decoder.W": "Wy",
     "decoder.b": "by",
 }
-T, B, H, V = 5, 3, 6, 11
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import V
 from mpmath import mp, mpf
-from test_kernels import FUNCTIONS, NAMES, apply
+from test_kernels import DTYPES, FUNCTIONS, NAMES, apply
 
 from numpylstm import functional, reference
 from numpylstm.cells import CELLS
@@ -21,7 +21,6 @@ from numpylstm.cells import CELLS
 mp.dps = 120
 STEP = mpf(10) ** -40  # of a difference
 EXTREME = [-1e8, -1e4, -710, -104, -95, -88.5, -20, -5, -1, 0.375, 3, 17, 90, 710, 1e4, 1e8]
-DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 
 
 def exactly(numbers):

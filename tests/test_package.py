@@ -2,41 +2,28 @@
 
 import doctest
 import importlib
-import os
 import pkgutil
-import subprocess
-import sys
 
 import pytest
+from support.processes import run_python
 
 import numpylstm
 
 
-def run_python(code, **environment):
-    done = subprocess.run(
-        [sys.executable, "-c", code],
-        capture_output=True,
-        text=True,
-        check=False,
-        env=os.environ | environment,
-    )
-    assert done.returncode == 0, done.stderr
-    return done.stdout.strip()
-
-
 def test_import_loads_no_matplotlib_and_compiles_nothing(tmp_path):
     code = "import sys, numpylstm; print([m for m in ('matplotlib', 'torch') if m in sys.modules])"
-    assert run_python(code, NUMBA_CACHE_DIR=str(tmp_path)) == "[]"
+    assert run_python(code, NUMBA_CACHE_DIR=str(tmp_path))[0] == "[]\n"
     assert not list(tmp_path.rglob("*.nb?"))
 
 
 def test_nothing_is_loaded_before_a_name_is_used():
     code = "import sys, numpylstm; before = 'numba' in sys.modules; {}; print(before, {})"
-    assert run_python(code.format("numpylstm.PRESETS", "'numba' in sys.modules")) == "False True"
-    assert run_python(code.format("numpylstm.config", "'numba' in sys.modules")) == "False False"
-    assert run_python("from numpylstm import *; print(LanguageModel.__name__, data.UNK)") == (
-        "LanguageModel <unk>"
-    )
+    out, _ = run_python(code.format("numpylstm.PRESETS", "'numba' in sys.modules"))
+    assert out == "False True\n"
+    out, _ = run_python(code.format("numpylstm.config", "'numba' in sys.modules"))
+    assert out == "False False\n"
+    out, _ = run_python("from numpylstm import *; print(LanguageModel.__name__, data.UNK)")
+    assert out == "LanguageModel <unk>\n"
 
 
 def test_a_name_is_looked_for_once():

@@ -5,8 +5,6 @@ standard library alone is tested; ``-m slow`` fetches NumPy and trains.
 """
 
 import json
-import subprocess
-import sys
 from importlib.metadata import requires
 from pathlib import Path
 
@@ -14,6 +12,7 @@ import numpy as np
 import pytest
 from packaging.requirements import Requirement
 from support.node import needs_node, node
+from support.processes import run_python
 
 import numpylstm
 
@@ -90,7 +89,5 @@ print(json.dumps(losses))
 @pytest.mark.slow
 def test_training():
     (there,) = lines_of(TRAIN, packages=["numpy"])
-    here = subprocess.run(
-        [sys.executable, "-c", TRAIN], capture_output=True, text=True, check=True
-    ).stdout
+    here, _ = run_python(TRAIN)
     np.testing.assert_allclose(json.loads(there), json.loads(here), rtol=1e-9)

@@ -5,14 +5,13 @@ import multiprocessing
 import os
 import pickle
 import signal
-import subprocess
-import sys
 import threading
 import time
 from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
+from support.processes import run_python
 
 import numpylstm as nl
 from numpylstm.kernels import threads
@@ -210,11 +209,7 @@ def test_nothing_changes_for_other_libraries():
         "try: print(numba.threading_layer())\n"
         "except ValueError as error: assert 'not initialized' in str(error), error\n"
     )
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)}
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
-    )
-    assert (done.returncode, done.stdout) == (0, ""), done.stderr
+    assert run_python(code)[0] == ""
 
 
 # --- a run picks the number ---------------------------------------------------------------------

@@ -10,20 +10,13 @@ a GRU, where it is our bn. `test_exchange` proves the functions that turn one in
 import numpy as np
 import pytest
 from conftest import B, D, H, L, T, V
+from test_exchange import KINDS, torch_state
 from test_reference import matrix_arrays
 
 import numpylstm as nl
 from numpylstm import reference
 
 torch = pytest.importorskip("torch", reason="PyTorch is not installed (extra: torch)")
-
-VARIANTS = {
-    "lstm": {"cell": "lstm", "embedding_size": D},
-    "tanh": {"cell": "rnn", "activation": "tanh", "embedding_size": D},
-    "relu": {"cell": "rnn", "activation": "relu", "embedding_size": D},
-    "gru": {"cell": "gru", "embedding_size": D},
-    "tied lstm": {"cell": "lstm", "tied": True},
-}
 
 
 def twin_of(model):
@@ -50,9 +43,9 @@ def assert_close(ours, theirs):
         np.testing.assert_allclose(array, theirs[path], rtol=0, atol=1e-10 * scale, err_msg=path)
 
 
-@pytest.fixture(params=VARIANTS)
+@pytest.fixture(params=KINDS)
 def pair(request):
-    options = VARIANTS[request.param]
+    options = KINDS[request.param]
     model = nl.LanguageModel(V, H, L, dtype="float64", init_scale=0.5, rng=0, **options)
     return model, twin_of(model)
 
@@ -102,11 +95,6 @@ def torch_loss(logits, y):
     return nll.reshape(y.shape).mean(dim=1).sum()
 
 
-def torch_state(state):
-    parts = tuple(torch.from_numpy(part) for part in state)
-    return parts if len(parts) == 2 else parts[0]
-
-
 def test_loss_states_and_every_gradient(rng, pair):
     model, twin = pair
     x, y = rng.integers(0, V, (2, T, B))
@@ -114,7 +102,7 @@ def test_loss_states_and_every_gradient(rng, pair):
     state = type(zero)(*(rng.standard_normal(part.shape) for part in zero))
     loss, after = model.forward(x, y, state)
     model.backward()
-    logits, twin_after = twin(torch.from_numpy(x), torch_state(state))
+    logits, twin_after = twin(torch.from_numpy(x), torch_state(torch, state))
     twin_loss = torch_loss(logits, y)
     twin_loss.backward()
     assert loss == pytest.approx(twin_loss.item(), rel=1e-12)
@@ -131,7 +119,7 @@ def test_twenty_training_steps(rng, pair):
     trained = list(twin.parameters())
     twin_optimizer = torch.optim.SGD(trained, lr=0.5, momentum=0.5)
     state = model.zero_state(B)
-    twin_state = torch_state(state)
+    twin_state = torch_state(torch, state)
     clipped = 0
     for x, y in rng.integers(0, V, (20, 2, T, B)):
         optimizer.zero_grad()
