@@ -661,16 +661,6 @@ def test_sequences_that_are_refused(call, error, sentence):
 # --- batches -----------------------------------------------------------------------------------
 
 
-def test_the_table_of_the_tutorial():
-    # Rows are streams there; here time comes first, so each table is the transpose.
-    first, second = batches(np.arange(1, 19), batch_size=3, num_steps=2)
-    np.testing.assert_array_equal(first[0], np.array([[1, 2], [7, 8], [13, 14]]).T)
-    np.testing.assert_array_equal(first[1], np.array([[2, 3], [8, 9], [14, 15]]).T)
-    np.testing.assert_array_equal(second[0], np.array([[3, 4], [9, 10], [15, 16]]).T)
-    np.testing.assert_array_equal(second[1], np.array([[4, 5], [10, 11], [16, 17]]).T)
-    assert num_batches(18, batch_size=3, num_steps=2) == 2
-
-
 @fuzz
 @given(st.integers(2, 60), st.integers(1, 6), st.integers(1, 9), st.booleans())
 def test_fuzz_windows(num_tokens, batch_size, num_steps, keep_last):
@@ -715,8 +705,6 @@ def test_a_window_may_be_changed_and_nothing_else_changes():
             np.testing.assert_array_equal(x[0], window[0][0])
             np.testing.assert_array_equal(y, window[1])
             y[:] = -1
-    strided = np.arange(40)[::2]
-    np.testing.assert_array_equal(next(batches(strided, 2, 3))[0], [[0, 20], [2, 22], [4, 24]])
 
 
 @pytest.mark.parametrize(

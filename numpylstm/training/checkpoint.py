@@ -163,7 +163,7 @@ def restore_run(checkpoint: Checkpoint) -> Run:
             fill(memory, own, within(f"optimizer/{memory}", arrays))
         fill("state", run.state._asdict(), within("state", arrays))
         for name, part in run.parts.items():
-            part.load_state_dict(within(f"parts/{name}", arrays))
+            fill(name, part.state_dict(), within(f"parts/{name}", arrays))
         run.epoch, run.window = index(meta["epoch"]), index(meta["window"])
         run.step = run.optimizer.steps = index(meta["step"])
         run.valid_losses = [float(loss) for loss in meta["valid_losses"]]

@@ -236,7 +236,7 @@ def fit(
             if validation is not None:
                 valid = mean_loss(losses(model, validation, training=False))
                 better = None  # the mean, if it is better than the last parameters
-                if average is not None and average.count:
+                if average is not None and average.count[0]:
                     with loaded(model, average.mean):
                         of_mean = mean_loss(losses(model, validation, training=False))
                     if of_mean < valid:

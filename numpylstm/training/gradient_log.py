@@ -17,7 +17,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.cells import Cell
 from numpylstm.data import Corpus, batches
 from numpylstm.laboratory.diagnostics import gradient_flow
 from numpylstm.models import LanguageModel
@@ -28,22 +27,17 @@ STREAMS = 4  # columns of the measured window; enough for a norm, and cheap
 
 
 class GradientRow(NamedTuple):
-    """A row of gradients.csv: one kind of unit of one layer, `lag` steps before the loss.
+    """A row of gradients.csv: one kind of state of one layer, `lag` steps before the loss.
 
-    `norm`, for units of the state, is the norm of dL_T/dh_t or dL_T/dc_t at t = T - lag, over the
-    streams and the units of the layer. `low` and `high`, for units with a nonlinearity, are the
-    shares of units, from 0 to 1, at the lower and the upper end of their curve: gates that are shut
-    (below 0.05) or open (above 0.95) (`numpylstm.laboratory.diagnostics.Saturation`). Columns that
-    do not apply are empty.
+    `norm` is the norm of dL_T/dh_t or dL_T/dc_t at t = T - lag, over the streams and the units of
+    the layer.
     """
 
     step: int
     layer: int
     lag: int
     unit: str
-    norm: float | None
-    low: float | None
-    high: float | None
+    norm: float
 
 
 class GradientLog:
@@ -84,23 +78,14 @@ def measure(model: LanguageModel, step: int, x: NDArray[Any], y: NDArray[Any]) -
 
     The cost is a forward and a backward pass of the textbook over the window, in float64.
     """
-    flow = gradient_flow(model, x, y)
-    L, T = flow.norms["h"].shape
-    cell = model.encoder.recurrent.cell
+    norms = gradient_flow(model, x, y).norms
+    L, T = norms["h"].shape
     rows = []
-    for layer, lag, unit in product(range(L), range(T), units_of(cell)):
-        low, high, *_ = flow.saturation.get(unit, (None, None))
-        cells = (  # rounded, so that the order of summation in a product cannot be seen
-            None if array is None else float(f"{array[layer, -1 - lag]:.6g}")
-            for array in (flow.norms.get(unit), low, high)
-        )
-        rows.append(GradientRow(step, layer, lag, unit, *cells))
+    for layer, lag, unit in product(range(L), range(T), norms):
+        # Rounded, so that the order of summation in a product cannot be seen.
+        norm = float(f"{norms[unit][layer, -1 - lag]:.6g}")
+        rows.append(GradientRow(step, layer, lag, unit, norm))
     return rows
-
-
-def units_of(cell: Cell) -> list[str]:
-    """Return the units that have a norm, or ends of a curve."""
-    return [unit.name for unit in cell.units if unit.curve or unit.name in cell.states]
 
 
 def read(path: Path) -> list[GradientRow]:
@@ -115,8 +100,6 @@ def read(path: Path) -> list[GradientRow]:
     ) as file:
         _, *lines = csv.reader(file)
         return [
-            GradientRow(
-                int(step), int(layer), int(lag), unit, *(float(c) if c else None for c in rest)
-            )
-            for step, layer, lag, unit, *rest in lines
+            GradientRow(int(step), int(layer), int(lag), unit, float(norm))
+            for step, layer, lag, unit, norm in lines
         ]

@@ -24,6 +24,7 @@ from numpylstm.optim import OPTIMIZERS, Optimizer, clip_by_global_norm
 from numpylstm.training import parallel, schedules
 from numpylstm.training.averaging import AveragedParameters, loaded
 from numpylstm.training.metrics import Row, Step, Tally
+from numpylstm.training.schedules import Progress
 from numpylstm.training.thread_trials import ThreadTrials
 
 Arrays = Mapping[str, NDArray[Any]]
@@ -38,7 +39,7 @@ class TrainingFailed(NumpylstmError, RuntimeError):
 class Part(Protocol):
     """A part of a run besides model, optimiser and state; `Run.parts` holds it by name.
 
-    A checkpoint stores its arrays, and a resumed run gets them back.
+    A checkpoint stores its arrays, and those of a resumed run are filled from it.
     """
 
     def after_update(self, epoch: int) -> None:
@@ -48,10 +49,7 @@ class Part(Protocol):
         """Return parameters to validate beside those of the model, by path, or None."""
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
-        """Return the arrays to save."""
-
-    def load_state_dict(self, arrays: Arrays) -> None:
-        """Take saved arrays; raise a ValueError if they do not fit."""
+        """Return the arrays themselves, by name."""
 
 
 @dataclass
@@ -216,7 +214,8 @@ def train(run: Run, corpus: Corpus, *, watch: Watch | None = None) -> Iterator[S
         for x, y in batches(corpus.train, B, T, start=run.window):
             if run.finished:  # at a limit of steps
                 break
-            run.optimizer.lr = rate(progress(run, windows))
+            progress = Progress(run.epoch, run.config.epochs, run.window, windows, run.valid_losses)
+            run.optimizer.lr = rate(progress)
             with trials.step():
                 step = update(run, x, y, windows)
             row = close_row(run) if row_is_due(run, windows) else None
@@ -225,11 +224,6 @@ def train(run: Run, corpus: Corpus, *, watch: Watch | None = None) -> Iterator[S
                 yield row
         valid = validate(run, corpus, watch)
         yield end_epoch(run, valid) if run.window == windows else add_row(run, valid)
-
-
-def progress(run: Run, windows: int) -> schedules.Progress:
-    """Return the progress of a run, for its schedule; `windows` are the updates of an epoch."""
-    return schedules.Progress(run.epoch, run.config.epochs, run.window, windows, run.valid_losses)
 
 
 @np.errstate(over="ignore", invalid="ignore")  # its results are checked instead
