@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from numpylstm.evaluation import Ids, Watch
     from numpylstm.models import LanguageModel
 
+THETA, SHARE = 0.3, 0.1  # of a cache
+
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command."""
@@ -107,14 +109,14 @@ def make_parser() -> argparse.ArgumentParser:
         "--cache-theta",
         type=float,
         metavar="X",
-        default=0.3,
+        default=THETA,
         help="factor of the similarity of two states",
     )
     more.add_argument(
         "--cache-share",
         type=float,
         metavar="X",
-        default=0.1,
+        default=SHARE,
         help="share of the cache in the probabilities",
     )
     parser.add_argument("--json", action="store_true", dest="as_json", help="print one JSON object")
@@ -160,6 +162,8 @@ def command(
         adapting["dynamic"] = {"rate": dynamic}
     if cache is not None:
         adapting["cache"] = {"size": cache, "theta": cache_theta, "share": cache_share}
+    elif (cache_theta, cache_share) != (THETA, SHARE):
+        raise CommandError("--cache-theta and --cache-share are for --cache N")
     set_threads(threads)
     saved = load(run_folder.checkpoint_of(checkpoint))
     model = restore_model(saved)

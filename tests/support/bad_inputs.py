@@ -159,6 +159,7 @@ EVAL = [
     Command("run --dynamic -1", "evaluate_dynamic: rate must be positive"),
     Command("run --dynamic 1e30", "--dynamic: the perplexity is not finite; try other numbers"),
     Command("run --cache 9 --cache-share 1", "evaluate_with_cache: share must"),
+    Command("run --cache-share 0.2", "--cache-theta and --cache-share are for --cache N"),
     Command("exploding.npz", "the scores of the model are not finite, or its perplexity", 1),
     Command("run/best.npz --batch-size 0", "--batch-size: must be at least 1, got 0"),
     Command("run/best.npz --batch-size 5000", "must hold at least 10000 tokens, 2 for each"),
