@@ -1,15 +1,14 @@
 """``python -m numpylstm.explore FILE.html``: write the page."""
 
 import argparse
-import sys
 from collections.abc import Sequence
 
 from numpylstm.explore import write_page
 from numpylstm.printing import printable
 
 
-def main(argv: Sequence[str] | None = None) -> int:
-    """Run the command and return its exit status."""
+def main(argv: Sequence[str] | None = None) -> None:
+    """Run the command."""
     parser = argparse.ArgumentParser(
         prog="python -m numpylstm.explore",
         description="Write the interactive page: an RNN and an LSTM that run in the browser. It is "
@@ -20,12 +19,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         path = write_page(arguments.file)
     except OSError as error:
-        reason = printable(f"cannot write {arguments.file}: {error}")
-        print(f"{parser.prog}: error: {reason}", file=sys.stderr)
-        return 2
+        parser.error(printable(f"cannot write {arguments.file}: {error}"))
     print(f"{printable(str(path))}: {path.stat().st_size / 1000:.0f} kB")
-    return 0
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    main()

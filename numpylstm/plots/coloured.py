@@ -41,7 +41,7 @@ def coloured_text(
     Raises
     ------
     ValueError
-        If there is not one finite value and one note for each token, or the limit is not positive.
+        If there is not one finite value for each token, or the limit is not positive.
 
     Examples
     --------
@@ -59,11 +59,6 @@ def coloured_text(
     if limit is None:
         limit = float(np.abs(numbers).max(initial=0.0)) or 1.0
     check_in("coloured_text", "limit", limit, "(0, inf]")
-    if notes is not None and len(notes) != len(tokens):
-        raise ValueError(
-            f"coloured_text: notes must hold {len(tokens)} texts, got {len(notes)}; each token "
-            "needs one"
-        )
     titles = [""] * len(tokens) if notes is None else [f' title="{html.escape(n)}"' for n in notes]
     spans = [
         f'<span style="background:{_background(share)}"{title}>{html.escape(token)}</span>'

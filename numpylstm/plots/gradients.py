@@ -186,7 +186,7 @@ def singular_value_spread(cells: Mapping[str, Array]) -> Figure:
         axes.set_visible(False)
     for axes in panels[::columns]:
         axes.set_ylabel("singular value")
-    for axes in panels[max(len(cells) - columns, 0) : len(cells)]:
+    for axes in panels[len(cells) - columns : len(cells)]:
         axes.set_xlabel("step t")
         axes.tick_params(labelbottom=True)
     figure.legend(
