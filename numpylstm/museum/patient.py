@@ -198,16 +198,9 @@ def infect(model: LanguageModel, mutant: Mistake) -> LanguageModel:
         raise ValueError(
             f"infect: {mutant.name!r} is a mistake of {words[0]}, got a model with {words[1]}"
         )
-    encoder, spoilt = model.encoder, mutant.functions()
-    parts: tuple[Any, ...] = (
-        encoder,
-        encoder.embedding,
-        encoder.recurrent,
-        model.decoder,
-        model.criterion,
-    )
     impl = f"museum: {mutant.name}"
-    IMPLEMENTATIONS[impl] = spoilt
-    for part in parts:
-        part.impl = impl
+    IMPLEMENTATIONS[impl] = mutant.functions()
+    encoder = model.encoder
+    for layer in (encoder, model.embedding, encoder.recurrent, model.decoder, model.criterion):
+        layer.impl = impl
     return model

@@ -51,8 +51,9 @@ class CarouselNorms(NamedTuple):
     @property
     def share(self) -> Array:
         """Indirect / (direct + indirect), (T,): 0 if the derivative is the product of the gates."""
-        whole = self.direct + self.indirect
-        return np.divide(self.indirect, whole, out=np.zeros_like(whole), where=whole != 0)
+        with np.errstate(over="ignore", invalid="ignore"):  # of norms that exploded
+            whole = self.direct + self.indirect
+            return np.divide(self.indirect, whole, out=np.zeros_like(whole), where=whole != 0)
 
 
 def carousel(cache: reference.LSTMCache | reference.GRUCache) -> CarouselSplit:
