@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from numpylstm import doctor
-from numpylstm.laboratory.doctor import lines
+from numpylstm.laboratory.doctor import chain, lines
 from numpylstm.laboratory.doctor.reasoning import one_step
 from numpylstm.plots import v_curve
 
@@ -26,9 +26,13 @@ def layer(cell, rng, dtype=float):
         return of.run({name: array.astype(dtype) for name, array in a.items()})
 
     def backward(a):
-        return dict(zip(arrays, of.function("backward")(*run(a)[1]), strict=True))
+        return dict(zip(arrays, of.function("backward")(*run(a)), strict=True))
 
-    return lambda a: float(run(a)[0]), backward, arrays, fixed
+    def f(a):
+        a = {name: array.astype(dtype) for name, array in a.items()}
+        return float(chain.forward([(of, {name: name for name in a})], a)[0])
+
+    return f, backward, arrays, fixed
 
 
 def examined(cell, rng, change):

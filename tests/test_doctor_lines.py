@@ -7,7 +7,7 @@ import pytest
 from support.one_line_mistakes import MISTAKES, Mistake, patient
 
 from numpylstm import doctor, museum, reference
-from numpylstm.laboratory.doctor import lines
+from numpylstm.laboratory.doctor import chain, lines
 from numpylstm.laboratory.mistakes.source import exchanged
 
 BY_LINE = {"line", "dh_next", "dc_next"}
@@ -143,9 +143,10 @@ def of_textbook(layer, *change):
     fixed = {array: point.pop(array) for array in layer.upstream}
 
     def backward(a):
-        return dict(zip(point, getattr(changed, name)(*layer.run(a)[1]), strict=False))
+        return dict(zip(point, getattr(changed, name)(*layer.run(a)), strict=False))
 
-    return lambda a: layer.run(a)[0], backward, point, fixed
+    named = {array: array for array in shapes}
+    return lambda a: chain.forward([(layer, named)], a)[0], backward, point, fixed
 
 
 AFTER, BEFORE = (lines.Layer("gru", False, (("reset", r),)) for r in ("after", "before"))

@@ -19,7 +19,7 @@ import numpylstm as nl
 from numpylstm import diagnostics, doctor, functional, museum, reference
 from numpylstm.cells import CELLS, Cell, Option, Unit, Vector
 from numpylstm.cli import train as train_command
-from numpylstm.laboratory.doctor import lines
+from numpylstm.laboratory.doctor import chain, lines
 from numpylstm.model_check import check_model
 from numpylstm.reference import PaddedCache, padded_backward, padded_forward
 from numpylstm.training import gradient_log
@@ -263,5 +263,10 @@ def test_the_doctor_names_its_lines(cell, options, right, wrong, words, rng):
         *_, cache = layer.function("forward")(*given, **options)
         return dict(zip(arrays, loop(*(a[name] for name in fixed), cache), strict=True))
 
-    (finding,) = doctor.examine(lambda a: layer.run(a)[0], backward, arrays, fixed).findings
+    named = {name: name for name in (*layer.inputs, *layer.upstream)}
+
+    def f(a):
+        return chain.forward([(layer, named)], a)[0]
+
+    (finding,) = doctor.examine(f, backward, arrays, fixed).findings
     assert finding.sentence.startswith(words)

@@ -86,6 +86,7 @@ WRONG = {
         ("if t else (c0, h0)", "if t else (h0, c0)", "h0 is used instead of c0"),
         ("dx[t], dh, dc, dWx_t", "dx[t], _, dc, dWx_t", "dh is not replaced"),
         ("dx[t], dh, dc, dWx_t", "dx[t], dh, _, dWx_t", "dc is not replaced by|dcT is used"),
+        ("dx[t], dh, dc, dWx_t", "dx[t], _, _, dWx_t", "dh and dc are not replaced"),
         ("i, f, g, o, _,", "i, f, o, g, _,", "g and o are exchanged"),
         ("dhs[t] + dh, dc,", "np.clip(dhs[t] + dh, -5, 5), dc,", "dh: it is clipped here"),
         ("dhs[t] + dh, dc,", "dhs[t] + dh, 0 * dc,", "dc is ignored"),
@@ -172,7 +173,6 @@ TWO_MISTAKES = [
         ("dh, dc = dhT", "dh, dc = 0 * dhT"),
         "^Two mistakes. dh: dhT is ignored. dWx: it is overwritten",
     ),
-    ("lstm_backward", ("dx[t], dh, dc,", "dx[t], _, _,"), ("", ""), "d[hc] is not replaced"),
     (
         "rnn_backward",  # all three: the step's results under the names of the sums
         ("dWx_t, dWh_t, db_t = rnn", "dWx, dWh, db = rnn"),

@@ -40,10 +40,9 @@ class Diagnosis:
     def __str__(self) -> str:
         lines = [str(finding) for finding in self.findings] or ["Healthy: no mistake was found."]
         if not np.isnan(self.sweep.slope):
-            slope = round(self.sweep.slope, 2) + 0.0  # no -0.00
             lines.append(
-                f"Step sweep: slope {slope:.2f} (2 for a right gradient), smallest error "
-                f"{self.sweep.smallest_error:.0e} at step {self.sweep.best_step:.0e}."
+                f"Step sweep: slope {self.sweep.slope:z.2f} (2 for a right gradient), smallest "
+                f"error {self.sweep.smallest_error:.0e} at step {self.sweep.best_step:.0e}."
             )
         lines += [f"Warning: {warning}." for warning in self.warnings]
         return "\n".join(lines)
@@ -140,8 +139,7 @@ def examine(
         gradcheck.compare(path, gradients[path], case.slopes[path], tolerance) for path in arrays
     )
     report = gradcheck.Report(entries, "central", tolerance)
-    wrong = [entry.path for entry in entries if not entry.passed]
-    worst = max((entry.relative_error for entry in entries), default=0.0)
+    wrong, worst = [e.path for e in entries if not e.passed], report.worst.relative_error
     if wrong and worst <= 1e-5:  # no usual mistake is so small
         sentence = (
             f"{symbols(wrong)}: the gradient agrees with the slopes to {worst:.0e}, and no better. "
@@ -212,19 +210,18 @@ def _unfit(case: Examination) -> Finding | None:
 def _precision(case: Examination) -> float:
     """Return the relative rounding error of f: its fourth difference over a short distance.
 
-    Curvature cancels in it and rounding does not. Each side has its own, since the point may lie
-    at a kink.
+    Curvature cancels in it and rounding does not. It goes to one side of the point, which may lie
+    at a kink, in each of eight directions.
     """
     base, worst = float(case.f(case.point)), 0.0
-    for _ in range(4):
+    for _ in range(8):
         u = {p: case.generator.standard_normal(np.shape(g)) for p, g in case.gradients.items()}
         length = np.sqrt(sum(np.sum(v * v) for v in u.values()))
-        for side in (length, -length):
-            one, two, three, four = (
-                float(case.f(case.point | {p: case.point[p] + step / side * u[p] for p in u}))
-                for step in (2.5e-7, 5e-7, 7.5e-7, 1e-6)
-            )
-            worst = max(worst, abs(base - 4 * one + 6 * two - 4 * three + four))
+        one, two, three, four = (
+            float(case.f(case.point | {p: case.point[p] + step / length * u[p] for p in u}))
+            for step in (2.5e-7, 5e-7, 7.5e-7, 1e-6)
+        )
+        worst = max(worst, abs(base - 4 * one + 6 * two - 4 * three + four))
     return worst / max(abs(base), 1.0)
 
 

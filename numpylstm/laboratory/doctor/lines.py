@@ -25,15 +25,6 @@ from numpylstm.laboratory.mistakes.source import SIZES, Text, mentions, read
 
 AGREE = 1e-9
 """Relative error up to which two gradients are the same."""
-UNRUNNABLE = (
-    ArithmeticError,
-    AttributeError,
-    LookupError,
-    NameError,
-    SyntaxError,
-    TypeError,
-    ValueError,
-)
 MOST_LINES = 3
 """If more lines than this explain the numbers, the point does not tell which is wrong."""
 
@@ -99,13 +90,11 @@ class Layer:
             known |= CELLS[self.kind].shapes(D, H, dict(self.options))
         return {name: known.get(name, usual) for name in (*self.inputs, *self.upstream)}
 
-    def run(self, given: Mapping[str, Array]) -> tuple[Any, list[Any]]:
-        """Return the upstream gradients times the outputs, and the arguments of backward."""
+    def run(self, given: Mapping[str, Array]) -> list[Any]:
+        """Run the forward pass and return the arguments of backward."""
         arrays = {name: given[name] for name in self.inputs}
-        *outputs, kept = self.function("forward")(**arrays, **dict(self.options))
-        upstream = [given[name] for name in self.upstream]
-        value = sum((d * y).sum() for d, y in zip(upstream, outputs, strict=False))
-        return value, [*upstream, kept]
+        *_, kept = self.function("forward")(**arrays, **dict(self.options))
+        return [*(given[name] for name in self.upstream), kept]
 
     def sample(self) -> dict[str, Array]:
         """Draw inputs and upstream gradients of the sizes `SIZES`."""
@@ -148,7 +137,7 @@ def text(layer: Layer) -> Text:
     function, results = layer.function("backward"), [f"d{name}" for name in layer.judged]
     if layer in LOSSES:
         function = reference.cross_entropy_step_backward
-    return read(function, layer.run(layer.sample())[1], layer.gates, results, dict(layer.options))
+    return read(function, layer.run(layer.sample()), layer.gates, results, dict(layer.options))
 
 
 def texts(layer: Layer) -> list[Text]:
@@ -195,7 +184,7 @@ def _arrays_of_other_steps(layer: Layer) -> Iterator[Mistake]:
     _, first, _ = loop.source.split("\n", 2)
     readers = {
         field: [line for line in step.lines if mentions(line.expression, field)]
-        for field, a in layer.run(layer.sample())[1][-1]._asdict().items()
+        for field, a in layer.run(layer.sample())[-1]._asdict().items()
         if np.ndim(a) == 3
     }
     groups: list[tuple[str, ...]] = [(field,) for field in readers if len(readers[field]) == 1]
@@ -210,12 +199,14 @@ def _arrays_of_other_steps(layer: Layer) -> Iterator[Mistake]:
         yield Mistake(loop.name, (change,), said, readers[fields[0]][0])
 
 
+def wrong(one: Any, claim: Any) -> Any:
+    """Return True for each number that differs by more than `AGREE` of the largest."""
+    return ~(np.abs(one - claim) <= AGREE * max(float(np.abs(claim).max()), 1e-3))
+
+
 def same(one: Any, claim: Any) -> bool:
-    """Return True if two arrays agree in every entry, to `AGREE` of the largest."""
-    if np.shape(one) != np.shape(claim):
-        return False
-    scale = max(float(np.abs(claim).max()), 1e-6)
-    return bool(np.abs(one - claim).max() <= AGREE * scale)
+    """Return True if two arrays agree in every entry."""
+    return np.shape(one) == np.shape(claim) and not np.any(wrong(one, claim))
 
 
 # --- sentences ------------------------------------------------------------------------------------

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterator, Sequence
 from itertools import combinations, permutations, product
 from typing import Any
 
-from numpylstm.laboratory.mistakes.record import Mistake
+from numpylstm.laboratory.mistakes.record import Mistake, enumeration
 from numpylstm.laboratory.mistakes.source import SIZES, Line, Shapes, Text, mentions, substituted
 
 Edit = tuple[str, str]  # a wrong expression or statement, and what is wrong with it
@@ -33,9 +33,13 @@ def generated(text: Text) -> Iterator[Mistake]:
                 yield Mistake(text.name, (line.change(wrong),), words, line)
 
 
-def clippings(text: Text, limits: Sequence[float]) -> Iterator[Mistake]:
-    """Yield a text with a line clipped, entry by entry, at one of these limits."""
-    for line, limit in product(text.lines, limits):
+LIMITS = (0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
+"""Usual limits of clipping."""
+
+
+def clippings(text: Text) -> Iterator[Mistake]:
+    """Yield a text with a line clipped, entry by entry, at a usual limit."""
+    for line, limit in product(text.lines, LIMITS):
         if line.kind in COMPUTES:
             wrong = line.put(f"np.clip({line.expression}, -{limit!r}, {limit!r})")
             yield Mistake(text.name, (line.change(wrong),), "it is clipped here", line)
@@ -133,9 +137,6 @@ def _of_part(node: ast.expr, text: Text) -> Iterator[Edit]:
         found = {"N": str(max(len(text.gates), 1))}
         if _matches(right, node, shapes, found):
             yield substituted(wrong, found), " ".join(found.get(w, w) for w in words.split(" "))
-    for other in shapes:
-        if len(shapes[other]) == 3 and shapes[other][1:] == shape:
-            yield f"{other}[-1]", f"{other} of the last step is used instead of {name}"
     if len(shape) == 2 and shape[0] == shape[1]:
         yield f"{name}.T", f"{name} is transposed"
     if len(shape) == 2 and shape[0] == SIZES["T"] * SIZES["B"]:  # time and batch in one axis
@@ -319,7 +320,8 @@ def of_call(line: Line, text: Text) -> Iterator[Edit]:
         yield f"{order} = {line.expression}", words
     for order, words in _orders(given, parameters):
         yield f"{line.target} = {name}({order})", words
-    for kept in (target for target in targets if mentions(line.expression, target)):
+    carried = [target for target in targets if mentions(line.expression, target)]
+    for kept in carried:
         others = ", ".join("_" if target == kept else target for target in targets)
         words = f"{kept} is not replaced by the result of the step"
         yield f"{others} = {line.expression}", words
@@ -327,6 +329,9 @@ def of_call(line: Line, text: Text) -> Iterator[Edit]:
         yield f"later = {own}; {stated}; {kept} = later", words
         words = f"the new {kept} is added to the old one"
         yield f"later = {kept}; {stated}; {kept} = {kept} + later", words
+    others = ", ".join("_" if target in carried else target for target in targets)
+    words = f"{enumeration(carried)} are not replaced by the results of the step"
+    yield f"{others} = {line.expression}", words
 
 
 def _orders(texts: Sequence[str], names: Sequence[str] = ()) -> Iterator[Edit]:

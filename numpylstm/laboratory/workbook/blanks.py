@@ -154,7 +154,7 @@ def _of_layer(layer: Layer, place: Place, rng: np.random.Generator) -> Point:
     p |= {n: place.large * p[n] for n in layer.upstream}
     if place.edge:
         p["x"] *= 10
-    kept = layer.run(p)[1][-1]
+    kept = layer.run(p)[-1]
     p |= {"kept": kept} | {n: v for n, v in kept._asdict().items() if n not in p}
     p |= {gate: getattr(kept, gate) for gate in layer.gates}
     if layer.name == "lstm":

@@ -13,7 +13,6 @@ from typing import Any
 import numpy as np
 
 from numpylstm.laboratory.doctor import lines
-from numpylstm.laboratory.doctor.chain import LIMITS
 from numpylstm.laboratory.doctor.names import Array
 from numpylstm.laboratory.doctor.reasoning import named_factor
 from numpylstm.laboratory.mistakes.catalogue import mistakes_in
@@ -51,11 +50,6 @@ def parts(blank: Blank, results: Mapping[str, Any]) -> Parts:
     }
 
 
-def wrong(theirs: Array, right: Array) -> Any:
-    """Return True for each number that is wrong."""
-    return ~(np.abs(theirs - right) <= lines.AGREE * max(float(np.abs(right).max()), 1e-3))
-
-
 def distance(a: Array, b: Array) -> float:
     """Return the largest difference, relative to the largest number of b."""
     return float(np.abs(a - b).max() / max(float(np.abs(b).max()), 1e-12))
@@ -75,17 +69,17 @@ class Case:
         self.blank, self.place, self.p = blank, place, p
         self.results, self.right_results = theirs, right
         self.theirs, self.right = parts(blank, theirs), parts(blank, right)
-        self.wrong = [n for n, a in self.theirs.items() if wrong(a, self.right[n]).any()]
+        self.wrong = [n for n, a in self.theirs.items() if lines.wrong(a, self.right[n]).any()]
         self.clear = [n for n in self.theirs if n not in self.wrong]
 
     def first_number(self) -> str:
         """Name the first wrong number."""
         name, step = part = self.wrong[0]
         a, b = self.theirs[part], self.right[part]
-        index = np.unravel_index(int(np.argmax(wrong(a, b))), a.shape)
+        index = np.unravel_index(int(np.argmax(lines.wrong(a, b))), a.shape)
         place = ", ".join(map(str, (*step, *index)))
         of_name = [n for n in self.theirs if n[0] == name]
-        bad = np.concatenate([wrong(self.theirs[n], self.right[n]).ravel() for n in of_name])
+        bad = np.concatenate([lines.wrong(self.theirs[n], self.right[n]).ravel() for n in of_name])
         few = f"; wrong: {bad.sum()} of the {bad.size} numbers of {name}" if bad.size > 1 else ""
         must = f"must be {b[index]:.10g}, got {a[index]:.10g}"
         return f"The first wrong number: {name}{f'[{place}]' if place else ''} {must}{few}."
@@ -120,7 +114,7 @@ class Case:
                 else:
                     f, arguments = blank.text.changed(*mistake.changes), blank.arguments(self.p)
                 run = parts(self.blank, dict(zip(self.blank.results, f(*arguments), strict=False)))
-            except lines.UNRUNNABLE:
+            except Exception:  # a wrong line may stop in any way
                 continue
             if all(n in run and lines.same(run[n], self.theirs[n]) for n in self.clear):
                 yield mistake, run
@@ -139,11 +133,11 @@ class Case:
         most = max((len(explained) for _, explained in found), default=0)
         if blank.order and most < len(self.wrong) and (pair := self._pair(possible, most)):
             return pair, True
-        first = [(v, e) for v, e in found if e[0] == self.wrong[0]]
+        first = [(v, explained) for v, explained in found if explained[0] == self.wrong[0]]
         if not first or (blank.each and most < len(self.wrong)):
             return None, False
-        key = min((-len(e), self.wrong.index(e[0])) for _, e in first)
-        best = lines.best([v for v, e in first if (-len(e), self.wrong.index(e[0])) == key])
+        longest = max(len(explained) for _, explained in first)
+        best = lines.best([v for v, explained in first if len(explained) == longest])
         if len(best) > lines.MOST_LINES:
             return None, False
         return _cause(best, "", "Or else: "), most == len(self.wrong)
@@ -156,21 +150,18 @@ class Case:
         """
         part, text = self.wrong[0], self.blank.text
         right, got = self.right[part], self.theirs[part]
-        usual: dict[bytes, tuple[Mistake, Array]] = {}  # the first of those with one result
+        usual: dict[bytes, tuple[Mistake, Array]] = {}  # with its effect; one for each result
         for mistake, run in possible:
             of_loop = mistake.function == text.name and len(mistake.changes) == 1
             if of_loop and not ODD.search(mistake.words):
                 result = b"".join(np.round(array, 9).tobytes() for array in run.values())
-                usual.setdefault(result, (mistake, run.get(part, right)))
+                given = run.get(part, right)
+                effect = given - right if np.shape(given) == right.shape else 0 * right
+                usual.setdefault(result, (mistake, np.ravel(effect)))
         if len(usual) < 2:
             return None
         tried = [mistake for mistake, _ in usual.values()]
-        effects = np.array(
-            [
-                np.ravel(a - right if np.shape(a) == right.shape else 0 * right)
-                for _, a in usual.values()
-            ]
-        )
+        effects = np.array([effect for _, effect in usual.values()])
         rest = np.ravel(got - right) - effects
         alone = np.abs(rest).max(axis=1)
         together = np.array([np.abs(r - effects).max(axis=1) for r in rest])
@@ -195,7 +186,7 @@ class Case:
         """Name a line that is clipped at a usual limit."""
         texts = [self.blank.text]
         texts += lines.texts(self.blank.layer)[:1] if self.blank.layer else []
-        tried = [v for text in texts for v in clippings(text, LIMITS)]
+        tried = [v for text in texts for v in clippings(text)]
         found = [v for v, run in self._runs(tried) if len(self._explained(run)) == len(self.wrong)]
         return _cause(found[:1]) if found else None
 

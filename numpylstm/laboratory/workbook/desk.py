@@ -48,8 +48,7 @@ def grade_folder(folder: Path, *, as_csv: bool) -> int:
     """Print a line for each ``.json`` file in and below a folder; return the exit status."""
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".json")
     if not paths:
-        got = "a file" if folder.is_file() else "none" if folder.exists() else "no such folder"
-        print(f"grade: {folder} must be a folder of .json submissions, got {got}", file=sys.stderr)
+        print(f"grade: {folder} must be a folder with .json submissions", file=sys.stderr)
         return 2
     writer = csv.DictWriter(sys.stdout, TITLES, lineterminator="\n")
     if as_csv:

@@ -129,10 +129,10 @@ def _array(value: Any) -> Array | None:
 def _cause(case: Case, numbers: Mapping[str, Any], states: Mapping[str, str]) -> Cause:
     """Name the blank, or the line, that is wrong, as far as the numbers tell."""
     calls = [name for name in states if name in (numbers.get("calls") or ())]
-    for state, advice in ((NOT_ANSWERED, "answer"), ("wrong", "correct")):
-        for called in calls:
-            if states[called] == state:
-                return f"It calls {called}, which is {state}: {advice} that one first.", ""
+    for called in calls:
+        if states[called] != "right":
+            advice = "correct" if states[called] == "wrong" else "answer"
+            return f"It calls {called}, which is {states[called]}: {advice} that one first.", ""
     if not case.wrong:
         return "", ""
     if case.place is not FIRST:
