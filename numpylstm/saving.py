@@ -253,16 +253,11 @@ def load_model(path: str | Path, *, rng: Rng = None) -> Any:
     """
     path = Path(path)
     arrays, meta = read_arrays(path, FORMAT, [VERSION])
-    kind = MODELS.get(str(meta.get("model")))
-    if kind is None:
-        raise CheckpointError(
-            f"{path} holds a model of kind {meta.get('model')!r}, this program reads "
-            f"{' and '.join(MODELS)}; another version of numpylstm may have written it"
-        )
     parameters, rng = within("parameters", arrays), generator(rng)
     with fitting_together(path):
         config, form = ModelConfig(**meta["config"]), meta["form"]
         check_shapes(parameters, parameter_shapes(config, **form))  # before allocating
+        kind = MODELS[meta["model"]]
         model = kind.from_config(config, **form, every_step=meta["every_step"], rng=rng)
         model.load_state_dict(parameters)
         model.freeze(meta["frozen"])

@@ -75,11 +75,10 @@ def workplace(tmp_path_factory):
         "gone.txt": text.encode(),
         "changing.txt": text.encode(),
     }
-    for name in ("folder", "ptb", "half", "texts"):
+    for name in ("folder", "ptb", "texts"):
         (folder / name).mkdir()
     packed, half = gzip.compress(text.encode()), text.index("\n", len(text) // 2)
     files |= {f"ptb/ptb.{split}.txt": text.encode() for split in ("train", "valid", "test")}
-    files |= {f"half/ptb.{split}.txt": text.encode() for split in ("train", "valid")}
     files |= {
         "text.txt.gz": packed,
         "cut.gz": packed[:200],

@@ -441,12 +441,9 @@ def test_folders(inside, tmp_path):
         (folder / name).write_bytes(raw)
     check_small_ptb(tmp_path)
     (folder / "ptb.valid.txt").unlink()
-    with pytest.raises(DataError, match=r"must hold ptb.train.txt, .*, got no ptb.valid.txt;"):
-        data.load_ptb(tmp_path)
-
-
-def test_a_folder_of_something_else(tmp_path):
-    with pytest.raises(DataError, match=r"got a folder without them; is it .* another data set\?"):
+    with pytest.raises(
+        DataError, match=r"must hold ptb.train.txt, .*, got a folder that lacks one"
+    ):
         data.load_ptb(tmp_path)
 
 
@@ -504,7 +501,7 @@ def test_archive_is_read_in_place(tgz, tmp_path):
         ([], "hold .*, got no data/ptb.train.txt, data/ptb.valid.txt, data/ptb.test.txt;"),
         (
             [member("a/data/ptb.train.txt", type=tarfile.SYMTYPE, linkname="/etc/passwd")],
-            "got no data/ptb.train.txt",
+            "got a file that is no such archive",
         ),
     ],
     ids=["one missing", "none", "link"],

@@ -174,7 +174,12 @@ NOT_IDS = np.zeros((T, B))
         (None, {"rate": 0.1}, TypeError, "rate must be a function, got 0.1; a const"),
         (None, {"patience": 1}, ValueError, "fit: patience needs a validation"),
         (None, {"average_after": 1}, ValueError, "fit: average_after needs a validation"),
-        (None, {"average_after": 9, "epochs": 9, "validation": []}, ValueError, "less than epochs"),
+        (
+            None,
+            {"average_after": 9, "epochs": 9, "validation": []},
+            ValueError,
+            "from 0 to 8, got 9",
+        ),
         (None, {"patience": 0, "validation": []}, ValueError, "patience must be at least 1, got 0"),
         (None, {"clip": 0}, ValueError, "fit: clip must be positive, got 0"),
         (None, {"model": None}, TypeError, "optimizer must be given, .*: NoneType is"),

@@ -98,7 +98,7 @@ def test_a_checkpoint_of_a_run_is_not_a_model_and_the_reverse(tmp_path):
     ("change", "message"),
     [
         (lambda meta, arrays: meta.update(version=9), "has model version 9, this program reads 2"),
-        (lambda meta, arrays: meta.update(model="Oracle"), "a model of kind 'Oracle'"),
+        (lambda meta, arrays: meta.update(model="Oracle"), "is inconsistent: 'Oracle'"),
         (lambda meta, arrays: meta.pop("config"), "is inconsistent: 'config'"),
         (lambda meta, arrays: meta.update(frozen=["x"]), "inconsistent: freeze: .* got 'x'"),
         (lambda meta, arrays: meta["form"].pop("vocab_size"), "is inconsistent"),

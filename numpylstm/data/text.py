@@ -327,17 +327,11 @@ def read_ptb(path: AnyPath) -> dict[str, str]:
         }
     names = list(_PTB.values())
     for folder in (root, root / "simple-examples" / "data", root / "data"):
-        missing = [name for name in names if not (folder / name).exists()]
-        if not missing:
+        if all((folder / name).exists() for name in names):
             return {split: read_text(folder / name) for split, name in _PTB.items()}
-        if len(missing) < len(names):
-            raise DataError(
-                f"{folder}: must hold {', '.join(names)}, got no {', '.join(missing)}; "
-                f"was it copied completely?"
-            )
     raise DataError(
         f"{root}: must hold {', '.join(names)} (or simple-examples/data with them), got a folder "
-        f"without them; is it the folder of another data set?"
+        "that lacks one of them; is it the folder of another data set?"
     )
 
 
@@ -350,8 +344,7 @@ def _read_archive(path: pathlib.Path) -> dict[str, bytes]:
             splits = {f"data/{name}": split for split, name in _PTB.items()}
             for member in archive:
                 split = splits.get("/".join(member.name.split("/")[-2:]))
-                plain = member.isreg() and not member.issparse()
-                if split and plain and (data := archive.extractfile(member)):
+                if split and (data := archive.extractfile(member)):
                     found[split] = data.read()
     except Exception as error:  # tarfile raises whatever the bytes lead to
         raise DataError(

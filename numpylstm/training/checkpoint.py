@@ -22,7 +22,6 @@ from numpylstm.models import LanguageModel
 from numpylstm.optim import OPTIMIZERS
 from numpylstm.parameters import parameter_shapes
 from numpylstm.saving import (
-    CheckpointError,
     check_shapes,
     fitting_together,
     read_arrays,
@@ -114,14 +113,12 @@ def load(path: str | Path) -> Checkpoint:
     """
     path = Path(path)
     arrays, meta = read_arrays(path, FORMAT, READ)
-    try:
+    with fitting_together(path):
         settings = dict(meta["config"])
         if meta["version"] == 2 and settings["schedule"] == "plateau":
             settings["constant_epochs"] = None  # it was stored, and had no effect
         config = TrainConfig(**settings)
         vocabulary = Vocabulary(tuple(meta["vocabulary"]))
-    except (TypeError, ValueError, KeyError) as error:
-        raise CheckpointError(f"{path} holds impossible settings: {error}") from error
     return Checkpoint(path, arrays, meta, config, vocabulary)
 
 

@@ -205,14 +205,10 @@ def fit(
     optimizer = optimizer_for(model, optimizer)
     average = None
     if average_after is not None:
-        check_whole("fit", "average_after", average_after, 0)
+        check_whole("fit", "average_after", average_after, 0, epochs - 1)
         check_kind("fit", "model", model, Module, "its parameters are averaged")
         if validation is None:
             raise ValueError("fit: average_after needs a validation, in which the better is kept")
-        if average_after >= epochs:
-            raise ValueError(
-                f"fit: average_after must be less than epochs, {epochs}, got {average_after}"
-            )
         average = AveragedParameters(model, average_after)
     history: list[FitEpoch] = []
     valid_losses: list[float] = []

@@ -47,7 +47,6 @@ TRAIN = [
             "--data cannot be combined with train: they name two corpora"),
     Command("--data absent", "absent: must be a readable file"),
     Command("--data folder", "folder: must hold ptb.train.txt"),
-    Command("--data half", "got no ptb.test.txt; was it copied completely?"),
     Command("--data text.txt", "to use any other text, name it with --train"),
     Command("--data cut.tgz", "cut.tgz: must be a complete gzip file"),
     Command("--data other.tgz", "other.tgz: must hold data/ptb.train.txt"),
