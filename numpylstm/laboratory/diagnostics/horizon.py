@@ -6,7 +6,7 @@ from statistics import median
 from typing import Any
 
 from numpylstm.cells import CELLS
-from numpylstm.checks import any_array, check_choice, check_shape, check_sizes, check_whole
+from numpylstm.checks import any_array, check_choice, check_shape, check_sizes
 from numpylstm.laboratory.diagnostics.probe import Probe, probe
 from numpylstm.laboratory.tasks import DelayedCopy, Recipe, Task
 
@@ -128,8 +128,6 @@ def memory_horizon(
     for name, values in (("distances", distances), ("cells", cells), ("seeds", seeds)):
         listed = any_array("memory_horizon", name, values)
         check_shape("memory_horizon", name, listed, ("N",), "it is a sequence")
-    for seed in seeds:
-        check_whole("memory_horizon", "seeds", seed, 0)
     tasks = [(distance, task_at(distance)) for distance in sorted(distances)]
     kinds = [split_cell(cell) for cell in cells]  # all are checked before the first is trained
     points = []

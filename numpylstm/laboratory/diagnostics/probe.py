@@ -98,8 +98,6 @@ def probe(
     >>> result.share > 0.9
     True
     """
-    check_whole("probe", "num_sequences", num_sequences, 2)
-    check_whole("probe", "check_every", check_every)
     check_whole("probe", "rng", rng, 0, because="a seed")
     if stop_at is not None:
         check_number("probe", "stop_at", stop_at)
