@@ -74,6 +74,8 @@ def _start(
 ) -> tuple[Array, Array, State]:
     """Check the window and the state; the state is random if none is given."""
     check_language_model(where, model)
+    if not model.parameters():
+        raise ValueError(f"{where}: the model must have a parameter that is trained, got none")
     x = check_ids(where, "x", x, model.vocab_size, ("T", "B"), "time comes first")
     y = check_ids(where, "y", y, model.vocab_size, x.shape, "y has the shape of x")
     if state is None:

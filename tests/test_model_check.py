@@ -211,6 +211,9 @@ def test_a_frozen_embedding_is_left_out(ids, rng):
     report = check_model(model, *ids)
     assert report.passed
     assert "embedding.W" not in {e.path for e in report.entries}
+    model.freeze(model.parameters())
+    with pytest.raises(ValueError, match="the model must have a parameter that is trained"):
+        check_precision(model, *ids)
 
 
 class Scaled:
