@@ -90,15 +90,6 @@ def test_gradients_have_the_shapes_of_the_record(case):
     assert [gradient.shape for gradient in rest if gradient is not None] == shapes
 
 
-def test_options_have_help_and_possible_values(case):
-    for option in case.cell.options.values():
-        assert option.help
-        values = (option.default, *option.examples)
-        assert option.choices is None or {*values} <= {*option.choices}
-    assert {*case.cell.biases} <= {*case.cell.blocks}
-    assert {*case.cell.biases.values()} <= {*case.cell.options}
-
-
 def test_units_have_their_letters_and_curves(case):
     """A bias of -50 or 50 takes the unit with its letter to an end of its curve."""
     curves = {unit.name: unit.curve for unit in case.cell.units}

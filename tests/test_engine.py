@@ -5,6 +5,7 @@ import unicodedata
 import numpy as np
 import pytest
 from support.node import Held, needs_node, node
+from test_reference import recurrent_arrays
 
 from numpylstm import reference, tape
 from numpylstm.cells import CELLS
@@ -27,28 +28,28 @@ def test_every_number_of_the_golden_tape(cell):
     print(f"\nthe golden tape of the {cell}: {held}")
 
 
-CASES = (  # the cell, its last argument, and the vectors besides Wx, Wh and b
-    ("lstm", None, 0), ("rnn", "tanh", 0), ("rnn", "relu", 0), ("rnn", "sigmoid", 0),
-    ("gru", "after", 1), ("gru", "after", 0), ("gru", "before", 0),
+CASES = (  # the cell, with bn or without, and its option
+    ("lstm", False, []), ("rnn", False, ["tanh"]), ("rnn", False, ["relu"]),
+    ("rnn", False, ["sigmoid"]), ("gru", True, ["after"]), ("gru", False, ["after"]),
+    ("gru", False, ["before"]),
 )  # fmt: skip
 
 
 def random_layer(seed):
     """Return a cell with random arrays of sizes that all differ, and the textbook's results."""
     rng = np.random.default_rng(seed)
-    T, B, D, H = (int(n) for n in rng.permutation([3, 4, 5, 6, 7])[:4])
-    name, option, vectors = CASES[seed % len(CASES)]
-    cell, options = CELLS[name], [] if option is None else [option]
-    columns = len(cell.blocks) * H
-    weights = [rng.normal(size=shape) for shape in ((D, columns), (H, columns), columns)]
-    if name == "gru":
-        weights.append(rng.normal(size=H) if vectors else None)
-    x, dhs = rng.normal(size=(T, B, D)), rng.normal(size=(T, B, H))
-    state, dstate = ([rng.normal(size=(B, H)) for _ in cell.states] for _ in range(2))
-    *results, cache = cell.function(reference, "forward")(x, *state, *weights, *options)
-    results += cell.function(reference, "backward")(dhs, *dstate, cache)
-    given = {"cell": name, "options": options, "x": x, "state": state, "weights": weights}
-    return given | {"dhs": dhs, "dstate": dstate}, results
+    cell, bn, options = CASES[seed % len(CASES)]
+    sizes = rng.permutation([3, 4, 5, 6, 7])[:4].tolist()
+    x, *arrays = recurrent_arrays(rng, sizes, cell, bn).values()
+    states = len(CELLS[cell].states)
+    state, weights = arrays[:states], arrays[states:]
+    if cell == "gru" and not bn:
+        weights.append(None)
+    forward, backward = (getattr(reference, f"{cell}_{way}") for way in ("forward", "backward"))
+    *results, cache = forward(x, *state, *weights, *options)
+    dhs, *dstate = (rng.standard_normal(result.shape) for result in results)
+    given = {"cell": cell, "options": options, "x": x, "state": state, "weights": weights}
+    return given | {"dhs": dhs, "dstate": dstate}, [*results, *backward(dhs, *dstate, cache)]
 
 
 def test_layers():

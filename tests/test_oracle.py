@@ -13,7 +13,7 @@ import numpy as np
 import pytest
 from conftest import V
 from mpmath import mp, mpf
-from test_kernels import DTYPES, FUNCTIONS, NAMES, apply
+from test_kernels import DTYPES, FUNCTIONS, apply
 
 from numpylstm import functional, reference
 from numpylstm.cells import CELLS
@@ -73,7 +73,7 @@ def log_sigmoid(a):
 
 
 EXACT = {"exp": exp, "sigmoid": sigmoid, "tanh": tanh, "log_sigmoid": log_sigmoid}
-ENGINE = {f"fast {name}": partial(apply, f) for name, (f, _) in zip(NAMES, FUNCTIONS, strict=True)}
+ENGINE = {f"fast {name}": partial(apply, function) for name, (function, _) in FUNCTIONS.items()}
 ENGINE |= {f"reference {name}": getattr(reference, name) for name in ("sigmoid", "log_sigmoid")}
 
 
