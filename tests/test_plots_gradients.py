@@ -64,6 +64,8 @@ def test_what_exploded_is_marked_at_the_upper_edge(value):
     drawn(plots.lag_heatmap(norms))
     drawn(plots.training_lag_heatmap([0, 10, 20], norms[None]))
     drawn(plots.singular_value_spread({"cell": np.array([[[1.0]], [[value]]])}))
+    part = np.array([1.0, value])
+    drawn(plots.carousel_lines({"large Wh": CarouselNorms(part, part)}))
 
 
 def test_one_step_is_seen():
