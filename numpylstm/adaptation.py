@@ -7,19 +7,15 @@ compare the results with its perplexity.
 """
 
 import copy
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from numpylstm.cells import State
-from numpylstm.checks import check_in, check_sizes
+from numpylstm.checks import Array, check_in, check_sizes
 from numpylstm.evaluation import Evaluation, Ids, Scores, Watch, score_windows
 from numpylstm.functional import softmax
 from numpylstm.models import LanguageModel, check_language_model
 from numpylstm.optim import SGD
-
-Array = NDArray[Any]
 
 
 def evaluate_dynamic(

@@ -10,9 +10,9 @@ from typing import Any
 
 import numpy as np
 
-from numpylstm.checks import Rng, check_array, generator
+from numpylstm.checks import Array, Rng, check_array, generator
 from numpylstm.layers import RecurrentStack
-from numpylstm.parameters import DIRECTIONS, Array, Module
+from numpylstm.parameters import DIRECTIONS, Module
 
 
 def reverse(x: Array, lengths: Array | None) -> Array:

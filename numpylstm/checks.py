@@ -22,6 +22,7 @@ from numpylstm.errors import NumpylstmError
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 Shape = tuple[int | str, ...]
+Array = NDArray[Any]
 Rng = np.random.Generator | int | None
 """A generator, or the seed of a new one; None draws the seed. See `generator`."""
 

@@ -27,10 +27,10 @@ import warnings
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import NDArray
 
 from numpylstm import reference
 from numpylstm.checks import (
+    Array,
     check_array,
     check_cache,
     check_choice,
@@ -90,8 +90,6 @@ try:
     _failure: Exception | None = None
 except Exception as error:
     _failure = error
-
-Array = NDArray[Any]
 
 WORTH_WAKING = 1_000_000  # multiply-adds that make a second thread worth waking
 PRODUCT = 4  # multiply-adds of a product in the time of one anywhere else

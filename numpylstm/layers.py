@@ -24,13 +24,14 @@ from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike
 
 from numpylstm import functional, reference
 from numpylstm.cells import CELLS, Cell
 from numpylstm.cells import LSTMState as LSTMState
 from numpylstm.cells import RNNState as RNNState
 from numpylstm.checks import (
+    Array,
     Rng,
     check_array,
     check_choice,
@@ -50,9 +51,6 @@ from numpylstm.config import cell_options, check_weight_drop
 from numpylstm.parameters import Module, uniform
 from numpylstm.parameters import Parameter as Parameter
 from numpylstm.parameters import Rows as Rows
-
-Array = NDArray[Any]
-
 
 IMPLEMENTATIONS: dict[str, ModuleType] = {"fast": functional, "reference": reference}
 """The modules with the mathematics, by the words that choose one."""

@@ -20,11 +20,10 @@ from numpy.typing import DTypeLike
 
 from numpylstm import reference
 from numpylstm.cells import State, examples
-from numpylstm.checks import Rng, check_array, check_ids, check_number, generator
+from numpylstm.checks import Array, Rng, check_array, check_ids, check_number, generator
 from numpylstm.laboratory import gradcheck
 from numpylstm.laboratory.gradcheck import Report
 from numpylstm.models import (
-    Array,
     LanguageModel,
     Window,
     check_language_model,

@@ -12,11 +12,12 @@ from collections.abc import Mapping
 from typing import Any, NamedTuple, Self
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike, NDArray
+from numpy.typing import ArrayLike, DTypeLike
 
 from numpylstm.bidirectional import Bidirectional
 from numpylstm.cells import CELLS, State
 from numpylstm.checks import (
+    Array,
     Rng,
     any_array,
     check_dtype,
@@ -39,8 +40,6 @@ from numpylstm.layers import (
     stack_forward,
 )
 from numpylstm.parameters import Module
-
-Array = NDArray[Any]
 
 
 class Window(NamedTuple):

@@ -7,13 +7,13 @@ The formulas are functions of `numpylstm.reference` (`sgd_update`, `momentum_upd
 import math
 from collections.abc import Mapping, Sequence
 from reprlib import repr as shortened
-from typing import Any, Self
+from typing import Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from numpylstm import functional
 from numpylstm.checks import (
+    Array,
     any_array,
     check_array,
     check_in,
@@ -24,7 +24,6 @@ from numpylstm.checks import (
 from numpylstm.config import TrainConfig
 from numpylstm.parameters import Module, Parameter, Rows, parameters_of
 
-Array = NDArray[Any]
 Owners = Module | Mapping[str, Parameter] | Sequence[Module | Mapping[str, Parameter]]
 
 REPLACED = "data was replaced after the optimiser was made"

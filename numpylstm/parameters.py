@@ -9,10 +9,11 @@ from collections.abc import Iterable, Iterator, Mapping
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import DTypeLike, NDArray
+from numpy.typing import DTypeLike
 
 from numpylstm.cells import CELLS
 from numpylstm.checks import (
+    Array,
     check_array,
     check_dtype,
     check_finite,
@@ -23,8 +24,6 @@ from numpylstm.checks import (
 )
 from numpylstm.config import ModelConfig
 from numpylstm.kernels.memory import empty
-
-Array = NDArray[Any]
 
 DRAWN_AT_ONCE = 1 << 16  # random numbers
 DIRECTIONS = ("forward", "backward")  # names of the two stacks of a bidirectional model

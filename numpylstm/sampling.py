@@ -5,8 +5,17 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.checks import NotFinite, Rng, any_array, check_ids, check_in, check_whole, generator
-from numpylstm.models import Array, LanguageModel, check_language_model
+from numpylstm.checks import (
+    Array,
+    NotFinite,
+    Rng,
+    any_array,
+    check_ids,
+    check_in,
+    check_whole,
+    generator,
+)
+from numpylstm.models import LanguageModel, check_language_model
 
 LONGEST = 1_000_000_000
 NOT_FINITE = "generate: the scores of the model are not finite; its parameters have exploded"

@@ -16,6 +16,7 @@ from numpy.typing import ArrayLike, DTypeLike
 
 from numpylstm.cells import State
 from numpylstm.checks import (
+    Array,
     Rng,
     any_array,
     before_end,
@@ -30,7 +31,7 @@ from numpylstm.checks import (
 )
 from numpylstm.config import ModelConfig
 from numpylstm.functional import softmax
-from numpylstm.models import Array, Model, dtype_name
+from numpylstm.models import Model, dtype_name
 
 
 class SequenceModel(Model):

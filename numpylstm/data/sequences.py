@@ -9,6 +9,7 @@ import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from numpylstm.checks import (
+    Array,
     Rng,
     any_array,
     check_kind,
@@ -18,8 +19,6 @@ from numpylstm.checks import (
     generator,
     real_array,
 )
-
-Array = NDArray[Any]
 
 
 def pad(sequences: Sequence[ArrayLike]) -> tuple[Array, NDArray[np.int64]]:

@@ -11,9 +11,9 @@ import numpy as np
 
 from numpylstm import saving
 from numpylstm.cells import CELLS
-from numpylstm.checks import check_array, check_kind
+from numpylstm.checks import Array, check_array, check_kind
 from numpylstm.config import ModelConfig
-from numpylstm.models import Array, LanguageModel, Model, dtype_name
+from numpylstm.models import LanguageModel, Model, dtype_name
 from numpylstm.parameters import DIRECTIONS, parameter_shapes
 
 LOG = logging.getLogger("numpylstm.exchange")

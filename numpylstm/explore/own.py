@@ -12,7 +12,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numpylstm.cells import CELLS
-from numpylstm.checks import NotFinite
+from numpylstm.checks import Array, NotFinite
 from numpylstm.config import TrainConfig
 from numpylstm.data import Vocabulary
 from numpylstm.data.configured import splits_punctuation
@@ -20,7 +20,7 @@ from numpylstm.evaluation import Watch, evaluate
 from numpylstm.explore import assemble, cell_record
 from numpylstm.functional import softmax
 from numpylstm.laboratory.diagnostics import cell_activations
-from numpylstm.models import Array, LanguageModel, Window, language_model_forward
+from numpylstm.models import LanguageModel, Window, language_model_forward
 
 MOST_PARAMETERS = 2_000_000
 """Parameters of a model that the page carries whole, as float32."""

@@ -24,12 +24,11 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from numpylstm.checks import check_choice, check_in, check_number, generator, real_array
+from numpylstm.checks import Array, Rng, check_choice, check_in, check_number, generator, real_array
 
-Arrays = Mapping[str, NDArray[Any]]
-Loss = Callable[[dict[str, NDArray[Any]]], Any]
+Arrays = Mapping[str, Array]
+Loss = Callable[[dict[str, Array]], Any]
 
 
 @dataclass(frozen=True)
@@ -160,9 +159,7 @@ class Report:
 # --- slopes ------------------------------------------------------------------------------------
 
 
-def central_slope(
-    f: Loss, point: dict[str, NDArray[Any]], direction: Arrays, step: float = 1e-5
-) -> float:
+def central_slope(f: Loss, point: dict[str, Array], direction: Arrays, step: float = 1e-5) -> float:
     """Return the slope of f along u, ``(f(x + h u) - f(x - h u)) / 2h``: two evaluations.
 
     Parameters
@@ -189,7 +186,7 @@ def central_slope(
 
 
 def complex_slope(
-    f: Loss, point: dict[str, NDArray[Any]], direction: Arrays, step: float = 1e-30
+    f: Loss, point: dict[str, Array], direction: Arrays, step: float = 1e-30
 ) -> float:
     """Return the slope of f along u, ``imag f(x + ih u) / h``: one evaluation, no subtraction.
 
@@ -229,7 +226,7 @@ def scalar(value: Any) -> Any:
     return number
 
 
-def central_difference(f: Loss, arrays: Arrays, step: float = 1e-5) -> dict[str, NDArray[Any]]:
+def central_difference(f: Loss, arrays: Arrays, step: float = 1e-5) -> dict[str, Array]:
     """Return the slope along every entry of every array, by `central_slope`.
 
     Parameters
@@ -247,7 +244,7 @@ def central_difference(f: Loss, arrays: Arrays, step: float = 1e-5) -> dict[str,
     return _along_every_entry(METHODS["central"], f, arrays, step=step)
 
 
-def complex_step(f: Loss, arrays: Arrays, step: float = 1e-30) -> dict[str, NDArray[Any]]:
+def complex_step(f: Loss, arrays: Arrays, step: float = 1e-30) -> dict[str, Array]:
     """Return the slope along every entry of every array, by `complex_slope`.
 
     As `central_difference`, but f takes complex128 arrays and returns a complex scalar.
@@ -256,7 +253,7 @@ def complex_step(f: Loss, arrays: Arrays, step: float = 1e-30) -> dict[str, NDAr
     return _along_every_entry(METHODS["complex"], f, arrays, step=step)
 
 
-def _point(arrays: Arrays, method: "Method") -> dict[str, NDArray[Any]]:
+def _point(arrays: Arrays, method: "Method") -> dict[str, Array]:
     """Return copies of the arrays in the dtype of a method."""
     check_real("check", "arrays", arrays)
     return {path: np.array(array, method.dtype) for path, array in arrays.items()}
@@ -274,7 +271,7 @@ def check_real(where: str, argument: str, arrays: Arrays) -> None:
 
 def _along_every_entry(
     method: "Method", f: Loss, arrays: Arrays, **step: float
-) -> dict[str, NDArray[Any]]:
+) -> dict[str, Array]:
     point = _point(arrays, method)
     slopes = {path: np.empty(array.shape) for path, array in point.items()}
     for path, array in slopes.items():
@@ -319,7 +316,7 @@ def check(
     method: str = "central",
     along: str = "entries",
     tolerance: float | None = None,
-    rng: np.random.Generator | int = 0,
+    rng: Rng = 0,
 ) -> Report:
     """Compare gradients with measured slopes.
 
@@ -413,7 +410,7 @@ def check_arguments(where: str, arrays: Arrays, gradients: Arrays) -> None:
             raise ValueError(f"{where}: {path!r} must not be empty, got shape {np.shape(array)}")
 
 
-def length(arrays: list[NDArray[Any]]) -> float:
+def length(arrays: list[Array]) -> float:
     """Return the root of the sum of all squares, none of which overflows: they are scaled first."""
     peak = max(float(np.abs(array).max()) for array in arrays)
     if peak == 0 or not math.isfinite(peak):
@@ -421,7 +418,7 @@ def length(arrays: list[NDArray[Any]]) -> float:
     return peak * math.sqrt(sum(float(np.square(array / peak).sum()) for array in arrays))
 
 
-def compare(path: str, gradient: NDArray[Any], slope: NDArray[Any], tolerance: float) -> Entry:
+def compare(path: str, gradient: Array, slope: Array, tolerance: float) -> Entry:
     """Return the worst entry of a gradient beside its measured slope."""
     gradient = np.asarray(gradient, np.float64)
     error = np.abs(gradient - slope)

@@ -5,12 +5,10 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from numpylstm.checks import Array, Rng
 from numpylstm.checks import generator as any_generator
 from numpylstm.laboratory.gradcheck import central_slope, check_arguments
-
-Array = NDArray[Any]
 
 STEPS = np.logspace(-1, -10, 37)
 """From 1e-1 to 1e-10, four in each decade."""
@@ -41,7 +39,7 @@ def sweep_steps(
     arrays: Mapping[str, Array],
     gradients: Mapping[str, Array],
     *,
-    rng: np.random.Generator | int = 0,
+    rng: Rng = 0,
 ) -> StepSweep:
     """Measure the error of the central difference at many steps, in one random direction.
 

@@ -12,6 +12,7 @@ import numpy as np
 
 from numpylstm import reference
 from numpylstm.cells import CELLS
+from numpylstm.checks import Array
 from numpylstm.config import ModelConfig
 from numpylstm.laboratory import gradcheck
 from numpylstm.laboratory.doctor import chain
@@ -20,7 +21,7 @@ from numpylstm.laboratory.mistakes import around
 from numpylstm.laboratory.mistakes.famous import check_mutant
 from numpylstm.laboratory.mistakes.record import Mistake
 from numpylstm.layers import IMPLEMENTATIONS
-from numpylstm.models import Array, LanguageModel, check_language_model
+from numpylstm.models import LanguageModel, check_language_model
 from numpylstm.parameters import parameter_shapes
 
 Arrays = dict[str, Array]

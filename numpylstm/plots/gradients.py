@@ -14,8 +14,8 @@ from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 from matplotlib.ticker import MaxNLocator
 
+from numpylstm.checks import Array
 from numpylstm.laboratory.diagnostics import CarouselNorms, Saturation
-from numpylstm.models import Array
 from numpylstm.plots.style import (
     DRAWN,
     GREY,

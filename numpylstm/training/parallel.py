@@ -21,9 +21,9 @@ from operator import iadd
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from numpylstm.cells import State
+from numpylstm.checks import Array
 from numpylstm.config import ConfigError
 from numpylstm.errors import NumpylstmError
 from numpylstm.kernels.threads import PROCESSORS, get_num_threads, set_num_threads
@@ -31,7 +31,6 @@ from numpylstm.models import LanguageModel
 from numpylstm.parameters import Rows
 from numpylstm.training.signals import Stopped, StopRequests, stop_requests
 
-Array = NDArray[Any]
 Pass = tuple[float, float, int, State]
 
 # Seconds that rank 0 waits for the others once it should stop. Open MPI sends SIGTERM to all if a

@@ -4,9 +4,9 @@ from collections import namedtuple
 from typing import Any, NamedTuple
 
 from numpylstm.cells import State
-from numpylstm.checks import check_ids, check_in, check_shape, real_array
+from numpylstm.checks import Array, check_ids, check_in, check_shape, real_array
 from numpylstm.layers import RecurrentStack, stack_forward
-from numpylstm.models import Array, LanguageModel
+from numpylstm.models import LanguageModel
 from numpylstm.sequence_models import SequenceClassifier
 
 

@@ -22,9 +22,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numpylstm import reference
-from numpylstm.checks import check_shape, check_sizes, generator, real_array
+from numpylstm.checks import Array, Rng, check_shape, check_sizes, generator, real_array
 from numpylstm.laboratory.diagnostics.steps import cell_of, check_cache, step_cache, step_jacobian
-from numpylstm.models import Array
 
 
 class CarouselSplit(NamedTuple):
@@ -105,7 +104,7 @@ def carousel_share(
     num_steps: int = 40,
     batch_size: int = 4,
     hidden_size: int = 32,
-    rng: np.random.Generator | int | None = 0,
+    rng: Rng = 0,
 ) -> dict[tuple[float, float], CarouselNorms]:
     """Measure the two parts in random cells, for each scale of Wh and each forget bias.
 

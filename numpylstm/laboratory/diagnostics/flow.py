@@ -15,9 +15,9 @@ from typing import NamedTuple
 import numpy as np
 
 from numpylstm.cells import State, examples
-from numpylstm.checks import check_finite, check_sizes
+from numpylstm.checks import Array, check_finite, check_sizes
 from numpylstm.laboratory.diagnostics import steps
-from numpylstm.models import Array, LanguageModel
+from numpylstm.models import LanguageModel
 
 SATURATED = 0.05
 """A sigmoid below this is shut, above 1 minus this open; its slope there is a fifth of the

@@ -20,9 +20,9 @@ from typing import Any
 import numpy as np
 
 from numpylstm.cells import State
-from numpylstm.checks import check_shape, check_whole, real_array
+from numpylstm.checks import Array, check_shape, check_whole, real_array
 from numpylstm.laboratory.diagnostics import steps
-from numpylstm.models import Array, LanguageModel
+from numpylstm.models import LanguageModel
 
 Measure = Callable[[Array], Any]
 

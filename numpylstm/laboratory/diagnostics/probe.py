@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpylstm.checks import check_number, check_sizes, check_whole
+from numpylstm.checks import Rng, check_number, check_sizes, check_whole
 from numpylstm.laboratory.tasks import Recipe, Task
 from numpylstm.models import LanguageModel
 from numpylstm.optim import SGD, clip_by_global_norm
@@ -137,7 +137,7 @@ def probe(
 
 
 def expected_loss(
-    model: LanguageModel, task: Task, num_sequences: int, rng: np.random.Generator | int
+    model: LanguageModel, task: Task, num_sequences: int, rng: Rng
 ) -> tuple[float, float]:
     """Estimate the expected loss of a model on a task, and its standard error, in nats per token.
 

@@ -12,9 +12,8 @@ import numpy as np
 
 from numpylstm import reference
 from numpylstm.cells import CELLS, Cell, State
-from numpylstm.checks import check_ids
+from numpylstm.checks import Array, check_ids
 from numpylstm.models import (
-    Array,
     LanguageModel,
     Window,
     check_language_model,

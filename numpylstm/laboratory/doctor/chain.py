@@ -14,9 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from numpylstm.checks import Array
 from numpylstm.laboratory.doctor import lines
 from numpylstm.laboratory.doctor.lines import Backward, Layer
-from numpylstm.laboratory.doctor.names import Array, Point, last, timed
+from numpylstm.laboratory.doctor.names import Point, last, timed
 from numpylstm.laboratory.doctor.reasoning import Examination, Finding
 from numpylstm.laboratory.mistakes.record import Mistake
 from numpylstm.laboratory.mistakes.rules import clippings

@@ -6,11 +6,11 @@ from typing import Any
 
 import numpy as np
 
-from numpylstm.checks import any_array
+from numpylstm.checks import Array, Rng, any_array
 from numpylstm.checks import generator as any_generator
 from numpylstm.laboratory import gradcheck
 from numpylstm.laboratory.doctor.chain import fitting, wrong_line
-from numpylstm.laboratory.doctor.names import Array, Point, symbols
+from numpylstm.laboratory.doctor.names import Point, symbols
 from numpylstm.laboratory.doctor.reasoning import Examination, Finding, explain
 from numpylstm.laboratory.doctor.weak import weak_points
 from numpylstm.laboratory.step_sizes import StepSweep, sweep_steps
@@ -55,7 +55,7 @@ def examine(
     fixed: Mapping[str, Array] | None = None,
     *,
     slopes: Mapping[str, Array] | None = None,
-    rng: np.random.Generator | int = 0,
+    rng: Rng = 0,
 ) -> Diagnosis:
     """Check a gradient and, if it is wrong, name the likely mistake in the code.
 

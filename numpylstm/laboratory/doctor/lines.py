@@ -17,7 +17,7 @@ import numpy as np
 
 from numpylstm import reference
 from numpylstm.cells import CELLS
-from numpylstm.laboratory.doctor.names import Array
+from numpylstm.checks import Array
 from numpylstm.laboratory.doctor.reasoning import Finding
 from numpylstm.laboratory.mistakes.catalogue import mistakes_in
 from numpylstm.laboratory.mistakes.record import Mistake, enumeration

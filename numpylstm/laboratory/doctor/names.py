@@ -4,14 +4,11 @@ Arrays with other names are checked too, but no experiment shortens them.
 """
 
 from collections.abc import Iterable, Mapping
-from typing import Any
-
-from numpy.typing import NDArray
 
 from numpylstm.cells import CELLS
+from numpylstm.checks import Array
 from numpylstm.laboratory.mistakes.record import enumeration
 
-Array = NDArray[Any]
 Point = dict[str, Array]
 
 AXES_IF_TIMED = {"x": 3, "hs": 3, "dhs": 3, "mask": 3, "ids": 2, "targets": 2, "weights": 2}

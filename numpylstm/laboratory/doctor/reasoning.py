@@ -13,8 +13,9 @@ from typing import Any
 
 import numpy as np
 
+from numpylstm.checks import Array
 from numpylstm.laboratory import gradcheck
-from numpylstm.laboratory.doctor.names import STATES, Array, Point, last, sizes, symbols, timed
+from numpylstm.laboratory.doctor.names import STATES, Point, last, sizes, symbols, timed
 from numpylstm.laboratory.mistakes.record import enumeration
 
 

@@ -5,7 +5,8 @@ from itertools import combinations
 
 import numpy as np
 
-from numpylstm.laboratory.doctor.names import STATES, Array, last, sizes
+from numpylstm.checks import Array
+from numpylstm.laboratory.doctor.names import STATES, last, sizes
 
 ZERO = dict.fromkeys(("b", "bn"), "a wrong or swapped bias")
 INITIAL = {name for name in STATES if name.endswith("0")}

@@ -1,12 +1,10 @@
 """Functions that wrong lines call: on the columns of gates, and on rows."""
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-Array = NDArray[Any]
+from numpylstm.checks import Array
 
 
 def without(W: Array, n: int, *left_out: int) -> Array:

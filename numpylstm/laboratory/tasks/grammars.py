@@ -6,13 +6,11 @@ from functools import cached_property
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from numpylstm.checks import check_sizes, check_whole, generator
+from numpylstm.checks import Array, Rng, check_sizes, check_whole, generator
 from numpylstm.data import UNK, Vocabulary
 from numpylstm.laboratory.tasks.task import Batch, Recipe, check_settings, entropy
 
-Array = NDArray[Any]
 Arc = tuple[int, float, Hashable]
 
 RECIPE = Recipe(lr=0.3, init_scale=0.2, forget_bias=2.0, steps=2000)
@@ -69,9 +67,7 @@ class Source:
         np.add.at(counts, self.symbols, self.visits(num_steps)[:, None] * self.probabilities)
         return counts / num_steps
 
-    def batch(
-        self, num_steps: int, batch_size: int, first: int, rng: np.random.Generator | int
-    ) -> Batch:
+    def batch(self, num_steps: int, batch_size: int, first: int, rng: Rng) -> Batch:
         """Draw texts to predict; x begins with the symbol `first`."""
         cumulative = self.probabilities.cumsum(axis=1)
         cumulative[cumulative > 1 - 1e-12] = 1  # not slightly less, by rounding
@@ -103,7 +99,7 @@ class Grammar:
         """Smallest possible expected loss, in nats per scored token."""
         return float(self.source.entropy(self.num_steps) / self.num_steps)
 
-    def batch(self: Any, batch_size: int, rng: np.random.Generator | int) -> Batch:
+    def batch(self: Any, batch_size: int, rng: Rng) -> Batch:
         """Draw texts; the same seed gives the same bytes."""
         check_sizes(f"{type(self).__name__}.batch", batch_size=batch_size)
         first = self.tokens.index(self.before)

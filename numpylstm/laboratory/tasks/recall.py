@@ -11,12 +11,10 @@ from dataclasses import dataclass
 from typing import Any, ClassVar
 
 import numpy as np
-from numpy.typing import NDArray
 
-from numpylstm.checks import check_sizes, check_whole, generator
+from numpylstm.checks import Array, Rng, check_sizes, check_whole, generator
 from numpylstm.laboratory.tasks.task import Batch, Recipe, check_settings, entropy
 
-Array = NDArray[Any]
 Draw = tuple[Array, Array, int]
 
 
@@ -43,7 +41,7 @@ class Recall:
         which = self.noise * float(np.log(self.num_answers - 1))
         return entropy([1 - self.noise, self.noise]) + which
 
-    def batch(self: Any, batch_size: int, rng: np.random.Generator | int) -> Batch:
+    def batch(self: Any, batch_size: int, rng: Rng) -> Batch:
         """Draw sequences; the same seed gives the same bytes."""
         check_sizes(f"{type(self).__name__}.batch", batch_size=batch_size)
         rng, n = generator(rng), self.num_answers

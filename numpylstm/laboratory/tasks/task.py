@@ -4,12 +4,10 @@ from dataclasses import dataclass
 from typing import Any, NamedTuple
 
 import numpy as np
-from numpy.typing import ArrayLike, NDArray
+from numpy.typing import ArrayLike
 
 from numpylstm.cells import CELLS
-from numpylstm.checks import check_ids, check_in, check_sizes, check_whole, real_array
-
-Array = NDArray[Any]
+from numpylstm.checks import Array, check_ids, check_in, check_sizes, check_whole, real_array
 
 
 class Batch(NamedTuple):

@@ -14,8 +14,8 @@ import numpy as np
 
 from numpylstm import reference
 from numpylstm.cells import CELLS
+from numpylstm.checks import Array
 from numpylstm.laboratory.doctor.lines import Layer
-from numpylstm.laboratory.doctor.names import Array
 from numpylstm.laboratory.mistakes.source import SIZES, Text, read
 from numpylstm.reference import sigmoid  # mistakes call it too
 

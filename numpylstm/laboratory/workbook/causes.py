@@ -12,8 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from numpylstm.checks import Array
 from numpylstm.laboratory.doctor import lines
-from numpylstm.laboratory.doctor.names import Array
 from numpylstm.laboratory.doctor.reasoning import named_factor
 from numpylstm.laboratory.mistakes.catalogue import mistakes_in
 from numpylstm.laboratory.mistakes.record import Mistake

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from numpylstm.laboratory.doctor.names import Array
+from numpylstm.checks import Array
 from numpylstm.laboratory.mistakes.source import mentions
 from numpylstm.laboratory.workbook.blanks import BLANKS, FIRST, OF_STEP, OTHERS, Blank, Place
 from numpylstm.laboratory.workbook.causes import Case, Cause
