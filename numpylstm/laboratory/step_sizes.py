@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from numpylstm.checks import Array, Rng
-from numpylstm.checks import generator as any_generator
+from numpylstm.checks import Array, Rng, generator
 from numpylstm.laboratory.gradcheck import central_slope, check_arguments
 
 STEPS = np.logspace(-1, -10, 37)
@@ -75,8 +74,8 @@ def sweep_steps(
     (2.0, True)
     """
     check_arguments("sweep_steps", arrays, gradients)
-    generator = any_generator(rng)
-    direction = {path: generator.standard_normal(np.shape(a)) for path, a in arrays.items()}
+    rng = generator(rng)
+    direction = {path: rng.standard_normal(np.shape(a)) for path, a in arrays.items()}
     length = np.sqrt(sum(np.sum(u * u) for u in direction.values()))
     direction = {path: u / length for path, u in direction.items()}
     claimed = sum(np.sum(gradients[path] * u) for path, u in direction.items())

@@ -6,8 +6,7 @@ from typing import Any
 
 import numpy as np
 
-from numpylstm.checks import Array, Rng, any_array
-from numpylstm.checks import generator as any_generator
+from numpylstm.checks import Array, Rng, any_array, generator
 from numpylstm.laboratory import gradcheck
 from numpylstm.laboratory.doctor.chain import fitting, wrong_line
 from numpylstm.laboratory.doctor.names import Point, symbols
@@ -96,7 +95,7 @@ def examine(
     >>> doctor.examine(f, backward, arrays).findings[0].evidence  # the mean was forgotten
     ('gradient / slope is 90 in every entry',)
     """
-    generator = any_generator(rng)
+    rng = generator(rng)
     gradcheck.check_real("examine", "arrays", arrays)
     if not isinstance(fixed, Mapping | None):
         got = type(fixed).__name__
@@ -118,8 +117,8 @@ def examine(
         given = {path: given[path] for path in arrays if path in given}
     gradcheck.check_arguments("examine", arrays, given)
     gradients = {path: np.array(a) for path, a in given.items()}  # backward may add to its own
-    sweep = sweep_steps(of_arrays, arrays, gradients, rng=generator)
-    case = Examination(f, function, point, gradients, generator)
+    sweep = sweep_steps(of_arrays, arrays, gradients, rng=rng)
+    case = Examination(f, function, point, gradients, rng)
     unfit = _unfit(case)
     warnings = (
         *weak_points(point),
