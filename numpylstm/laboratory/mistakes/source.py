@@ -9,6 +9,7 @@ import inspect
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from difflib import SequenceMatcher
 from functools import lru_cache
 from typing import Any
 
@@ -92,6 +93,22 @@ def exchanged(source: str, changes: Sequence[Change]) -> str:
             )
         source = source.replace(right, wrong)
     return source
+
+
+def combined(one: Change, other: Change) -> tuple[Change, ...]:
+    """Return two changes; if they change one row, as one change of it."""
+    if one[0] != other[0]:
+        return one, other
+    row = one[0]
+    edits = [
+        (start, stop, wrong[first:last])
+        for wrong in (one[1], other[1])
+        for _, start, stop, first, last in SequenceMatcher(None, row, wrong).get_opcodes()
+        if row[start:stop] != wrong[first:last]
+    ]
+    for start, stop, new in sorted(edits, reverse=True):
+        row = row[:start] + new + row[stop:]
+    return ((one[0], row),)
 
 
 def mentions(text: str, name: str) -> bool:

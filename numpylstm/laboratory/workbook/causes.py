@@ -18,7 +18,7 @@ from numpylstm.laboratory.doctor.reasoning import named_factor
 from numpylstm.laboratory.mistakes.catalogue import mistakes_in
 from numpylstm.laboratory.mistakes.record import Mistake
 from numpylstm.laboratory.mistakes.rules import clippings
-from numpylstm.laboratory.mistakes.source import mentions
+from numpylstm.laboratory.mistakes.source import combined, mentions
 from numpylstm.laboratory.workbook.blanks import Blank, Place, Point
 
 Part = tuple[str, tuple[int, ...]]  # a result, and the step if it has a time axis
@@ -171,8 +171,8 @@ class Case:
         best = None
         for n in np.lexsort((ranks[j] + ranks[k], misfit[j, k].round(9)))[:MOST_PAIRS]:
             pair = [tried[j[n]], tried[k[n]]]
-            both = Mistake(text.name, (*pair[0].changes, *pair[1].changes), "")
-            for _, run in self._runs([both]):  # none, if both are in one row
+            changes = combined(pair[0].changes[0], pair[1].changes[0])
+            for _, run in self._runs([Mistake(text.name, changes, "")]):
                 if len(self._explained(run)) > most:
                     best, most = pair, len(self._explained(run))
             if most == len(self.wrong):
