@@ -9,9 +9,10 @@ from support.runs import SHORT, write_words
 import numpylstm as nl
 from numpylstm.cli import train as train_command
 
-# No deadline: a kernel compiles at its first call. --hypothesis-profile long tries more examples,
-# and others in each run.
-settings.register_profile("numpylstm", deadline=None, derandomize=True)
+# No deadline: a kernel compiles at its first call. --hypothesis-profile ci tries more examples, and
+# long many more, others in each run.
+settings.register_profile("numpylstm", deadline=None, derandomize=True, max_examples=40)
+settings.register_profile("ci", deadline=None, derandomize=True, max_examples=100)
 settings.register_profile("long", deadline=None, max_examples=2000, database=None, print_blob=True)
 settings.load_profile("numpylstm")
 

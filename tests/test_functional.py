@@ -3,14 +3,10 @@
 Errors are relative to the largest entry of each array: 1e-10 in float64, 1e-5 in float32.
 """
 
-import os
-import subprocess
-import sys
-from pathlib import Path
-
 import numpy as np
 import pytest
 from conftest import B, D, H, T, V
+from support.processes import run_python
 
 from numpylstm import functional, layers, reference
 from numpylstm.cells import CELLS
@@ -410,15 +406,12 @@ T, B, D, H = 3, 11, 9, 21
 def normal(*shape): return rng.standard_normal(shape).astype(np.float32)
 x, h0, c0, Wx, Wh, b = (normal(*s) for s in
     ((T, B, D), (B, H), (B, H), (D, 4 * H), (H, 4 * H), (4 * H,)))
-upstream = normal(T, B, H), normal(B, H), normal(B, H)
+W, found = normal(H, 37), []
 for module in (functional, reference):
-    *results, cache = module.lstm_forward(x, h0, c0, Wx, Wh, b)
-    results += module.lstm_backward(*upstream, cache)
-    W = normal(H, 37) if module is functional else W
+    *results, _ = module.lstm_forward(x, h0, c0, Wx, Wh, b)
     y, cache = module.linear_forward(results[0], W, W[0])
-    results += [y, *module.linear_backward(y, cache)]
-    if module is functional: got = results
-for one, two in zip(got, results):
+    found.append([*results, y, *module.linear_backward(y, cache)])
+for one, two in zip(*found):
     assert np.abs(one - two).max() <= 1e-5 * np.abs(two).max()
 """
 
@@ -427,14 +420,7 @@ for one, two in zip(got, results):
 @pytest.mark.parametrize("bits", [128, 256])
 def test_narrower_vectors(bits):
     """The tiles of other processors, used on this one."""
-    environment = {**os.environ, "NUMPYLSTM_VECTOR_BITS": str(bits)}
-    root = Path(functional.__file__).parents[1]
-    environment["PYTHONPATH"] = os.pathsep.join([str(root), os.environ.get("PYTHONPATH", "")])
-    done = subprocess.run(
-        [sys.executable, "-c", NARROW.format(bits=bits)],
-        env=environment, capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 0, done.stderr
+    run_python(NARROW.format(bits=bits), NUMPYLSTM_VECTOR_BITS=str(bits))
 
 
 def test_import_compiles_one_kernel_and_the_tile(tmp_path):
@@ -448,13 +434,7 @@ def test_import_compiles_one_kernel_and_the_tile(tmp_path):
         "names = {seen.data['dispatcher'].py_func.__name__ for _, seen in recorder.buffer}\n"
         "assert names == {'_address_of_tile', 'scatter_add'}, names\n"
     )
-    root = Path(functional.__file__).parents[1]
-    environment = {**os.environ, "PYTHONPATH": str(root), "NUMBA_CACHE_DIR": str(tmp_path)}
-    environment["NUMBA_DISABLE_JIT"] = "0"
-    done = subprocess.run(
-        [sys.executable, "-c", code], env=environment, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
+    run_python(code, NUMBA_CACHE_DIR=str(tmp_path), NUMBA_DISABLE_JIT="0")
 
 
 # --- errors ------------------------------------------------------------------------------------
@@ -467,9 +447,14 @@ def ones(*shape, dtype="float32"):
 def forward_with(cell, **changes):
     blocks, c0 = {"rnn": (1, {}), "gru": (3, {}), "lstm": (4, {"c0": ones(B, H)})}[cell]
     arrays = {
-        "x": ones(T, B, D), "h0": ones(B, H), "Wx": ones(D, blocks * H),
-        "Wh": ones(H, blocks * H), "b": ones(blocks * H), **c0, **changes,
-    }  # fmt: skip
+        "x": ones(T, B, D),
+        "h0": ones(B, H),
+        "Wx": ones(D, blocks * H),
+        "Wh": ones(H, blocks * H),
+        "b": ones(blocks * H),
+        **c0,
+        **changes,
+    }
     return getattr(functional, f"{cell}_forward")(**arrays)
 
 

@@ -25,6 +25,8 @@ def gradients(arrays):
 @pytest.mark.parametrize("method", ["central", "complex"])
 class TestBothMethods:
     def test_pass_a_right_gradient(self, arrays, gradients, method, along):
+        for array in arrays.values():
+            array.setflags(write=False)
         for seed in range(1 if along == "entries" else 20):
             report = gradcheck.check(
                 cube_of_product, arrays, gradients, method=method, along=along, rng=seed
@@ -52,20 +54,6 @@ class TestBothMethods:
         assert [e.path for e in report.entries if not e.passed] == [named]
         assert report.worst.path == named
         assert f"FAIL {named}" in str(report)
-
-    def test_fail_where_the_function_is_no_number(self, arrays, method, along):
-        """A gradient of zeros agrees with no slope at all: NaN fails."""
-        nothing = {path: np.zeros_like(array) for path, array in arrays.items()}
-        report = gradcheck.check(
-            lambda a: np.nan * a["x"].sum(), arrays, nothing, method=method, along=along
-        )
-        assert not report.passed
-        assert np.isnan(report.worst.relative_error)
-
-    def test_leave_the_arrays_alone(self, arrays, gradients, method, along):
-        for array in arrays.values():
-            array.setflags(write=False)
-        gradcheck.check(cube_of_product, arrays, gradients, method=method, along=along)
 
 
 def test_a_dropped_imaginary_part_is_an_error_not_a_zero_slope(arrays, gradients):
@@ -96,6 +84,7 @@ def test_names_and_shapes_must_agree(arrays, gradients):
         (20, np.full(400, 3e160), False),  # or even in float64
         (20, np.full(400, np.inf), False),
         (3e160, np.full(7, 3e160), True),
+        (np.nan, np.zeros(7), False),  # no gradient agrees with a loss that is no number
     ],
 )
 def test_large_gradients_and_small_dtypes(slope, gradient, right, method, along):
@@ -144,15 +133,10 @@ def test_one_wrong_entry_among_a_million(rng, method):
     def loss(a):
         return np.sin(a["w"]).sum()
 
-    found = [
-        not gradcheck.check(
-            loss, arrays, {"w": gradient}, method=method, along="all", rng=seed
-        ).passed
-        for seed in range(5)
-    ]
-    assert all(found)
-    right = {"w": np.cos(arrays["w"])}
-    assert gradcheck.check(loss, arrays, right, method=method, along="all").passed
+    for seed in range(5):
+        options = {"method": method, "along": "all", "rng": seed}
+        assert not gradcheck.check(loss, arrays, {"w": gradient}, **options).passed
+    assert gradcheck.check(loss, arrays, {"w": np.cos(arrays["w"])}, **options).passed
 
 
 def test_a_direction_is_drawn_anew_with_another_seed(arrays, gradients):
@@ -203,13 +187,10 @@ def test_the_table_in_a_notebook(arrays, gradients):
 # --- functions that cannot be checked ----------------------------------------------------------
 
 
-@pytest.mark.parametrize("along", ["entries", "arrays", "all"])
 @pytest.mark.parametrize("method", ["central", "complex"])
-def test_a_function_must_return_one_number(arrays, gradients, method, along):
+def test_a_function_must_return_one_number(arrays, gradients, method):
     with pytest.raises(TypeError, match=r"f must return one number, got shape \(2,\)"):
-        gradcheck.check(
-            lambda a: cube_of_product(a) * np.ones(2), arrays, gradients, method=method, along=along
-        )
+        gradcheck.check(lambda a: cube_of_product(a) * np.ones(2), arrays, gradients, method=method)
 
 
 def test_central_differences_of_a_complex_function(arrays, gradients):

@@ -1,6 +1,5 @@
 """Probes and the memory horizon: networks on tasks whose best loss is known."""
 
-import io
 import math
 from dataclasses import replace
 
@@ -41,26 +40,12 @@ def test_the_truth_scores_the_floor_without_error():
         assert loss == pytest.approx(task.floor + 0.25)
 
 
-def test_the_estimate_agrees_with_the_plain_mean():
-    task = tasks.Adding(8)
-    model = nl.LanguageModel(task.vocab_size, 6, init_scale=0.5, rng=0)
-    loss, error = expected_loss(model, task, 4000, 1)
-    batch = task.batch(4000, 2)
-    nll, _, _ = model.score(batch.x, batch.y, model.zero_state(4000))
-    plain = nll[-1]
-    spread = math.hypot(error, plain.std() / math.sqrt(4000))
-    assert abs(loss - plain.mean()) < 4 * spread
-
-
 def test_a_seed_makes_the_run():
     task = tasks.DelayedCopy(3)
     one, again, other = (probe(task, recipe=SHORT, rng=seed) for seed in (1, 1, 2))
     assert one == again
     assert one.curve != other.curve
-    assert one.num_parameters == sum(
-        parameter.data.size
-        for parameter in nl.LanguageModel(task.vocab_size, 6).parameters().values()
-    )
+    assert one.num_parameters == nl.LanguageModel(task.vocab_size, 6).num_parameters
 
 
 def test_steps_checks_and_early_stop():
@@ -143,6 +128,7 @@ def test_the_median_of_the_seeds_decides():
     assert str(HORIZON).splitlines()[-1] == "lstm: horizon 10 steps"
 
 
+@pytest.mark.slow
 def test_an_lstm_remembers_further_than_a_vanilla_network():
     """Equal hidden units, batches and steps; the vanilla network has its own best settings.
 
@@ -213,6 +199,4 @@ def test_the_horizon_curve():
     assert drawn["LSTM: horizon 10 steps"] == pytest.approx([1, 1])
     assert sum(line.get_linestyle() == "None" for line in axes.get_lines()) == 4  # the seeds
     assert {text.get_text().split(":")[0] for text in axes.texts} == {"chance", "floor"}
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    assert file.getvalue().startswith(b"\x89PNG")
+    figure.canvas.draw()

@@ -5,7 +5,7 @@ import json
 
 import numpy as np
 import pytest
-from support.node import Held, needs_node, node
+from support.node import assert_close, needs_node, node
 from support.pages import data_of, untrained
 
 from numpylstm import LanguageModel, explore, reference, tasks
@@ -28,7 +28,7 @@ def steps_of(cell):
 @pytest.mark.parametrize("cell", ["lstm", "gru", "rnn"])
 def test_one_step(cell):
     """Every number of a step by its name on the page."""
-    rng, held, record = np.random.default_rng(1), Held(), CELLS[cell]
+    rng, record = np.random.default_rng(1), CELLS[cell]
     states, blocks = record.states, record.blocks
     before = [*(f"{s}_prev" for s in states), *(f"d{s}" for s in states)]
     outside = {name: rng.uniform(-2, 2) for name in ("x", *before)}
@@ -42,16 +42,22 @@ def test_one_step(cell):
     names = [*states, "dx", *(f"d{s}_prev" for s in states)]
     names += [f"{key}_{block}" for key in ("dWx", "dWh", "db") for block in blocks]
     numbers = np.concatenate([np.ravel(a) for a in results if a is not None])
-    held("the step", [found[name] for name in names], numbers)
+    assert_close("the step", [found[name] for name in names], numbers)
     for block in blocks:  # what the page shows of each nonlinearity
         y, tanh = getattr(cache, block).item(), block in "gnh"
-        held(block, found[block], y)
-        held(f"slope of {block}", found[f"slope_{block}"], 1 - y * y if tanh else y * (1 - y))
-        held(f"a of {block}", found[f"a_{block}"], np.arctanh(y) if tanh else np.log(y / (1 - y)))
-        held(f"da of {block}", found[f"da_{block}"], found[f"db_{block}"])
-        held(f"d{block}", found[f"d{block}"] * found[f"slope_{block}"], found[f"da_{block}"])
+        assert_close(block, found[block], y)
+        assert_close(
+            f"slope of {block}", found[f"slope_{block}"], 1 - y * y if tanh else y * (1 - y)
+        )
+        assert_close(
+            f"a of {block}", found[f"a_{block}"], np.arctanh(y) if tanh else np.log(y / (1 - y))
+        )
+        assert_close(f"da of {block}", found[f"da_{block}"], found[f"db_{block}"])
+        assert_close(
+            f"d{block}", found[f"d{block}"] * found[f"slope_{block}"], found[f"da_{block}"]
+        )
     if cell == "lstm":
-        held("dc_total", found["dc_total"] * found["f"], found["dc_prev"])
+        assert_close("dc_total", found["dc_total"] * found["f"], found["dc_prev"])
 
 
 # --- a pulse, and how far the gradient reaches ----------------------------------------------------
@@ -59,13 +65,14 @@ def test_one_step(cell):
 
 def test_a_pulse():
     """What a vanilla unit rewrites and a cell carries; and the figures that the article names."""
-    held, first, found = Held(), np.tanh([1, 0.5, 0.25]), {}
+    first, found = np.tanh([1, 0.5, 0.25]), {}
     for w, bias in ((0.9, 3), (0.5, 0), (1.2, 5)):
         found[w] = node("instruments", instrument="pulse", w=w, forget_bias=bias)
         h = first
-        held("rewritten", found[w]["rewritten"], [h] + [h := np.tanh(w * h) for _ in range(30)])
+        rewritten = [h, *(h := np.tanh(w * h) for _ in range(30))]
+        assert_close("rewritten", found[w]["rewritten"], rewritten)
         f = reference.sigmoid(np.array(float(bias)))
-        held("carried", found[w]["carried"], first * f ** np.arange(31)[:, None])
+        assert_close("carried", found[w]["carried"], first * f ** np.arange(31)[:, None])
     at_rest = [found[0.9]["rewritten"][t][0] for t in (1, 5, 10, 20)]
     assert np.round(at_rest, 2).tolist() == [0.60, 0.31, 0.17, 0.06]
     assert found[0.5]["rewritten"][5][0] < 0.025  # gone after five steps
@@ -82,7 +89,7 @@ CURVES = (  # of the page: the cell, its option, and the curves of its states
 
 def reach(**settings):
     """Return the curves of the page, compared with the textbook's, step by step."""
-    drawn, T, held = node("instruments", instrument="reach", **settings), settings["T"], Held(1e-11)
+    drawn, T = node("instruments", instrument="reach", **settings), settings["T"]
     x, r = np.array(drawn["x"])[:T], np.array(drawn["dhT"])
     for cell, options, names in CURVES:
         (forward, backward), (Wx, Wh, b) = steps_of(cell), map(np.array, drawn[cell])
@@ -94,11 +101,13 @@ def reach(**settings):
         for k, cache in enumerate(reversed(caches), 1):
             dstate = backward(*dstate, cache)[1 : 1 + len(names)]
             norms = [np.linalg.norm(gradient) / np.linalg.norm(r) for gradient in dstate]
-            held(f"{names} at lag {k}", [drawn["curves"][name][k] for name in names], norms)
+            curves = [drawn["curves"][name][k] for name in names]
+            assert_close(f"{names} at lag {k}", curves, norms, 1e-11)
     dc = r * caches[-1].o * (1 - caches[-1].tanh_c ** 2)  # of the LSTM, the last of CURVES
     f = np.array([cache.f for cache in caches])
     alone = [np.linalg.norm(dc * f[T - k :].prod(axis=0)) for k in range(1, T + 1)]
-    held("along the cell", drawn["curves"]["along"][1:], alone / np.linalg.norm(r))
+    along = alone / np.linalg.norm(r)
+    assert_close("along the cell", drawn["curves"]["along"][1:], along, 1e-11)
     return drawn, {name: np.array(curve) for name, curve in drawn["curves"].items()}
 
 
@@ -191,15 +200,15 @@ BRACKETS = '\n(()(("a(b"))())\n((("))a"())))'
 def test_a_trained_cell_reads(name, text, hands):
     """Probabilities and gates, free and with the cell in hand."""
     model, parameters = stored_model(name)
-    unit, held = model["unit"], Held()
+    unit = model["unit"]
     ids = [model["tokens"].index(character) for character in text]
     found = node("instruments", instrument="reading", stored=model, ids=ids, hands=hands, unit=unit)
     gates = {"f": 1, "g": 0} if "c" in hands else hands
     p, units = read_text(clamped(parameters, unit, **gates), ids, unit, hands.get("c", 0))
-    held("p", [place["p"] for place in found["places"]], p)
+    assert_close("p", [place["p"] for place in found["places"]], p)
     for unit_name in "ifgoch":
         values = [place["steps"][0][unit_name][0] for place in found["places"]]
-        held(unit_name, values, getattr(units, unit_name)[:, 0])
+        assert_close(unit_name, values, getattr(units, unit_name)[:, 0])
 
 
 def test_what_the_article_says_of_the_counter():
@@ -260,7 +269,6 @@ def test_the_race():
     """Ten updates are those of the textbook, and so are the gradients after 300."""
     settings = {"seed": 2, "delay": 40, "rate": 0.05, "clip": True}
     found = node("instruments", instrument="race", settings=settings, few=10, many=300)
-    held, exact = Held(), Held()
     for cell, clip in (("rnn", 1), ("lstm", 0.2)):
         own_arrays = arrays_of(found["before"][cell])
         velocity, smooth = dict.fromkeys(own_arrays, 0.0), np.log(4)
@@ -270,17 +278,16 @@ def test_the_race():
             for path, gradient in gradients.items():
                 velocity[path] = 0.9 * velocity[path] + gradient * min(1, clip / norm)
                 own_arrays[path] = own_arrays[path] - 0.05 * velocity[path]
-        held(cell, arrays_of(found["after"][cell]), own_arrays)
-        held("shown", found["shown"][cell], {"loss": smooth, "norm": norm})
+        assert_close(cell, arrays_of(found["after"][cell]), own_arrays)
+        assert_close("shown", found["shown"][cell], {"loss": smooth, "norm": norm})
         loss, gradients, _ = learn(cell, arrays_of(found["end"][cell]), *of_batch(found["batch"]))
         look = found["looks"][cell]
-        exact("loss", look["loss"], loss)
-        exact("gradients", arrays_of(look["gradients"]), gradients)
+        assert_close("loss", look["loss"], loss)
+        assert_close("gradients", arrays_of(look["gradients"]), gradients)
     task = tasks.DelayedCopy(40, num_symbols=4, num_fillers=2)
     assert (found["floor"], found["chance"]) == pytest.approx((task.floor, task.chance))
     assert found["looks"]["lstm"]["smooth"] < (task.floor + task.chance) / 2
     assert found["looks"]["rnn"]["smooth"] > task.chance
-    print(f"\n10 updates, {held}; after 300, {exact}")
 
 
 # --- the explorer of a run -----------------------------------------------------------------------
@@ -291,7 +298,6 @@ EXPLORED = {
     "a GRU, reset before": {"cell": "gru", "num_layers": 2, "options": {"reset": "before"}},
     "a relu RNN": {"cell": "rnn", "options": {"activation": "relu"}},
     "a sigmoid RNN": {"cell": "rnn", "options": {"activation": "sigmoid"}},
-    "a model too large for the page": {"cell": "lstm", "num_layers": 2},
 }
 
 
@@ -314,38 +320,46 @@ def in_textbook(model, ids):
     return norms
 
 
-@pytest.mark.parametrize("name", EXPLORED)
-def test_the_explorer_of_a_run(name, monkeypatch):
-    """Its numbers are the package's, and a held cell has the loss that the ranking gives it."""
-    large = "large" in name
-    if large:  # recorded, in float32, for the cells that matter most
-        monkeypatch.setattr(own, "MOST_PARAMETERS", 100)
-        monkeypatch.setattr(own, "MOST_ROWS", 3)
-    model, config, ids, data = explored(**EXPLORED[name])
-    cell, held, close = CELLS[config.cell], Held(1e-5), Held(3e-6 if large else 1e-9)
-    given = {"stored": data, "ids": ids, "norms": (0, 8, 21)}
-    found = node("instruments", instrument="reading", **given)
-    held("p", [place["p"] for place in found["places"]], model.probabilities(ids[:, None])[0][:, 0])
+def read_explored(model, data, ids, close):
+    """Return what the page reads; its probabilities and gradients are those of the package."""
+    times = (0, 8, 21)
+    found = node("instruments", instrument="reading", stored=data, ids=ids, norms=times)
+    p = [place["p"] for place in found["places"]]
+    assert_close("p", p, model.probabilities(ids[:, None])[0][:, 0], 1e-5)
     gradients = in_textbook(model, ids)
-    for t, norms in zip(given["norms"], found["norms"], strict=True):
-        close(f"gradients at {t}", norms, gradients[t, : t + 1])
-    if large:
-        for layer, units in enumerate(cell_activations(model, ids[:, None])):
-            for unit in data["rows"][layer]:
-                for each in "ifgoch":
-                    values = [place["steps"][layer][each][0][unit] for place in found["places"]]
-                    held(each, values, getattr(units, each)[:, 0, unit])
-        return
-    layer, unit = config.num_layers - 1, 4
-    given |= {"hands": {cell.memory: 0.35}, "layer": layer, "unit": unit}
-    found = node("instruments", instrument="reading", **given)
+    for t, norms in zip(times, found["norms"], strict=True):
+        assert_close(f"gradients at {t}", norms, gradients[t, : t + 1], close)
+    return found["places"]
+
+
+@pytest.mark.parametrize("name", EXPLORED)
+def test_the_explorer_of_a_run(name):
+    """Its numbers are the package's, and a held cell has the loss that the ranking gives it."""
+    model, config, ids, data = explored(**EXPLORED[name])
+    read_explored(model, data, ids, 1e-9)
+    memory, layer, unit = CELLS[config.cell].memory, config.num_layers - 1, 4
+    hands = {"hands": {memory: 0.35}, "layer": layer, "unit": unit}
+    found = node("instruments", instrument="reading", stored=data, ids=ids, **hands)
     arrays, state = own.held(model, model.state_dict(), layer, unit, 0.35)
     model.load_state_dict(arrays)
     loss = model.score(ids[:-1, None], ids[1:, None], state)[0].mean(dtype=float)
     p = np.array([place["p"] for place in found["places"]])
-    held("held", -np.log(p[range(len(ids) - 1), ids[1:]]).mean(), loss)
-    values = [place["steps"][layer][cell.memory][0][unit] for place in found["places"]]
-    held("the cell", values, np.full(len(ids), 0.35))
+    assert_close("held", -np.log(p[range(len(ids) - 1), ids[1:]]).mean(), loss, 1e-5)
+    values = [place["steps"][layer][memory][0][unit] for place in found["places"]]
+    assert_close("the cell", values, np.full(len(ids), 0.35))
+
+
+def test_the_explorer_of_a_model_too_large_for_the_page(monkeypatch):
+    """What the package computed is recorded, in float32, for the cells that matter most."""
+    monkeypatch.setattr(own, "MOST_PARAMETERS", 100)
+    monkeypatch.setattr(own, "MOST_ROWS", 3)
+    model, _, ids, data = explored(cell="lstm", num_layers=2)
+    places = read_explored(model, data, ids, 3e-6)
+    for layer, units in enumerate(cell_activations(model, ids[:, None])):
+        for unit in data["rows"][layer]:
+            for each in "ifgoch":
+                values = [place["steps"][layer][each][0][unit] for place in places]
+                assert_close(each, values, getattr(units, each)[:, 0, unit], 1e-5)
 
 
 # --- your own text -------------------------------------------------------------------------------
@@ -357,14 +371,13 @@ def test_the_trainer_of_the_page_has_the_gradients_of_the_textbook(cell):
     sizes, rng = {"V": 7, "H": 5, "T": 4, "B": 3}, np.random.default_rng(4)
     windows = rng.integers(7, size=(2, 2, 4, 3))
     found = node("own_text", task="gradients", cell=cell, sizes=sizes, windows=windows)
-    held = Held(1e-11)
     before, after = (arrays_of(found["steps"][k]) for k in (0, 1))
     loss, gradients, norm = learn(cell, before, *windows[0])
-    held("loss", found["losses"][0], {"loss": loss / 4, "norm": norm})
-    held("gradients", {path: before[path] - after[path] for path in before}, gradients)
+    assert_close("loss", found["losses"][0], {"loss": loss / 4, "norm": norm}, 1e-11)
+    moved = {path: before[path] - after[path] for path in before}
+    assert_close("gradients", moved, gradients, 1e-11)
     both = learn(cell, after, windows[1, 0], windows[1, 1])[0]
     assert found["losses"][1]["loss"] != pytest.approx(both / 4)  # its state went on
-    print(f"\nthe trainer of the {cell}: {held}")
 
 
 TEXT = "The cat (a cat!) sat on the mat. " * 60

@@ -35,20 +35,31 @@ def with_nan(values, lengths):
 
 
 def both_ways(module, cell, arrays, options, upstream, **lengths):
-    """Return hs, the states, dx, the gradients of the states, and those of the parameters."""
-    states = len(CELLS[cell].states)
-    hs, *after, cache = getattr(module, f"{cell}_forward")(**arrays, **options, **lengths)
-    dx, *gradients = getattr(module, f"{cell}_backward")(*upstream[: 1 + states], cache)
-    return hs, after, dx, gradients[:states], [d for d in gradients[states:] if d is not None]
+    """Return hs and the states, and all gradients."""
+    *results, cache = getattr(module, f"{cell}_forward")(**arrays, **options, **lengths)
+    gradients = getattr(module, f"{cell}_backward")(*upstream, cache)
+    return results, [d for d in gradients if d is not None]
 
 
-def largest(*arrays):
-    return max(1.0, *(np.abs(array).max() for array in arrays))
-
-
-def assert_close(ours, theirs, scale=1.0):
-    for one, other in zip(ours, theirs, strict=True):
-        np.testing.assert_allclose(one, other, rtol=0, atol=1e-12 * scale)
+def one_by_one(cell, arrays, options, upstream, lengths):
+    """Return what `both_ways` should: from each sequence alone, by the textbook."""
+    x, *rest = arrays.values()
+    states = [f"{name}0" for name in CELLS[cell].states]
+    results = [np.zeros((T, B, H)), *(arrays[name].copy() for name in states)]
+    gradients = [np.zeros_like(x), *(u.copy() for u in upstream[1:])]
+    gradients += [np.zeros_like(weights) for weights in rest[len(states) :]]
+    for b, n in enumerate(lengths):
+        if n == 0:
+            continue
+        own = {"x": x[:n, [b]]} | {name: arrays[name][[b]] for name in states}
+        above = [upstream[0][:n, [b]], *(u[[b]] for u in upstream[1:])]
+        alone, d_alone = both_ways(reference, cell, arrays | own, options, above)
+        results[0][:n, [b]], gradients[0][:n, [b]] = alone[0], d_alone[0]
+        for k in range(1, 1 + len(states)):
+            results[k][[b]], gradients[k][[b]] = alone[k], d_alone[k]
+        for k in range(1 + len(states), len(gradients)):
+            gradients[k] += d_alone[k]
+    return results, gradients
 
 
 @EVERY_MODULE
@@ -57,35 +68,18 @@ def assert_close(ours, theirs, scale=1.0):
 def test_as_each_sequence_alone(rng, module, lengths, cell, bn, options):
     lengths = np.array(lengths)
     arrays = recurrent_arrays(rng, (T, B, D, H), cell, bn)
-    states = [f"{name}0" for name in CELLS[cell].states]
-    upstream = [rng.standard_normal((T, B, H)), *rng.standard_normal((len(states), B, H))]
+    dhs = rng.standard_normal((T, B, H))
+    ends = [rng.standard_normal((B, H)) for _ in CELLS[cell].states]
     padded = arrays | {"x": with_nan(arrays["x"], lengths)}
-    hs, after, dx, before, weights = both_ways(
-        module,
-        cell,
-        padded,
-        options,
-        [with_nan(upstream[0], lengths), *upstream[1:]],
-        lengths=lengths,
-    )
-    assert not hs[past(lengths)].any()
-    assert not dx[past(lengths)].any()
-    expected = [np.zeros_like(d) for d in weights]
-    for b, n in enumerate(lengths):
-        if not n:
-            for k, name in enumerate(states):
-                np.testing.assert_array_equal(after[k][b], arrays[name][b])
-                np.testing.assert_array_equal(before[k][b], upstream[1 + k][b])
-            continue
-        own = {"x": arrays["x"][:n, [b]]} | {name: arrays[name][[b]] for name in states}
-        above = [upstream[0][:n, [b]], *(u[[b]] for u in upstream[1:])]
-        alone = both_ways(reference, cell, arrays | own, options, above)
-        hs_1, after_1, dx_1, before_1, weights_1 = alone
-        assert_close([hs[:n, b], *(a[b] for a in after)], [hs_1[:, 0], *(a[0] for a in after_1)])
-        ours = [dx[:n, b], *(d[b] for d in before)]
-        assert_close(ours, [dx_1[:, 0], *(d[0] for d in before_1)], largest(dx_1, *before_1))
-        expected = [total + d for total, d in zip(expected, weights_1, strict=True)]
-    assert_close(weights, expected, largest(*expected))
+    above = [with_nan(dhs, lengths), *ends]
+    results, gradients = both_ways(module, cell, padded, options, above, lengths=lengths)
+    assert not results[0][past(lengths)].any()
+    assert not gradients[0][past(lengths)].any()
+    wanted, wanted_gradients = one_by_one(cell, arrays, options, [dhs, *ends], lengths)
+    for got, want in zip(results, wanted, strict=True):
+        np.testing.assert_allclose(got, want, rtol=0, atol=1e-12)
+    for got, want in zip(gradients, wanted_gradients, strict=True):
+        np.testing.assert_allclose(got, want, rtol=0, atol=1e-12 * max(1, np.abs(want).max()))
 
 
 @pytest.mark.parametrize("cell", CELLS)
@@ -101,8 +95,8 @@ def test_the_number_of_threads_changes_no_bit(rng, monkeypatch, cell, sizes):
     lengths = {"lengths": rng.integers(0, steps + 1, rows)}
 
     def run(**lengths):
-        results = both_ways(functional, cell, arrays, {}, upstream, **lengths)
-        return [array for part in results for array in (part if type(part) is list else [part])]
+        results, gradients = both_ways(functional, cell, arrays, {}, upstream, **lengths)
+        return results + gradients
 
     one, full = run(**lengths), run()
     for threads in (1, 3):
@@ -121,7 +115,7 @@ REFUSED = {  # lengths, error, sentence
     "floats": (np.array([2.0, 1.0, 3.0]), TypeError, "must hold integers, got float64"),
     "one for each step": (np.full(T, 2), ValueError, rf"must have shape \({B},\), got \({T},\)"),
     "a list": ([2, 1, 3], TypeError, "must be a NumPy array, got list"),
-}  # fmt: skip
+}
 
 
 @pytest.mark.parametrize(("lengths", "error", "sentence"), REFUSED.values(), ids=REFUSED)

@@ -54,51 +54,50 @@ from numpylstm.optim import Optimizer
 
 {inspect.getsource(Signs)}
 optim.OPTIMIZERS["signs"] = Signs
-sys.exit(train.main(sys.argv[1:]))
+for line in sys.argv[1:]:
+    if status := train.main(line.split()):
+        sys.exit(status)
 """
 FLAGS = "--threads 1 --train text.txt --hidden-size 5 --batch-size 4 --num-steps 5 --lr 0.1"
 
 
 @pytest.fixture
 def with_signs(tmp_path, monkeypatch):
-    """Return a function that runs numpylstm-train with the new optimiser."""
+    """Return a function that runs lines of numpylstm-train with the new optimiser."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.txt").write_text("a b c d e f g\n" * 60)
 
-    def run(words, expect=0):
-        return "".join(run_python(COMMAND, *words.split(), expect=expect))
+    def run(*lines, expect=0):
+        return "".join(run_python(COMMAND, *lines, expect=expect))
 
     return run
 
 
-def arrays(path):
-    with np.load(path) as file:
-        return {name: file[name] for name in file.files}
-
-
-def assert_same_parameters(one, other):
-    one, other = arrays(one), arrays(other)
-    assert one.keys() == other.keys()
-    for name, array in one.items():
-        if name.startswith(("parameters/", "optimizer/")):
-            assert array.tobytes() == other[name].tobytes(), name
+def arrays(run):
+    """Return the bytes of parameters and of the optimiser's memory by name."""
+    with np.load(f"{run}/last.npz") as file:
+        names = [name for name in file.files if name.startswith(("parameters/", "optimizer/"))]
+        return {name: file[name].tobytes() for name in names}
 
 
 def test_training_and_resuming_to_the_byte(with_signs, tmp_path):
-    with_signs(f"{FLAGS} --optimizer signs --out whole --epochs 2")
-    with_signs(f"{FLAGS} --optimizer signs --out parts --epochs 1")
-    with_signs("--resume parts --epochs 2")
-    assert "optimizer/largest/lstm.0.Wh" in arrays("whole/last.npz")
-    assert_same_parameters("whole/last.npz", "parts/last.npz")
+    said = with_signs(
+        f"{FLAGS} --optimizer signs --out whole --epochs 2",
+        f"{FLAGS} --optimizer signs --out parts --epochs 1",
+        "--resume parts --epochs 2",
+        "--help",
+    )
+    assert "optimizer/largest/lstm.0.Wh" in arrays("whole")
+    assert arrays("whole") == arrays("parts")
     assert json.loads((tmp_path / "whole" / "config.json").read_text())["fading"] == 0.5
-    assert "--fading X fading of Signs (default: 0.5" in " ".join(with_signs("--help").split())
+    assert "--fading X fading of Signs (default: 0.5" in " ".join(said.split())
 
 
 def test_checkpoints_from_before_it_existed_are_read(with_signs):
     for flags in (f"{FLAGS} --out whole --epochs 2", f"{FLAGS} --out parts --epochs 1"):
         assert train_command.main(flags.split()) == 0
     with_signs("--resume parts --epochs 2")
-    assert_same_parameters("whole/last.npz", "parts/last.npz")
+    assert arrays("whole") == arrays("parts")
 
 
 def test_a_setting_of_another_optimiser_is_refused(with_signs):

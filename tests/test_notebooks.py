@@ -17,6 +17,7 @@ from support.notebook_cells import (
     solution_code,
     source,
     tagged,
+    tags,
     text_of,
 )
 from support.wrong_answers import RIGHT_ANSWERS, WRONG_ANSWERS
@@ -62,7 +63,15 @@ FOLDED = "hide-input"  # the tag that folds a cell on the site; JupyterLab has a
 ASSERTING = re.compile(r"^\s*(?:assert |np\.testing\.assert_)", re.MULTILINE)
 NOT_TEACHING = {"exercise", "check", "claims"}
 
-each_notebook = pytest.mark.parametrize("path", PATHS, ids=lambda path: path.stem)
+
+@pytest.fixture(params=PATHS, ids=lambda path: path.stem)
+def path(request):
+    return request.param
+
+
+@pytest.fixture
+def notebook(path):
+    return read(path)
 
 
 def wrong_answers(path):
@@ -71,103 +80,90 @@ def wrong_answers(path):
 
 
 def folded(cell):
-    return FOLDED in cell["metadata"].get("tags", [])
+    return FOLDED in tags(cell)
 
 
 def teaching(cell):
     """Return True for a code cell that is neither an exercise, nor its check, nor the claims."""
-    return cell["cell_type"] == "code" and not NOT_TEACHING & set(cell["metadata"].get("tags", []))
+    return cell["cell_type"] == "code" and not NOT_TEACHING & set(tags(cell))
 
 
 def test_every_notebook_is_of_the_series():
     assert {path.stem for path in PATHS} == set(SERIES)
 
 
-@each_notebook
-def test_is_a_valid_notebook(path):
-    nbformat = pytest.importorskip("nbformat", reason="nbformat is in the extra 'notebooks'")
-    notebook = nbformat.read(path, as_version=nbformat.NO_CONVERT)
-    nbformat.validate(notebook)
+def test_is_small_and_names_its_cells(path, notebook):
     identities = [cell["id"] for cell in notebook["cells"]]
     assert len(set(identities)) == len(identities)
     assert notebook["metadata"]["kernelspec"]["name"] == "python3"
     assert path.stat().st_size <= MOST_BYTES
 
 
-@each_notebook
-def test_opens_with_what_the_reader_sees_needs_gets_and_spends(path):
-    opening = source(read(path)["cells"][0])
+def test_opens_with_what_the_reader_sees_needs_gets_and_spends(notebook):
+    opening = source(notebook["cells"][0])
     for promise in ("What you will see", "What you need", "What it gives", "How long"):
         assert promise in opening
 
 
-@each_notebook
-def test_ends_with_a_link_to_what_comes_next(path):
+def test_ends_with_a_link_to_what_comes_next(path, notebook):
     place = SERIES.index(path.stem)
     following = f"{SERIES[place + 1]}.ipynb" if place + 1 < len(SERIES) else "../README.md"
-    last_text = [cell for cell in read(path)["cells"] if cell["cell_type"] == "markdown"][-1]
+    last_text = [cell for cell in notebook["cells"] if cell["cell_type"] == "markdown"][-1]
     assert f"]({following})" in source(last_text)
 
 
-@each_notebook
-def test_was_run_from_top_to_bottom(path):
-    counts = [cell["execution_count"] for cell in code_cells(read(path)) if source(cell).strip()]
+def test_was_run_from_top_to_bottom(notebook):
+    counts = [cell["execution_count"] for cell in code_cells(notebook) if source(cell).strip()]
     assert counts == list(range(1, len(counts) + 1))
-    assert outputs(read(path))
+    assert outputs(notebook)
 
 
-@each_notebook
-def test_outputs_hold_no_error_no_warning_and_no_path(path):
-    for output in outputs(read(path)):
+def test_outputs_hold_no_error_no_warning_and_no_path(notebook):
+    for output in outputs(notebook):
         assert output["output_type"] != "error"
         assert output.get("name") != "stderr"
         assert "image/svg+xml" not in output.get("data", {})  # pictures are PNG
     # Nor in sources: a notebook reads no file of one machine.
-    text = "\n".join(text_of(output) for output in outputs(read(path)))
-    text += "\n".join(source(cell) for cell in read(path)["cells"])
+    text = "\n".join(text_of(output) for output in outputs(notebook))
+    text += "\n".join(source(cell) for cell in notebook["cells"])
     assert not re.findall(
         r"(?<![\w.])/(?:home|root|Users|tmp|work|mnt|opt|usr)/\S*|\b[A-Z]:\\", text
     )
 
 
-@each_notebook
-def test_every_picture_has_a_text_of_its_own(path):
+def test_every_picture_has_a_text_of_its_own(notebook):
     texts = [
         cell["metadata"].get("mystnb", {}).get("image", {}).get("alt", "")
-        for cell in code_cells(read(path))
+        for cell in code_cells(notebook)
         if any("image/png" in output.get("data", {}) for output in cell["outputs"])
     ]
     assert all(len(text) > 30 for text in texts)
     assert len(set(texts)) == len(texts)
 
 
-@each_notebook
-def test_claims_are_asserted_in_the_last_cell(path):
+def test_claims_are_asserted_in_the_last_cell(notebook):
     """No guard of the text stands between the text and the code that teaches."""
-    *others, last = read(path)["cells"]
+    *others, last = notebook["cells"]
     assert last["metadata"]["tags"] == ["claims", FOLDED]
     assert len(ASSERTING.findall(source(last))) >= 10
     assert not any(source(cell).count("\nassert ") for cell in others if teaching(cell))
 
 
-@each_notebook
-def test_what_is_folded_is_folded_on_the_site_and_in_jupyterlab(path):
-    for cell in code_cells(read(path)):
+def test_what_is_folded_is_folded_on_the_site_and_in_jupyterlab(notebook):
+    for cell in code_cells(notebook):
         assert cell["metadata"].get("jupyter", {}).get("source_hidden", False) == folded(cell)
-    assert all(folded(check) for check in tagged(read(path), "check"))
+    assert all(folded(check) for check in tagged(notebook, "check"))
 
 
-@each_notebook
-def test_plotting_is_folded(path):
-    for cell in code_cells(read(path)):
+def test_plotting_is_folded(notebook):
+    for cell in code_cells(notebook):
         if not folded(cell):
             assert "plt." not in source(cell)
 
 
-@each_notebook
-def test_there_is_more_text_than_code(path):
+def test_there_is_more_text_than_code(notebook):
     """GitHub and Colab fold nothing, so the drawing must stay small too."""
-    cells = read(path)["cells"]
+    cells = notebook["cells"]
     text = sum(len(source(cell)) for cell in cells if cell["cell_type"] == "markdown")
     shown, drawing = (
         sum(len(source(cell)) for cell in cells if teaching(cell) and folded(cell) == hidden)
@@ -177,23 +173,19 @@ def test_there_is_more_text_than_code(path):
     assert drawing < 2 / 3 * text
 
 
-@each_notebook
-def test_exercises_have_a_check_and_a_folded_solution(path):
-    notebook = read(path)
+def test_exercises_have_a_check_and_a_folded_solution(notebook):
     kinds = [
         tag
         for cell in notebook["cells"]
-        for tag in cell["metadata"].get("tags", [])
+        for tag in tags(cell)
         if tag in ("exercise", "check", "solution")
     ]
     assert kinds == ["exercise", "check", "solution"] * (len(kinds) // 3)
     assert len(kinds) >= 9
     for exercise in tagged(notebook, "exercise"):
         place = notebook["cells"].index(exercise)
-        following = [
-            cell["metadata"].get("tags", [""])[0] for cell in notebook["cells"][place + 1 :]
-        ]
-        assert following[:2] == ["check", "solution"]
+        following = notebook["cells"][place + 1 : place + 3]
+        assert [tags(cell)[0] for cell in following] == ["check", "solution"]
         assert source(exercise).startswith("answer = None")
     for check in tagged(notebook, "check"):
         assert printed(check).strip() == UNANSWERED
@@ -205,18 +197,16 @@ def test_exercises_have_a_check_and_a_folded_solution(path):
         compile(solution_code(solution), "solution", "exec")
 
 
-@each_notebook
-def test_exercises_stand_where_their_subject_is(path):
+def test_exercises_stand_where_their_subject_is(notebook):
     """At most the last exercise stands at the end: code that teaches follows the others."""
-    cells = read(path)["cells"]
+    cells = notebook["cells"]
     last = max(place for place, cell in enumerate(cells) if teaching(cell))
-    exercises = [place for place, cell in enumerate(cells) if "exercise" in str(cell["metadata"])]
+    exercises = [place for place, cell in enumerate(cells) if "exercise" in tags(cell)]
     assert sum(place > last for place in exercises) <= 1
 
 
-@each_notebook
-def test_wrong_answers_are_known_for_every_exercise(path):
-    exercises = [cell["id"] for cell in tagged(read(path), "exercise")]
+def test_wrong_answers_are_known_for_every_exercise(path, notebook):
+    exercises = [cell["id"] for cell in tagged(notebook, "exercise")]
     assert sorted(wrong_answers(path)) == sorted(exercises)
     for answers in wrong_answers(path).values():
         assert len(set(answers)) >= 2
@@ -224,13 +214,15 @@ def test_wrong_answers_are_known_for_every_exercise(path):
 
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # Jupyter warns, in its own process
-@each_notebook
-def test_checks_accept_the_solution_and_refuse_wrong_answers(path, tmp_path, monkeypatch):
-    pytest.importorskip("ipykernel", reason="ipykernel is in the extra 'notebooks'")
-    nbclient = pytest.importorskip("nbclient", reason="nbclient is in the extra 'notebooks'")
-    nbformat = pytest.importorskip("nbformat", reason="nbformat is in the extra 'notebooks'")
+def test_checks_accept_the_solution_and_refuse_wrong_answers(path, monkeypatch):
+    for name in ("ipykernel", "nbclient", "nbformat"):
+        pytest.importorskip(name, reason=f"{name} is in the extra 'notebooks'")
+    import nbclient
+    import nbformat
+
     monkeypatch.setenv("PYTHONWARNINGS", "default")
     notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
     tried = []
     for exercise, check, solution in zip(
         *(tagged(notebook, tag) for tag in ("exercise", "check", "solution")), strict=True

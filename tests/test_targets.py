@@ -1,6 +1,7 @@
 """Output paths: regular files are replaced, links are followed, all else is refused."""
 
 import os
+import subprocess
 
 import pytest
 from support.runs import TINY, call, write_words
@@ -12,42 +13,16 @@ from numpylstm.saving import SaveError
 pytestmark = pytest.mark.skipif(os.name != "posix", reason="files as POSIX has them")
 
 
-def a_file(path):
-    path.write_bytes(b"an older file")
-
-
-def linked_to(target):
-    def make(path):
-        path.symlink_to(target)
-
-    return make
-
-
-def in_a_closed_folder(path):
-    path.parent.chmod(0o555)
-
-
-def with_mode(mode):
-    def make(path):
-        a_file(path)
-        path.chmod(mode)
-
-    return make
-
-
-TARGETS = {  # a function that makes it, and a part of the error; None if it is written
-    "a new file": (lambda path: None, None),
-    "a file": (a_file, None),
-    "a file with mode 600": (with_mode(0o600), None),
-    "a link to a file": (
-        lambda path: (a_file(path.with_name("far")), linked_to("far")(path)),
-        None,
-    ),
-    "a dangling link": (linked_to("far"), None),
-    "a link to a device": (linked_to("/dev/null"), "it is not a regular file"),
-    "a folder": (lambda path: path.mkdir(), "it is not a regular file"),
-    "a file that may not be written": (with_mode(0o444), "Permission denied"),
-    "a file in a closed folder": (in_a_closed_folder, "Permission denied"),
+TARGETS = {  # how a shell makes it, and a part of the error; "" if it is written
+    "a new file": ("", ""),
+    "a file": ("echo old > target", ""),
+    "a file with mode 600": ("echo old > target; chmod 600 target", ""),
+    "a link to a file": ("echo old > far; ln -s far target", ""),
+    "a dangling link": ("ln -s far target", ""),
+    "a link to a device": ("ln -s /dev/null target", "it is not a regular file"),
+    "a folder": ("mkdir target", "it is not a regular file"),
+    "a file that may not be written": ("echo old > target; chmod 444 target", "Permission denied"),
+    "a file in a closed folder": ("chmod 555 .", "Permission denied"),
 }
 
 
@@ -72,26 +47,27 @@ def compare(path, folder):
 
 
 @pytest.mark.parametrize("writer", [save_model, save, compare])
-@pytest.mark.parametrize("name", TARGETS)
-def test_only_regular_files_are_replaced(name, writer, folder, tmp_path, monkeypatch, capsys):
-    make, says = TARGETS[name]
-    monkeypatch.chdir(tmp_path)
-    path = tmp_path / "target"
+@pytest.mark.parametrize(("commands", "says"), TARGETS.values(), ids=TARGETS)
+def test_only_regular_files_are_replaced(
+    commands, says, writer, folder, tmp_path, monkeypatch, capsys
+):
     if os.getuid() == 0 and says == "Permission denied":
         pytest.skip("root may write everywhere")
-    make(path)
-    before = path.lstat() if path.is_symlink() or path.exists() else None
-    if says is None:
-        writer(path, folder)
-        assert path.read_bytes()[:2] in (b"PK", b"\x89P")
-    else:
+    monkeypatch.chdir(tmp_path)
+    subprocess.run(commands, shell=True, check=True)
+    path = tmp_path / "target"
+    before = path.lstat() if os.path.lexists(path) else None
+    if says:
         with pytest.raises(SaveError) as refused:
             writer(path, folder)
         assert says in str(refused.value) + capsys.readouterr().err
+    else:
+        writer(path, folder)
+        assert path.read_bytes()[:2] in (b"PK", b"\x89P")
     tmp_path.chmod(0o755)
-    after = path.lstat() if path.is_symlink() or path.exists() else None
     if before is not None:
+        after = path.lstat()
         assert after.st_mode == before.st_mode
-    if says is not None and before is not None:
-        assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
+        if says:
+            assert (after.st_ino, after.st_mtime_ns) == (before.st_ino, before.st_mtime_ns)
     assert {entry.name for entry in tmp_path.iterdir()} <= {"target", "far"}

@@ -8,20 +8,19 @@ from numpylstm.kernels.threads import PROCESSORS
 from numpylstm.report.result import facts
 
 from .configurations import CONFIGURATIONS, GRID, SCORED
-from .measure import Settings, compare, installed, pause, peak_memory, start_up
+from .measure import Settings, compare, installed, pause, start_up
 from .tables import (
     busy_warning,
     comparison_table,
     grid_summary,
     grid_table,
-    memory_table,
     start_table,
     title,
 )
 
 QUICK = ("tiny", "char", "small", "medium")
-ALL = (*CONFIGURATIONS, "eval", "sample", "start", "memory")
-STANDARD = CONFIGURATIONS["medium"]  # on which eval, sample, start and memory are measured
+ALL = (*CONFIGURATIONS, "eval", "sample", "start")
+STANDARD = CONFIGURATIONS["medium"]  # on which eval, sample and start are measured
 
 
 def make_parser():
@@ -35,7 +34,6 @@ def make_parser():
         epilog=f"names: a model to train,\n{sizes}\nor, on medium,\n"
         "  eval    score a text\n  sample  draw one token at a time\n"
         "  start   fresh processes up to their first training step\n"
-        "  memory  peak memory while training\n"
         f"or groups of shapes of the grid:\n  {', '.join(GRID)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -68,24 +66,21 @@ def main(argv=None):
         options.json.write_text(f"{text}\n", encoding="utf-8")
 
 
-def measure_named(names, settings, grid=GRID):
+def measure_named(names, settings):
     """Measure what the names say, one after the other; print each table as soon as it is made."""
-    results = {"comparisons": [], "start_up": [], "memory": []}
+    results = {"comparisons": [], "start_up": []}
     in_grid = []
     with settings.workers() as workers:
         best_product = workers[0].product_speed()
         for name in names:
-            if name in grid:
+            if name in GRID:
                 task = "evaluate" if name == SCORED else "train"
-                found = [compare(task, c, settings, best_product, workers) for c in grid[name]]
+                found = [compare(task, c, settings, best_product, workers) for c in GRID[name]]
                 in_grid += found
-                print(grid_table(name, found, settings.libraries), flush=True)
+                print(grid_table(name, found), flush=True)
             elif name == "start":
                 results["start_up"] = start_up(STANDARD, settings)
                 print(f"{title(name, STANDARD)}\n{start_table(results['start_up'])}", flush=True)
-            elif name == "memory":
-                results["memory"] = peak_memory(STANDARD, settings)
-                print(f"{title(name, STANDARD)}\n{memory_table(results['memory'])}", flush=True)
             else:
                 task = {"eval": "evaluate", "sample": "sample"}.get(name, "train")
                 c = CONFIGURATIONS.get(name, STANDARD)

@@ -5,7 +5,7 @@ Workers for other libraries import this module, so of numpylstm it imports only 
 
 import math
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -62,9 +62,11 @@ CONFIGURATIONS = {
         Configuration("small", V=10_000, H=200, L=2, T=20, B=20),
         Configuration("medium", V=10_000, H=650, L=2, T=35, B=20),
         Configuration("large", V=10_000, H=1500, L=2, T=35, B=20),
-        Configuration("gru-small", V=10_000, H=200, L=2, T=20, B=20, cell="gru"),
-        Configuration("gru-medium", V=10_000, H=650, L=2, T=35, B=20, cell="gru"),
     )
+}
+CONFIGURATIONS |= {
+    f"gru-{size}": replace(CONFIGURATIONS[size], name=f"gru-{size}", cell="gru")
+    for size in ("small", "medium")
 }
 
 
@@ -74,22 +76,19 @@ def shapes(*sizes, **others):
 
 
 SCORED = "forward"  # the group of the grid that is scored; the others are trained
+TINY, CHAR = (20, 16, 1, 100, 1), (65, 128, 2, 50, 32)
+SMALL, WIDE = (10_000, 200, 2, 20, 20), (1000, 512, 2, 32, 32)
 
 GRID = {
     # from a toy to a network whose matrices exceed every cache
     "hidden": shapes(
-        (1000, 8, 1, 32, 32), (1000, 32, 2, 32, 32), (1000, 64, 2, 32, 32),
-        (1000, 128, 2, 32, 32), (1000, 256, 2, 32, 32), (1000, 512, 2, 32, 32),
-        (1000, 1024, 2, 32, 32),
+        (1000, 8, 1, 32, 32), *((1000, H, 2, 32, 32) for H in (32, 64, 128, 256, 512, 1024))
     ),
     # few rows in a product, and many
-    "batch": shapes(
-        (1000, 200, 2, 20, 1), (1000, 200, 2, 20, 2), (1000, 200, 2, 20, 8),
-        (1000, 200, 2, 20, 64), (1000, 200, 2, 20, 256), (10_000, 650, 2, 35, 1),
-    ),
+    "batch": shapes(*((1000, 200, 2, 20, B) for B in (1, 2, 8, 64, 256)), (10_000, 650, 2, 35, 1)),
     # a single step, and sequences in which a fixed cost of each step shows
     "time": shapes(
-        (1000, 256, 2, 1, 32), (1000, 256, 2, 4, 32), (1000, 256, 2, 128, 32),
+        *((1000, 256, 2, T, 32) for T in (1, 4, 128)),
         (100, 64, 1, 512, 4), (100, 256, 1, 512, 1), (10, 1024, 1, 512, 4),
     ),
     # hardly any decoder, and hardly anything else
@@ -101,18 +100,14 @@ GRID = {
         (10, 8, 1, 1, 1), (10, 8, 1, 512, 256), (10, 1024, 1, 1, 256),
         (30_000, 8, 1, 20, 20), (30_000, 1024, 1, 1, 1),
     ),
-    "float64": shapes(
-        (20, 16, 1, 100, 1), (65, 128, 2, 50, 32), (10_000, 200, 2, 20, 20),
-        (1000, 512, 2, 32, 32), dtype="float64",
-    ),
+    "float64": shapes(TINY, CHAR, SMALL, WIDE, dtype="float64"),
     "rnn": shapes(
-        (20, 16, 1, 100, 1), (65, 128, 2, 50, 32), (1000, 256, 2, 32, 32),
-        (1000, 512, 2, 32, 8), (1000, 1024, 2, 32, 32), (100, 64, 1, 512, 4), cell="rnn",
+        TINY, CHAR, (1000, 256, 2, 32, 32), (1000, 512, 2, 32, 8), (1000, 1024, 2, 32, 32),
+        (100, 64, 1, 512, 4), cell="rnn",
     ),
-    "gru": shapes((20, 16, 1, 100, 1), (65, 128, 2, 50, 32), (1000, 512, 2, 32, 32), cell="gru"),
+    "gru": shapes(TINY, CHAR, WIDE, cell="gru"),
     SCORED: shapes(
-        (20, 16, 1, 100, 1), (65, 128, 2, 50, 32), (10_000, 200, 2, 20, 20),
-        (1000, 512, 2, 8, 256), (1000, 1024, 1, 32, 1), (30_000, 256, 1, 35, 20),
+        TINY, CHAR, SMALL, (1000, 512, 2, 8, 256), (1000, 1024, 1, 32, 1), (30_000, 256, 1, 35, 20)
     ),
 }  # fmt: skip
 """Groups of widely different shapes; the comments say what each group is for."""

@@ -1,45 +1,19 @@
-"""Memory of this process and load of this machine, where the system reports them.
+"""Load of this machine, where the system reports it."""
 
-The standard library only: each worker imports this, and what it imports is measured.
-"""
-
-import sys
 import time
 from contextlib import suppress
 from pathlib import Path
 
 
-def first_field(path, name):
-    """Return the value of the first line ``name: value`` of a file of the system, if any."""
-    with suppress(OSError):
-        for line in path.read_text().splitlines():
-            if line.startswith(name):
-                return line.partition(":")[2].strip()
-    return None
-
-
-def peak_memory():
-    """Return the peak memory of this process in bytes; None if the system does not report it."""
-    # Not getrusage: on Linux a process inherits the peak of its parent.
-    if peak := first_field(Path("/proc/self/status"), "VmHWM"):
-        return int(peak.split()[0]) * 1024
-    try:
-        import resource
-    except ImportError:
-        return None
-    peak_rss = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    return peak_rss if sys.platform == "darwin" else peak_rss * 1024
-
-
 def busy_share(seconds):
     """Sleep, and return the share of the processors in use meanwhile, between 0 and 1.
 
-    None if the system does not report it.
+    0 if the system does not report it.
     """
     before = _ticks()
     time.sleep(seconds)
     idle, passed = (after - earlier for after, earlier in zip(_ticks(), before, strict=True))
-    return 1 - idle / passed if passed else None
+    return 1 - idle / passed if passed else 0.0
 
 
 def _ticks():

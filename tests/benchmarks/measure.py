@@ -31,7 +31,6 @@ PRODUCT_SIZE, PRODUCT_SECONDS = 2048, 0.2
 SETTLE = 0.25  # seconds: the threads of a BLAS and of OpenMP spin so long after their work
 LOSS_TOLERANCE = 1e-5  # relative, between the float32 results of two libraries
 NORM_TOLERANCE = 5e-3  # of gradients: PyTorch adds up millions of squares in float32
-STEPS_FOR_MEMORY = 0.5  # seconds
 
 
 def installed():
@@ -42,8 +41,7 @@ def installed():
 class Worker(AbstractContextManager["Worker"]):
     """A process with one library; as a context manager it ends the process.
 
-    `about` holds the library's ``version``, the ``seconds`` of its import, the ``bytes`` held after
-    that, and the ``cells`` and ``dtypes`` that it can compute.
+    `about` holds the library's ``version`` and the ``seconds`` of its import.
     """
 
     def __init__(self, library, threads, **environment):
@@ -110,11 +108,9 @@ def pause():
 def compare(task, c, settings, best_product, workers):
     """Check that the libraries agree, then time them in turns.
 
-    The first of the workers is ours; those that lack the cell or the dtype are left out.
     `best_product` is the best speed of a matrix product so far, in FLOP/s. The figures of a library
     are the median seconds of each turn, their median, and what follows from it.
     """
-    workers = [w for w in workers if c.cell in w.about["cells"] and c.dtype in w.about["dtypes"]]
     work = {"task": task, "settings": asdict(c)}
     check_agreement({w.library: w.ask("check", **work)["results"] for w in workers})
     for worker in workers:
@@ -144,7 +140,7 @@ def compare(task, c, settings, best_product, workers):
         "task": task,
         "configuration": asdict(c),
         "best_product_flops_per_second": best_product,
-        "share_used_by_others": max((s for s in shares if s is not None), default=None),
+        "share_used_by_others": max(shares),
         "libraries": libraries,
     }
 
@@ -189,17 +185,3 @@ def start_up(configuration, settings):
         sorted(found, key=lambda s: s["total"])[len(found) // 2] for found in starts.values()
     ]
     return [typical[0], without, *typical[1:]]
-
-
-def peak_memory(configuration, settings):
-    """Measure the peak memory in bytes of fresh processes: after the import, and after training."""
-    found = []
-    for library in settings.libraries:
-        with Worker(library, settings.threads) as worker:
-            worker.ask("prepare", task="train", settings=asdict(configuration), own_weights=True)
-            worker.ask("measure", seconds=STEPS_FOR_MEMORY)
-            peak = worker.ask("memory")["bytes"]
-            if peak is None:
-                raise BenchmarkError("memory: this system does not report the memory of a process")
-            found.append({"library": library, "imported": worker.about["bytes"], "peak": peak})
-    return found

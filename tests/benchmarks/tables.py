@@ -22,7 +22,7 @@ def title(what, c):
 
 def busy_warning(*shares):
     """Format a warning if others use much of the machine; else an empty text."""
-    share = max(filter(None, shares), default=0.0)
+    share = max(shares)
     if share <= BUSY:
         return ""
     return (
@@ -61,38 +61,35 @@ def comparison_table(found):
     return "\n".join(filter(None, [table(header, rows), below, warning]))
 
 
-def grid_table(group, comparisons, libraries):
+def grid_table(group, comparisons):
     """Format a group of shapes: a heading, and a line for each with its times."""
     first = comparisons[0]
     cell, dtype = CELLS[first["configuration"]["cell"]].title, first["configuration"]["dtype"]
-    peers = [cell for name in libraries[1:] for cell in (f"{name} ms", "its / ours")]
-    rows = []
+    ours, *peers = first["libraries"]
+    header, rows = [*SHAPE, f"{ours} ms"], []
+    for name in peers:
+        header += [f"{name} ms", "its / ours"]
     for found in comparisons:
-        cells = [f"{found['configuration'][letter]:,}" for letter in SHAPE]
-        for k, name in enumerate(libraries):
-            one = found["libraries"].get(name)
-            cells.append(milliseconds(one["seconds"]) if one else "-")
-            if k:
-                cells.append(f"{one['time_relative_to_ours']:.2f}" if one else "-")
-        busy = (found["share_used_by_others"] or 0.0) > BUSY
-        rows.append([*cells, "others at work" * busy])
-    header = [*SHAPE, "ours ms", *peers, ""]
-    return f"\n{group}: {first['task']}, {cell}, {dtype}\n{table(header, rows)}"
+        row = [f"{found['configuration'][letter]:,}" for letter in SHAPE]
+        row.append(milliseconds(found["libraries"][ours]["seconds"]))
+        for name in peers:
+            its = found["libraries"][name]
+            row += [milliseconds(its["seconds"]), f"{its['time_relative_to_ours']:.2f}"]
+        rows.append([*row, "others at work" * (found["share_used_by_others"] > BUSY)])
+    return f"\n{group}: {first['task']}, {cell}, {dtype}\n{table([*header, ''], rows)}"
 
 
 def grid_summary(comparisons):
     """Format the worst row, the mean and the number of lost rows, for each peer."""
-    ratios = {}
-    for found in comparisons:
-        for library, one in [*found["libraries"].items()][1:]:
-            ratios.setdefault(library, []).append(one["time_relative_to_ours"])
-    lines = [
-        f"{library}: its time / ours in {len(these)} rows: worst {min(these):.2f}, geometric mean "
-        f"{geometric_mean(these):.2f}, below 1.0: {sum(ratio < 1 for ratio in these)}"
-        for library, these in ratios.items()
-    ]
-    warning = busy_warning(*(found["share_used_by_others"] for found in comparisons))
-    return "\n".join(["", *lines, *filter(None, [warning])])
+    lines = [""]
+    for library in [*comparisons[0]["libraries"]][1:]:
+        ratios = [found["libraries"][library]["time_relative_to_ours"] for found in comparisons]
+        lines.append(
+            f"{library}: its time / ours in {len(ratios)} rows: worst {min(ratios):.2f}, geometric "
+            f"mean {geometric_mean(ratios):.2f}, below 1.0: {sum(ratio < 1 for ratio in ratios)}"
+        )
+    lines.append(busy_warning(*(found["share_used_by_others"] for found in comparisons)))
+    return "\n".join(lines).rstrip()
 
 
 def start_table(found):
@@ -101,21 +98,6 @@ def start_table(found):
     parts = ("imported", "built", "first_step", "total")
     rows = [
         [", ".join(filter(None, [one["library"], one["case"]])), *(f"{one[p]:.2f}" for p in parts)]
-        for one in found
-    ]
-    return table(header, rows)
-
-
-def memory_table(found):
-    """Format the peak memory of fresh processes that train."""
-    header = ["", "after import MiB", "peak MiB", "its peak / ours"]
-    rows = [
-        [
-            one["library"],
-            f"{one['imported'] / 2**20:,.0f}",
-            f"{one['peak'] / 2**20:,.0f}",
-            "" if one is found[0] else f"{one['peak'] / found[0]['peak']:.2f}",
-        ]
         for one in found
     ]
     return table(header, rows)

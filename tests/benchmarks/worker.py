@@ -11,8 +11,6 @@ import sys
 import time
 from itertools import cycle
 
-from .machine import peak_memory
-
 WARM_UP = 0.2  # of the time measured
 GREEDY_LENGTH = 5  # tokens that all libraries must agree on
 IN_CHECK = {"dropout": 0.0, "lr": 1.0, "clip": 0.5}  # the clip is so small that it acts
@@ -25,15 +23,8 @@ def load(library):
     if library == "numpylstm":
         importlib.import_module("numpylstm.public")  # as the first name that is used does
     seconds = time.perf_counter() - start
-    memory = peak_memory()
     peer = importlib.import_module(f".peers.{library}", __package__)
-    return peer, {
-        "version": module.__version__,
-        "seconds": seconds,
-        "bytes": memory,
-        "cells": list(peer.CELLS),
-        "dtypes": list(peer.DTYPES),
-    }
+    return peer, {"version": module.__version__, "seconds": seconds}
 
 
 def calls(peer, task, settings, own_weights):
@@ -129,8 +120,6 @@ def answers(library, lines):
             case "measure" if call is not None:
                 seconds = request["seconds"]
                 yield {"times": timed(call, seconds, WARM_UP * seconds)}
-            case "memory":
-                yield {"bytes": peak_memory()}
             case "product":
                 yield {"speed": product_speed(**request)}
             case unknown:

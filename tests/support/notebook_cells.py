@@ -12,8 +12,12 @@ def source(cell):
     return "".join(cell["source"])  # a list of lines in the file, a string from nbformat
 
 
+def tags(cell):
+    return cell["metadata"].get("tags", [])
+
+
 def tagged(notebook, tag):
-    return [cell for cell in notebook["cells"] if tag in cell["metadata"].get("tags", [])]
+    return [cell for cell in notebook["cells"] if tag in tags(cell)]
 
 
 def code_cells(notebook):

@@ -3,9 +3,6 @@
 import numpy as np
 
 import numpylstm as nl
-from numpylstm.cells import CELLS as CELLS
-
-DTYPES = ("float32", "float64")
 
 
 def model_of(c, weights):

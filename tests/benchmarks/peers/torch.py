@@ -10,7 +10,6 @@ import os
 import torch
 from torch import nn
 
-CELLS, DTYPES = ("lstm", "gru", "rnn"), ("float32", "float64")
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # fixes those of MKL too
 
 
