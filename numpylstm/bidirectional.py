@@ -78,12 +78,10 @@ class Bidirectional(Module):
         """Return the initial states of both stacks: zeros, (L, B, H)."""
         return self.stacks[0].zero_state(batch_size), self.stacks[1].zero_state(batch_size)
 
-    def draw_masks(self, T: int, B: int) -> dict[str, Array]:
-        """Draw the dropout masks of both stacks: ``"forward.1.x"``, ``"backward.1.x"``, ..."""
+    def draw_masks(self, T: int, B: int) -> dict[str, dict[str, Array]]:
+        """Draw the dropout masks of both stacks, by direction."""
         return {
-            f"{way}.{name}": mask
-            for way, stack in zip(DIRECTIONS, self.stacks, strict=True)
-            for name, mask in stack.draw_masks(T, B).items()
+            way: stack.draw_masks(T, B) for way, stack in zip(DIRECTIONS, self.stacks, strict=True)
         }
 
     def forward(
@@ -92,12 +90,12 @@ class Bidirectional(Module):
         state: Any = None,
         training: bool = True,
         lengths: Array | None = None,
-        masks: Mapping[str, Array] | None = None,
+        masks: Mapping[str, Any] | None = None,
     ) -> tuple[Array, tuple[Any, Any]]:
         """Run both stacks over whole sequences.
 
         The arguments are those of `RecurrentStack.forward`, except that `state` is a pair and
-        `masks` are named as in `draw_masks`.
+        `masks` are those of `draw_masks`.
 
         Returns
         -------
@@ -109,12 +107,7 @@ class Bidirectional(Module):
         """
         self.begin_pass(training)  # if a stack refuses, the other must not mix two passes
         first, second = pair("Bidirectional.forward: state", state)
-        low = high = None  # each stack draws its own
-        if masks is not None:
-            low, high = (
-                {name.removeprefix(f"{way}."): mask for name, mask in masks.items() if way in name}
-                for way in DIRECTIONS
-            )
+        low, high = ((masks or {}).get(way) for way in DIRECTIONS)  # None: a stack draws its own
         ahead, after = self.stacks[0].forward(x, first, training, lengths, low)
         back, before = self.stacks[1].forward(reverse(x, lengths), second, training, lengths, high)
         hs = np.concatenate([ahead, reverse(back, lengths)], axis=-1)
@@ -141,4 +134,4 @@ class Bidirectional(Module):
 
     def sizes(self) -> dict[str, Any]:
         """Return the settings that `repr` shows."""
-        return {"cell": self.stacks[0].cell.name, **self.stacks[0].sizes()}
+        return self.stacks[0].sizes()

@@ -71,6 +71,7 @@ OPTIMIZERS = {"sgd": 1.0, "adam": 0.001, "adamw": 0.001}
 SCHEDULES = "epoch", "plateau", "one-cycle", "cosine"
 LARGEST_OPTION = 1_000
 LARGEST = 3e38  # which float32 can hold
+SHARE: dict[str, Any] = {"at_least": 0, "below": 1}
 BOUNDS = {"at_least": ge, "above": gt, "at_most": le, "below": lt}
 KINDS = {int: "a whole number", float: "a number", str: "a string", bool: "True or False"}
 
@@ -111,22 +112,19 @@ class ModelConfig:
         0.0,
         MODEL,
         "probability of dropping a non-recurrent connection",
-        at_least=0,
-        below=1,
+        **SHARE,
     )
     dropout_input: float | None = setting(
         None,
         MODEL,
         "dropout after the embedding (default: as --dropout)",
-        at_least=0,
-        below=1,
+        **SHARE,
     )
     dropout_output: float | None = setting(
         None,
         MODEL,
         "dropout before the decoder (default: as --dropout)",
-        at_least=0,
-        below=1,
+        **SHARE,
     )
     dropout_locked: bool = setting(
         False, MODEL, "drop the same entries at all steps of a window (variational dropout)"
@@ -135,15 +133,13 @@ class ModelConfig:
         0.0,
         MODEL,
         "probability of dropping an entry of Wh, for a whole window (weight drop)",
-        at_least=0,
-        below=1,
+        **SHARE,
     )
     dropout_words: float = setting(
         0.0,
         MODEL,
         "probability of dropping a word: its row of the embedding table, for a whole window",
-        at_least=0,
-        below=1,
+        **SHARE,
     )
     tied: bool = setting(
         False, MODEL, "decode with the transposed embedding table; needs D = H", shapes=True
@@ -202,11 +198,7 @@ class ModelConfig:
         elif value in (None, next(iter(defaults.values()))):
             value = None
         else:
-            raise ConfigError(
-                name,
-                f"must be left out, got {value!r}; it is a setting of {either(defaults)}, and the "
-                f"{owner} is {choice!r}",
-            )
+            raise left_over(name, value, defaults, owner, choice)
         object.__setattr__(self, name, value)
 
     @property
@@ -219,11 +211,6 @@ class ModelConfig:
         """The reduction of the loss: two arguments of `sequence_cross_entropy_forward`."""
         names = ("average_across_timesteps", "average_across_batch")
         return {name: getattr(self, name) for name in names}
-
-    @property
-    def model(self) -> "ModelConfig":
-        """The settings of the model alone."""
-        return ModelConfig(**{each.name: getattr(self, each.name) for each in fields(ModelConfig)})
 
     def to_dict(self) -> dict[str, Any]:
         """Return all settings as plain values: the keywords of the class."""
@@ -251,15 +238,14 @@ def plain(value: Any) -> Any:
 
 def checked(each: "Field[Any]", value: Any) -> Any:
     """Return the value of a setting in its plain form; raise a ConfigError unless it is allowed."""
-    value, kind, known = plain(value), kind_of(each), each.metadata
+    value, known = plain(value), each.metadata
     if value is None and each.default is None:
         return None
-    if known["several"] and isinstance(value, list | tuple) and value:
-        for one in value:
-            check_value(each.name, one, kind, known)
-        return value[0] if len(value) == 1 else tuple(value)
-    check_value(each.name, value, kind, known)
-    return value
+    several = known["several"] and isinstance(value, list | tuple) and value
+    values = tuple(value) if several else (value,)
+    for one in values:
+        check_value(each.name, one, kind_of(each), known)
+    return values[0] if len(values) == 1 else values
 
 
 def check_value(name: str, value: Any, kind: Any, known: Mapping[str, Any]) -> None:
@@ -272,8 +258,6 @@ def check_value(name: str, value: Any, kind: Any, known: Mapping[str, Any]) -> N
     accepted = (int, float) if kind is float else kind
     if not isinstance(value, accepted) or (isinstance(value, bool) and kind is not bool):
         raise ConfigTypeError(name, f"must be {KINDS[kind]}, got {shortened(value)}")
-    if kind is int and abs(value) > 1e100:
-        raise ConfigError(name, "must have at most 100 digits, got a longer number")
     bounds = {words: known[words] for words in BOUNDS if known[words] is not None}
     if not all(BOUNDS[words](value, bound) for words, bound in bounds.items()):
         expected = " and ".join(f"{words.replace('_', ' ')} {b}" for words, b in bounds.items())
@@ -321,12 +305,17 @@ def cell_options(cell: str, given: Mapping[str, Any]) -> dict[str, Any]:
             own[name] = plain(value)
             check_value(name, own[name], type(option.default), known._asdict())
         elif not isinstance(value, str | int | float) or value not in defaults:
-            raise ConfigError(
-                name,
-                f"must be left out, got {shortened(value)}; it is a setting of "
-                f"{either(owners)}, and the cell is {cell!r}",
-            )
+            raise left_over(name, value, owners, "cell", cell)
     return own
+
+
+def left_over(name: str, value: Any, owners: Iterable[str], owner: str, choice: str) -> ConfigError:
+    """Return the error of a setting that belongs to other choices of its owner."""
+    return ConfigError(
+        name,
+        f"must be left out, got {shortened(value)}; it is a setting of {either(owners)}, and the "
+        f"{owner} is {choice!r}",
+    )
 
 
 def either(names: Iterable[str]) -> str:
@@ -462,8 +451,7 @@ class TrainConfig(ModelConfig):
         {"one-cycle": 0.3, "cosine": 0.0},
         OPTIMISATION,
         "share of all updates in which the learning rate rises",
-        at_least=0,
-        below=1,
+        **SHARE,
     )
     decay_patience: int | None = setting_of(
         "schedule",
@@ -474,7 +462,7 @@ class TrainConfig(ModelConfig):
     )
     optimizer: str = setting("sgd", OPTIMISATION, "optimiser", choices=OPTIMIZERS)
     momentum: float | None = setting_of(
-        "optimizer", {"sgd": 0.0}, OPTIMISATION, "momentum of SGD", at_least=0, below=1
+        "optimizer", {"sgd": 0.0}, OPTIMISATION, "momentum of SGD", **SHARE
     )
     weight_decay: float | None = setting_of(
         "optimizer",

@@ -219,7 +219,7 @@ def evaluate_classifier(
     where = "evaluate_classifier"
     check_kind(where, "model", model, SequenceClassifier)
     nll_sum, total, sequences = 0.0, 0.0, 0
-    confusion = np.zeros((model.num_classes, model.num_classes), np.int64)
+    confusion = np.zeros((model.answer_size, model.answer_size), np.int64)
     for answers, nll, predicted, counts in _scores(
         where, model, x, y, batch_size, lengths, weights
     ):

@@ -56,24 +56,12 @@ IMPLEMENTATIONS: dict[str, ModuleType] = {"fast": functional, "reference": refer
 """The modules with the mathematics, by the words that choose one."""
 
 
-def read_only(array: Array) -> Array:
-    """Return a view that cannot be written."""
-    view = array.view()
-    view.setflags(write=False)
-    return view
-
-
 class Layer(Module):
-    """Base class of the layers: `impl` names the module with the mathematics."""
+    """Base class of the layers: `impl` chooses the module with the mathematics."""
 
     def __init__(self, impl: str) -> None:
         check_choice("layer", "impl", impl, IMPLEMENTATIONS)
         self.impl = impl
-
-    @property
-    def functions(self) -> ModuleType:
-        """`numpylstm.functional` or `numpylstm.reference`."""
-        return IMPLEMENTATIONS[self.impl]
 
 
 class Embedding(Layer):
@@ -127,7 +115,7 @@ class Embedding(Layer):
         self.begin_pass(training)
         W = self.W.data
         ids = check_ids("Embedding.forward", "ids", ids, len(W))
-        x, cache = self.functions.embedding_forward(ids, W)
+        x, cache = IMPLEMENTATIONS[self.impl].embedding_forward(ids, W)
         if training:
             self.pending = cache
         return x
@@ -140,9 +128,9 @@ class Embedding(Layer):
         if not self.W.trainable:
             return
         if cache.ids.size < len(W):  # some rows were certainly not used
-            self.W.accumulate(Rows(*self.functions.embedding_backward_rows(dx, cache)))
+            self.W.accumulate(Rows(*IMPLEMENTATIONS[self.impl].embedding_backward_rows(dx, cache)))
         else:
-            self.W.accumulate(self.functions.embedding_backward(dx, cache))
+            self.W.accumulate(IMPLEMENTATIONS[self.impl].embedding_backward(dx, cache))
 
     def sizes(self) -> dict[str, Any]:
         """Return the settings that `repr` shows."""
@@ -165,38 +153,34 @@ class Dropout(Layer):
     ) -> None:
         check_in("layer", "dropout", p, "[0, 1)")
         check_flag("Dropout", "locked", locked)
-        self._p = float(p)  # comparisons with NumPy's floats may have another precision
+        self.p = float(p)  # comparisons with NumPy's floats may have another precision
         self.locked = locked
         self.rng = generator(rng)
         super().__init__(impl)
-
-    @property
-    def p(self) -> float:
-        """The probability of dropping, fixed when the layer is made."""
-        return self._p
 
     def forward(self, x: Array, training: bool = True) -> Array:
         """Drop entries of x if `training`; otherwise, or if `p` is 0, return a read-only view."""
         self.begin_pass(training)
         shape = ("T", "B", "D") if self.locked else getattr(x, "shape", ())
         check_array("Dropout.forward", "x", x, shape)
-        if not training or self.p == 0:
-            if training:
-                self.pending = "nothing dropped"
-            return read_only(x)
-        axis = 0 if self.locked else None
-        mask = draw_mask(self.functions, self.rng, self.p, x.shape, x.dtype, axis)
-        y, self.pending = self.functions.dropout_forward(x, mask)
+        if training and self.p > 0:
+            axis = 0 if self.locked else None
+            mask = draw_mask(self.impl, self.rng, self.p, x.shape, x.dtype, axis)
+            y, cache = IMPLEMENTATIONS[self.impl].dropout_forward(x, mask)
+        else:
+            y, cache = x.view(), None
+            y.flags.writeable = False  # x would change with it
+        if training:
+            self.pending = x.shape, x.dtype, cache
         return y
 
     def backward(self, dy: Array) -> Array:
         """Return the gradient of x."""
-        cache = self.take_pending()
-        if self.p == 0:
+        shape, dtype, cache = self.take_pending()
+        check_array("Dropout.backward", "dy", dy, shape, dtype, "it has the shape of y")
+        if cache is None:
             return dy
-        mask, because = cache.mask, "it has the shape of y"
-        check_array("Dropout.backward", "dy", dy, mask.shape, mask.dtype, because)
-        dx: Array = self.functions.dropout_backward(dy, cache)
+        dx: Array = IMPLEMENTATIONS[self.impl].dropout_backward(dy, cache)
         return dx
 
     def sizes(self) -> dict[str, Any]:
@@ -205,7 +189,7 @@ class Dropout(Layer):
 
 
 def draw_mask(
-    functions: ModuleType,
+    impl: str,
     rng: np.random.Generator,
     p: float,
     shape: tuple[int, ...],
@@ -219,7 +203,8 @@ def draw_mask(
     drawn = list(shape)
     if same_along is not None:
         drawn[same_along] = 1
-    mask: Array = functions.dropout_mask(rng.random(drawn, dtype=np.float32), p, np.dtype(dtype))
+    uniform = rng.random(drawn, dtype=np.float32)
+    mask: Array = IMPLEMENTATIONS[impl].dropout_mask(uniform, p, np.dtype(dtype))
     return mask if same_along is None else np.broadcast_to(mask, shape)
 
 
@@ -249,15 +234,12 @@ class Linear(Layer):
     ) -> None:
         check_sizes("Linear", input_size=input_size, output_size=output_size)
         rng, self.prefix = generator(rng), name
+        self.tied = tied is not None
         if tied is None:
             shape = (input_size, output_size)
-            self.W = Parameter(uniform(rng, shape, init_scale, dtype), f"{name}.W")
-        elif isinstance(tied, Parameter):
-            self.W = tied
-        else:
-            raise TypeError(f"Linear: tied must be a Parameter, got {type(tied).__name__}")
+            tied = Parameter(uniform(rng, shape, init_scale, dtype), f"{name}.W")
+        self.W = tied
         self.b = Parameter(uniform(rng, (output_size,), init_scale, dtype), f"{name}.b")
-        self.tied = tied is not None
         super().__init__(impl)
 
     def forward(self, x: Array, training: bool = True) -> Array:
@@ -265,7 +247,7 @@ class Linear(Layer):
         self.begin_pass(training)
         W = self.W.data.T if self.tied else self.W.data
         check_shapes("Linear.forward", "W D V, x * D", W, x)
-        y, cache = self.functions.linear_forward(x, W, self.b.data)
+        y, cache = IMPLEMENTATIONS[self.impl].linear_forward(x, W, self.b.data)
         if training:
             self.pending = cache
         return y
@@ -275,7 +257,7 @@ class Linear(Layer):
         cache = self.take_pending()
         shape = (*cache.x.shape[:-1], cache.W.shape[1])
         check_array("Linear.backward", "dy", dy, shape, cache.x.dtype, "it has the shape of y")
-        dx, dW, db = self.functions.linear_backward(dy, cache)
+        dx, dW, db = IMPLEMENTATIONS[self.impl].linear_backward(dy, cache)
         self.W.accumulate(np.ascontiguousarray(dW.T) if self.tied else dW)
         self.b.accumulate(db)
         return dx
@@ -389,51 +371,45 @@ class RecurrentStack(Layer):
         self.options = cell_options(cell, options)
         self.cell = CELLS[cell]
         self.arguments = self.cell.arguments(self.options)
-        self.names = self.cell.parameters(self.options)
-        check_sizes(
-            self.cell.title,
-            input_size=input_size,
-            hidden_size=hidden_size,
-            num_layers=num_layers,
-        )
-        input_size, hidden_size, num_layers = map(int, (input_size, hidden_size, num_layers))
-        check_dtype(self.cell.title, dtype)
-        rng = generator(rng)
-        self.input_shape = f"(T, B, {input_size})"
-        self.prefix = name or cell
-        self.hidden_size = hidden_size
-        self.dtype = np.dtype(dtype)
-        super().__init__(impl)
-        self.layers: list[tuple[Parameter, ...]] = []
-        for layer in range(num_layers):
-            rows = input_size if layer == 0 else hidden_size
-            shapes = self.cell.shapes(rows, hidden_size, self.options)
-            parameters = {
-                key: Parameter(
-                    uniform(rng, shape, init_scale, dtype), f"{self.prefix}.{layer}.{key}"
-                )
-                for key, shape in shapes.items()
-            }
-            for key, vector in self.cell.vectors.items():
-                if vector.initial is not None and key in parameters:
-                    parameters[key].data[...] = rng.uniform(*vector.initial, hidden_size)
-            for block, option in self.cell.biases.items():
-                start = self.cell.blocks.index(block) * hidden_size
-                parameters["b"].data[start : start + hidden_size] += self.options[option]
-            self.layers.append(tuple(parameters.values()))
+        where = self.cell.title
+        check_sizes(where, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
+        check_dtype(where, dtype)
         check_in("layer", "dropout", dropout, "[0, 1)")
         check_flag("layer", "dropout_locked", dropout_locked)
         check_in("layer", "dropout_weights", dropout_weights, "[0, 1)")
         check_weight_drop(cell, self.options, dropout_weights)
+        super().__init__(impl)
+        D, H = int(input_size), int(hidden_size)
+        self.input_size, self.hidden_size, self.num_layers = D, H, int(num_layers)
+        self.input_shape = f"(T, B, {D})"
+        self.dtype, self.prefix, self.rng = np.dtype(dtype), name or cell, generator(rng)
         self.dropout, self.dropout_locked = float(dropout), dropout_locked
-        self.dropout_weights, self.rng = float(dropout_weights), rng
+        self.dropout_weights = float(dropout_weights)
+        self.by_layer: dict[str, dict[str, Parameter]] = {}
+        for k in range(self.num_layers):
+            parameters = {}
+            for key, shape in self.cell.shapes(D if k == 0 else H, H, self.options).items():
+                data = uniform(self.rng, shape, init_scale, dtype)
+                parameters[key] = Parameter(data, f"{self.prefix}.{k}.{key}")
+            for key, vector in self.cell.vectors.items():
+                if vector.initial is not None and key in parameters:
+                    parameters[key].data[...] = self.rng.uniform(*vector.initial, H)
+            for block, option in self.cell.biases.items():
+                start = self.cell.blocks.index(block) * H
+                parameters["b"].data[start : start + H] += self.options[option]
+            self.by_layer[str(k)] = parameters
+
+    @property
+    def layers(self) -> list[tuple[Parameter, ...]]:
+        """The parameters of each layer, in the order of the arguments of the cell."""
+        return [tuple(parameters.values()) for parameters in self.by_layer.values()]
 
     def zero_state(self, batch_size: int) -> Any:
         """Return the initial state: zeros, (L, B, H), but for the m of an sLSTM, which is -1e30."""
         check_sizes(self.cell.title, batch_size=batch_size)
-        shape, start = (len(self.layers), batch_size, self.hidden_size), self.cell.start
+        shape, start = (self.num_layers, batch_size, self.hidden_size), self.cell.start
         return self.cell.State(
-            *(np.full(shape, start.get(name, 0), self.dtype) for name in self.cell.states)
+            *(np.full(shape, start.get(name, 0), self.dtype) for name in self.cell.State._fields)
         )
 
     def check_state(self, where: str, argument: str, state: Any, batch_size: int) -> None:
@@ -444,7 +420,7 @@ class RecurrentStack(Layer):
                 f"{where}: {argument} must be {State.__name__}({', '.join(State._fields)}), got "
                 f"{type(state).__name__}; zero_state(batch_size) makes one"
             )
-        shape = (len(self.layers), batch_size, self.hidden_size)
+        shape = (self.num_layers, batch_size, self.hidden_size)
         because = "(L, B, H); B is fixed by x (T, B, D)"
         for field, array in zip(State._fields, state, strict=True):
             name = f"{argument}.{field}"
@@ -453,20 +429,19 @@ class RecurrentStack(Layer):
 
     def arrays(self) -> list[dict[str, Array]]:
         """Return the parameters of each layer by name, as `stack_forward` takes them."""
-        return [
-            {name: p.data for name, p in zip(self.names, layer, strict=True)}
-            for layer in self.layers
-        ]
+        return [{name: p.data for name, p in own.items()} for own in self.by_layer.values()]
 
     def draw_masks(self, T: int, B: int) -> dict[str, Array]:
         """Draw the dropout masks of a window, as `stack_forward` takes them."""
-        draw, masks = (self.functions, self.rng), {}
-        shape, axis = (T, B, self.hidden_size), 0 if self.dropout_locked else None
-        for k in range(1, len(self.layers)) if self.dropout else ():
-            masks[f"{k}.x"] = draw_mask(*draw, self.dropout, shape, self.dtype, axis)
-        for k, arrays in enumerate(self.arrays()) if self.dropout_weights else ():
-            own = arrays["Wh"].shape
-            masks[f"{k}.Wh"] = draw_mask(*draw, self.dropout_weights, own, self.dtype)
+        source, masks = (self.impl, self.rng), {}
+        if self.dropout > 0:
+            shape, axis = (T, B, self.hidden_size), 0 if self.dropout_locked else None
+            for k in range(1, self.num_layers):
+                masks[f"{k}.x"] = draw_mask(*source, self.dropout, shape, self.dtype, axis)
+        if self.dropout_weights > 0:
+            for layer, own in self.by_layer.items():
+                shape = own["Wh"].data.shape
+                masks[f"{layer}.Wh"] = draw_mask(*source, self.dropout_weights, shape, self.dtype)
         return masks
 
     def forward(
@@ -502,9 +477,8 @@ class RecurrentStack(Layer):
         """
         where = f"{self.cell.title}.forward"
         self.begin_pass(training)
-        D = len(self.layers[0][0].data)
         because = "time comes first, and D is fixed by Wx"
-        check_array(where, "x", x, ("T", "B", D), self.dtype, because)
+        check_array(where, "x", x, ("T", "B", self.input_size), self.dtype, because)
         arguments = self.arguments
         if lengths is not None:
             lengths = check_lengths(where, "lengths", lengths, *x.shape[:2])
@@ -518,10 +492,13 @@ class RecurrentStack(Layer):
             masks = {}
         elif masks is None:
             masks = self.draw_masks(*x.shape[:2])
-        run = stack_forward(self.functions, self.cell, self.arrays(), x, state, masks, **arguments)
+        functions, arrays = IMPLEMENTATIONS[self.impl], self.arrays()
+        run = stack_forward(functions, self.cell, arrays, x, state, masks, **arguments)
         if training:
             self.pending = run.hs.shape, run.caches, run.dropped
-        return read_only(run.hs), run.state
+        hs = run.hs.view()
+        hs.flags.writeable = False  # the caches hold it
+        return hs, run.state
 
     def backward(self, dhs: Array, dstate: Any = None) -> tuple[Array, Any]:
         """Backpropagation through time, layer by layer from the top.
@@ -542,39 +519,38 @@ class RecurrentStack(Layer):
         """
         where, (shape, caches, every) = f"{self.cell.title}.backward", self.take_pending()
         check_array(where, "dhs", dhs, shape, self.dtype, "it has the shape of hs")
-        batch_size = shape[1]
         if dstate is None:
-            of_state = (len(self.layers), batch_size, self.hidden_size)
-            dstate = self.cell.State(*[np.zeros(of_state, self.dtype)] * len(self.cell.states))
+            zeros = np.zeros((self.num_layers, shape[1], self.hidden_size), self.dtype)
+            dstate = self.cell.State(*[zeros] * len(self.cell.State._fields))
         else:
-            self.check_state(where, "dstate", dstate, batch_size)
-        backward = self.cell.function(self.functions, "backward")
-        finals, before = list(zip(*dstate, strict=True)), []  # of each layer
-        for parameters, final in zip(reversed(self.layers), reversed(finals), strict=True):
+            self.check_state(where, "dstate", dstate, shape[1])
+        functions = IMPLEMENTATIONS[self.impl]
+        backward = self.cell.function(functions, "backward")
+        before = []  # of each layer, from the top
+        every_final = zip(*dstate, strict=True)
+        for own, final in reversed([*zip(self.by_layer.values(), every_final, strict=True)]):
             dx, *rest = backward(dhs, *final, caches.pop())  # frees the memory of the cache
             before.append(rest[: len(final)])
-            gradients = dict(zip(self.names, rest[len(final) :], strict=False))  # or None, of bn
+            gradients = dict(zip(own, rest[len(final) :], strict=False))  # or None, of bn
             gradients["x"] = dx
             for name, dropped in every.pop().items():
-                gradients[name] = self.functions.dropout_backward(gradients[name], dropped)
-            for name, parameter in zip(self.names, parameters, strict=True):
+                gradients[name] = functions.dropout_backward(gradients[name], dropped)
+            for name, parameter in own.items():
                 parameter.accumulate(gradients[name])
             dhs = gradients["x"]
         return dhs, self.cell.State(*map(np.array, zip(*reversed(before), strict=True)))
 
     def parts(self) -> dict[str, Any]:
         """Return the parameters of each layer."""
-        named = [dict(zip(self.names, layer, strict=True)) for layer in self.layers]
-        return {str(k): layer for k, layer in enumerate(named)}
+        return self.by_layer
 
     def sizes(self) -> dict[str, Any]:
         """Return the settings that `repr` shows."""
+        sizes = ("input_size", "hidden_size", "num_layers")
         dropping = ("dropout", "dropout_locked", "dropout_weights")
         return {
             **({"cell": self.cell.name} if type(self) is RecurrentStack else {}),
-            "input_size": len(self.layers[0][0].data),
-            "hidden_size": self.hidden_size,
-            "num_layers": len(self.layers),
+            **{name: getattr(self, name) for name in sizes},
             **self.options,
             **{name: value for name in dropping if (value := getattr(self, name))},
         }
@@ -754,10 +730,12 @@ class SequenceCrossEntropy(Layer):
         where = "SequenceCrossEntropy.forward"
         self.begin_pass(training)
         check_shapes(where, "logits T B V", logits)
-        targets = self._targets(where, logits, targets)
+        *shape, V = logits.shape
+        because = "T and B are fixed by logits"
+        targets = check_ids(where, "targets", targets, V, tuple(shape), because)
         if weights is not None:
             check_weights(where, "weights", weights, targets.shape, logits.dtype)
-        loss, cache = self.functions.sequence_cross_entropy_forward(
+        loss, cache = IMPLEMENTATIONS[self.impl].sequence_cross_entropy_forward(
             logits, targets, weights, **self.averaging
         )
         if training:
@@ -768,18 +746,17 @@ class SequenceCrossEntropy(Layer):
         """Return -log p of each target, in nats, and the most probable ids; both (T, B)."""
         where = "SequenceCrossEntropy.score"
         check_shapes(where, "logits T B V", logits)
-        targets = self._targets(where, logits, targets)
-        _, cache = self.functions.sequence_cross_entropy_forward(logits, targets)
-        return cache.nll, cache.predicted
-
-    def _targets(self, where: str, logits: Array, targets: ArrayLike) -> Array:
-        """Return a copy of the targets, checked against the logits."""
         *shape, V = logits.shape
-        return check_ids(where, "targets", targets, V, tuple(shape), "T and B are fixed by logits")
+        because = "T and B are fixed by logits"
+        targets = check_ids(where, "targets", targets, V, tuple(shape), because)
+        _, cache = IMPLEMENTATIONS[self.impl].sequence_cross_entropy_forward(logits, targets)
+        return cache.nll, cache.predicted
 
     def backward(self) -> Array:
         """Return the gradient of the loss with respect to the logits, (T, B, V)."""
-        dlogits: Array = self.functions.sequence_cross_entropy_backward(self.take_pending())
+        dlogits: Array = IMPLEMENTATIONS[self.impl].sequence_cross_entropy_backward(
+            self.take_pending()
+        )
         return dlogits
 
 
@@ -798,7 +775,7 @@ class SquaredError(Layer):
         check_shapes(where, "y * K, targets * K", y, targets)
         if weights is not None:
             check_weights(where, "weights", weights, y.shape[:-1], y.dtype)
-        loss, cache = self.functions.squared_error_forward(y, targets, weights)
+        loss, cache = IMPLEMENTATIONS[self.impl].squared_error_forward(y, targets, weights)
         if training:
             self.pending = cache
         return float(loss)
@@ -806,10 +783,10 @@ class SquaredError(Layer):
     def score(self, y: Array, targets: Array) -> tuple[Array, Array]:
         """Return the mean over K of the squared errors, (T, B) or (B,), and y."""
         check_shapes("SquaredError.score", "y * K, targets * K", y, targets)
-        _, cache = self.functions.squared_error_forward(y, targets)
+        _, cache = IMPLEMENTATIONS[self.impl].squared_error_forward(y, targets)
         return np.square(cache.difference).mean(axis=-1), y
 
     def backward(self) -> Array:
         """Return the gradient of the loss with respect to y."""
-        dy: Array = self.functions.squared_error_backward(self.take_pending())
+        dy: Array = IMPLEMENTATIONS[self.impl].squared_error_backward(self.take_pending())
         return dy

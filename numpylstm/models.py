@@ -4,11 +4,15 @@
 are in `numpylstm.sequence_models`. Text generation (one-to-many) is `numpylstm.sampling.generate`,
 which feeds a language model its own output.
 
-A model is made from a `ModelConfig`, whose settings are the keywords of the constructors.
+A model is a dataclass: its fields are the arguments of its constructor. Most of them are settings,
+which a `ModelConfig` checks and holds.
 """
 
-import inspect
+from __future__ import annotations  # so that help() says DTypeLike, not all that it stands for
+
+import functools
 from collections.abc import Mapping
+from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, NamedTuple, Self
 
 import numpy as np
@@ -27,9 +31,10 @@ from numpylstm.checks import (
     check_sizes,
     generator,
 )
-from numpylstm.config import ConfigError, ModelConfig, plain
+from numpylstm.config import ConfigError, ModelConfig, plain, settings_of
 from numpylstm.functional import softmax
 from numpylstm.layers import (
+    IMPLEMENTATIONS,
     Embedding,
     Layer,
     Linear,
@@ -131,49 +136,45 @@ class Encoder(Layer):
         bidirectional: bool,
         rng: np.random.Generator,
     ) -> None:
-        learned: Any = {
-            "init_scale": config.init_scale,
-            "dtype": config.dtype,
-            "impl": config.impl,
-            "rng": rng,
-        }
         super().__init__(config.impl)
         self.config, self.rng = config, rng
-        self.width = config.hidden_size * (1 + bidirectional)
+        self.input_size, self.width = config.input_size, config.hidden_size * (1 + bidirectional)
+        learned: Any = {"dtype": config.dtype, "impl": config.impl, "rng": rng}
         self.embedding: Any = None
         if vocab_size is not None:
             scale = config.init_scale_embedding
-            own = learned if scale is None else learned | {"init_scale": scale}
-            self.embedding = Embedding(vocab_size, config.input_size, **own)
+            scale = config.init_scale if scale is None else scale
+            self.embedding = Embedding(vocab_size, self.input_size, init_scale=scale, **learned)
         kind: Any = Bidirectional if bidirectional else RecurrentStack
         self.recurrent = kind(
             config.cell,
-            config.input_size,
+            self.input_size,
             config.hidden_size,
             config.num_layers,
             dropout=config.dropout,
             dropout_locked=config.dropout_locked,
             dropout_weights=config.dropout_weights,
+            init_scale=config.init_scale,
             **config.options,
             **learned,
         )
 
-    def draw_masks(self, T: int, B: int, every_step: bool = True) -> dict[str, Array]:
+    def draw_masks(self, T: int, B: int, every_step: bool = True) -> dict[str, Any]:
         """Draw the dropout masks of a window, by name, as in a `Window`."""
-        config, draw, masks = self.config, (self.functions, self.rng), {}
+        config, masks = self.config, {}
+        draw = functools.partial(draw_mask, self.impl, self.rng, dtype=config.dtype)
         of_input = config.dropout if config.dropout_input is None else config.dropout_input
         of_output = config.dropout if config.dropout_output is None else config.dropout_output
         axis = 0 if config.dropout_locked else None
         if config.dropout_words > 0:  # a whole row of the table, (V, D)
-            table = self.embedding.W.data.shape
-            masks["words"] = draw_mask(*draw, config.dropout_words, table, config.dtype, 1)
+            masks["words"] = draw(config.dropout_words, self.embedding.W.data.shape, same_along=1)
         if of_input > 0:
-            shape = (T, B, config.input_size)
-            masks["input"] = draw_mask(*draw, of_input, shape, config.dtype, axis)
+            masks["input"] = draw(of_input, (T, B, self.input_size), same_along=axis)
         masks |= self.recurrent.draw_masks(T, B)
         if of_output > 0:
-            shape = (T if every_step else 1, B, self.width)
-            masks["output"] = draw_mask(*draw, of_output, shape, config.dtype, axis)
+            masks["output"] = draw(
+                of_output, (T if every_step else 1, B, self.width), same_along=axis
+            )
         return masks
 
     def forward(
@@ -191,7 +192,7 @@ class Encoder(Layer):
         (1, B, 2H), each direction where it has read the whole sequence.
         """
         self.begin_pass(training)
-        T, B = x.shape[:2]
+        functions, (T, B) = IMPLEMENTATIONS[self.impl], x.shape[:2]
         if not training:
             masks = {}
         elif masks is None:
@@ -200,9 +201,9 @@ class Encoder(Layer):
         if self.embedding is not None:
             ids, x = x, self.embedding.forward(x, training)
             if "words" in masks:  # the rows that were looked up, in place of the whole table
-                x, dropped["words"] = self.functions.dropout_forward(x, masks["words"][ids])
+                x, dropped["words"] = functions.dropout_forward(x, masks["words"][ids])
         if "input" in masks:
-            x, dropped["input"] = self.functions.dropout_forward(x, masks["input"])
+            x, dropped["input"] = functions.dropout_forward(x, masks["input"])
         hs, state = self.recurrent.forward(x, state, training, lengths, masks)
         shape, last = hs.shape, None
         if not every_step:
@@ -212,24 +213,24 @@ class Encoder(Layer):
             last = t[None], np.arange(B)[:, None], unit
             hs = hs[last]
         if "output" in masks:
-            hs, dropped["output"] = self.functions.dropout_forward(hs, masks["output"])
+            hs, dropped["output"] = functions.dropout_forward(hs, masks["output"])
         if training:
             self.pending = dropped, shape, last  # where the last hidden states are in hs
         return hs, state
 
     def backward(self, dhs: Array) -> None:
         """Backpropagate the gradient of what `forward` returned to every parameter."""
-        dropped, shape, last = self.take_pending()
+        functions, (dropped, shape, last) = IMPLEMENTATIONS[self.impl], self.take_pending()
         if "output" in dropped:
-            dhs = self.functions.dropout_backward(dhs, dropped["output"])
+            dhs = functions.dropout_backward(dhs, dropped["output"])
         if last is not None:  # gradients reach earlier steps through time only
             dhs, dlast = np.zeros(shape, dhs.dtype), dhs
             dhs[last] = dlast
         dx, _ = self.recurrent.backward(dhs)  # truncated: no gradient of the first state
         if "input" in dropped:
-            dx = self.functions.dropout_backward(dx, dropped["input"])
+            dx = functions.dropout_backward(dx, dropped["input"])
         if "words" in dropped:
-            dx = self.functions.dropout_backward(dx, dropped["words"])
+            dx = functions.dropout_backward(dx, dropped["words"])
         if self.embedding is not None:
             self.embedding.backward(dx)
 
@@ -238,15 +239,43 @@ class Encoder(Layer):
         return {"embedding": self.embedding, self.recurrent.prefix: self.recurrent}
 
 
-class Model(Module):
-    """Base class: an encoder, a decoder and a loss, made from a `ModelConfig`.
+OPTIONS = ("activation", "forget_bias", "reset", "factors", "forget_gate")
+"""The options of the cells that are arguments of a model."""
 
-    The constructors of the models name the settings, and the options of the cells, one by one.
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class Model(Module):
+    """Base class: an encoder, a decoder and a loss.
+
+    The fields of a class are the arguments of its constructor. Those that are settings of a
+    `ModelConfig` are checked by one, `config`, from which the parts are made.
     """
 
-    answer = "vocab_size"  # argument of the constructor that is the size of an answer
+    answer = "vocab_size"  # the field that is the size of an answer
     every_step = True  # answer at each step, not once for a sequence
+    bidirectional = False
     classes = True  # answers are ids of classes, not real numbers
+
+    vocab_size: Any
+    embedding_size: int | None = None
+    cell: str = "lstm"
+    activation: str = "tanh"
+    forget_bias: float = 1.0
+    reset: str = "after"
+    factors: str = "positive"
+    forget_gate: str = "sigmoid"
+    dropout: float = 0.0
+    dropout_input: float | None = None
+    dropout_output: float | None = None
+    dropout_locked: bool = False
+    dropout_weights: float = 0.0
+    dropout_words: float = 0.0
+    init_scale: float | None = 0.05
+    init_scale_embedding: float | None = None
+    dtype: DTypeLike = "float32"
+    impl: str = "fast"
+    options: Mapping[str, Any] | None = None
+    rng: Any = None
 
     @classmethod
     def from_config(
@@ -272,38 +301,46 @@ class Model(Module):
             As in the constructor of the class.
         """
         check_kind(f"{cls.__name__}.from_config", "config", config, ModelConfig)
-        model = cls.__new__(cls)
-        if every_step is not None:
-            model.every_step = every_step
-        size = vocab_size if answer_size is None else answer_size
-        model._make(config.model, vocab_size, size, bidirectional, rng)
-        return model
+        given = config.to_dict() | {
+            "vocab_size": vocab_size,
+            cls.answer: vocab_size if answer_size is None else answer_size,
+            "bidirectional": bidirectional,
+            "every_step": cls.every_step if every_step is None else every_step,
+            "rng": rng,
+        }
+        if vocab_size is None:
+            given["input_size"], given["embedding_size"] = config.input_size, None
+        names = {each.name for each in fields(cls)}
+        if config.tied and "tied" not in names:
+            raise ConfigError(
+                "tied", f"must be False, got True; {cls.__name__} has its own decoder"
+            )
+        return cls(**{name: value for name, value in given.items() if name in names})
 
-    def _make(
-        self, config: ModelConfig, vocab_size: Any, answer_size: Any, bidirectional: bool, rng: Any
-    ) -> None:
-        """Make the layers; every constructor ends here."""
-        where = type(self).__name__
-        if vocab_size is not None:
-            check_sizes(where, vocab_size=vocab_size)
-        check_sizes(where, **{self.answer: answer_size})
-        check_flag(where, "bidirectional", bidirectional)
+    def __post_init__(self) -> None:
+        where, given = type(self).__name__, vars(self)
+        self.dtype = dtype_name(self.dtype)
+        options = {name: given[name] for name in OPTIONS} | dict(self.options or {})
+        names = [each.name for each in settings_of(ModelConfig) if hasattr(self, each.name)]
+        self.config = config = ModelConfig(
+            options=options, **{name: getattr(self, name) for name in names}
+        )
+        if self.vocab_size is not None:
+            check_sizes(where, vocab_size=self.vocab_size)
+        check_sizes(where, **{self.answer: given[self.answer]})
+        check_flag(where, "bidirectional", self.bidirectional)
         check_flag(where, "every_step", self.every_step)
-        if config.tied and answer_size != vocab_size:
-            raise ConfigError("tied", f"needs {self.answer} = vocab_size, got {answer_size}")
-        if config.dropout_words and vocab_size is None:
+        if config.dropout_words and self.vocab_size is None:
             raise ConfigError(
                 "dropout_words",
                 f"must be 0 with vectors, which have no table, got {config.dropout_words}",
             )
-        self.config, self.bidirectional = config, bidirectional
-        self.vocab_size, self.answer_size = plain(vocab_size), plain(answer_size)
-        self.rng = generator(rng)
-        self.input_shape = "(T, B)" if vocab_size is not None else f"(T, B, {config.input_size})"
-        self.encoder = Encoder(config, vocab_size, bidirectional, self.rng)
+        self.vocab_size, self.rng = plain(self.vocab_size), generator(self.rng)
+        self.input_shape = f"(T, B, {config.input_size})" if self.vocab_size is None else "(T, B)"
+        self.encoder = Encoder(config, self.vocab_size, self.bidirectional, self.rng)
         self.decoder = Linear(
             self.encoder.width,
-            answer_size,
+            self.answer_size,
             name="decoder",
             init_scale=config.init_scale,
             dtype=config.dtype,
@@ -314,6 +351,12 @@ class Model(Module):
         self.criterion: Any = SquaredError(impl=config.impl)
         if self.classes:
             self.criterion = SequenceCrossEntropy(**config.averaging, impl=config.impl)
+
+    @property
+    def answer_size(self) -> int:
+        """The number of classes, or of numbers in an answer."""
+        size: int = plain(getattr(self, self.answer))
+        return size
 
     @property
     def embedding(self) -> Embedding:
@@ -333,17 +376,17 @@ class Model(Module):
         self.encoder.backward(self.decoder.backward(self.criterion.backward()))
 
     def sizes(self) -> dict[str, Any]:
-        """Return the settings that `repr` shows."""
-        named = self.config.to_dict()
-        options = named.pop("options")
+        """Return the settings that `repr` shows: those that differ from their defaults."""
+        hidden = {"options", "rng", "init_scale", *OPTIONS}
         if self.vocab_size is None:
-            named["input_size"] = named.pop("embedding_size")
-        named |= {"bidirectional": self.bidirectional, "every_step": self.every_step}
-        shown = {"vocab_size": self.vocab_size, self.answer: self.answer_size}
-        for name, argument in inspect.signature(type(self)).parameters.items():
-            if name in named and name != "init_scale" and named[name] != argument.default:
-                shown[name] = named[name]
-        return {k: v for k, v in shown.items() if v is not None} | options
+            hidden |= {"vocab_size", "embedding_size"}
+        named = vars(self) | self.config.to_dict() | {self.answer: self.answer_size}
+        shown = {
+            each.name: named[each.name]
+            for each in sorted(fields(self), key=lambda each: bool(each.kw_only))
+            if each.name not in hidden and named[each.name] != each.default
+        }
+        return shown | dict(self.config.options)
 
     def parts(self) -> dict[str, Any]:
         """Return the parts with parameters; those of the encoder have paths without its name."""
@@ -357,6 +400,7 @@ class Model(Module):
         return "\n".join([super().__repr__(), *rows])
 
 
+@dataclass(eq=False, repr=False)
 class LanguageModel(Model):
     """A recurrent language model: at every step, a probability for each possible next token.
 
@@ -414,63 +458,14 @@ class LanguageModel(Model):
     ['decoder.W', 'decoder.b', 'embedding.W', 'lstm.0.Wh', 'lstm.0.Wx', 'lstm.0.b']
     """
 
-    def __init__(
-        self,
-        vocab_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        *,
-        embedding_size: int | None = None,
-        cell: str = "lstm",
-        activation: str = "tanh",
-        forget_bias: float = 1.0,
-        reset: str = "after",
-        factors: str = "positive",
-        forget_gate: str = "sigmoid",
-        dropout: float = 0.0,
-        dropout_input: float | None = None,
-        dropout_output: float | None = None,
-        dropout_locked: bool = False,
-        dropout_weights: float = 0.0,
-        dropout_words: float = 0.0,
-        tied: bool = False,
-        init_scale: float = 0.05,
-        init_scale_embedding: float | None = None,
-        dtype: DTypeLike = "float32",
-        impl: str = "fast",
-        average_across_timesteps: bool = False,
-        average_across_batch: bool = True,
-        options: Mapping[str, Any] | None = None,
-        rng: Rng = None,
-    ) -> None:
-        named = {
-            "activation": activation,
-            "forget_bias": forget_bias,
-            "reset": reset,
-            "factors": factors,
-            "forget_gate": forget_gate,
-        }
-        config = ModelConfig(
-            cell=cell,
-            options={**named, **(options or {})},
-            hidden_size=hidden_size,
-            embedding_size=embedding_size,
-            num_layers=num_layers,
-            dropout=dropout,
-            dropout_input=dropout_input,
-            dropout_output=dropout_output,
-            dropout_locked=dropout_locked,
-            dropout_weights=dropout_weights,
-            dropout_words=dropout_words,
-            tied=tied,
-            init_scale=init_scale,
-            init_scale_embedding=init_scale_embedding,
-            dtype=dtype_name(dtype),
-            impl=impl,
-            average_across_timesteps=average_across_timesteps,
-            average_across_batch=average_across_batch,
-        )
-        self._make(config, vocab_size, vocab_size, False, rng)
+    vocab_size: int
+    hidden_size: int
+    num_layers: int = 1
+    _: KW_ONLY
+    init_scale: float = 0.05
+    tied: bool = False
+    average_across_timesteps: bool = False
+    average_across_batch: bool = True
 
     def forward(
         self,
@@ -503,28 +498,24 @@ class LanguageModel(Model):
             Pass it to the next window: truncated backpropagation through time.
         """
         self.criterion.begin_pass(training)  # also if an error follows
-        x = any_array("LanguageModel.forward", "x", x)
-        y = any_array("LanguageModel.forward", "y", y)
-        if x.shape != y.shape:
-            raise ValueError(
-                "LanguageModel.forward: x and y must have one shape (T, B), got "
-                f"{x.shape} and {y.shape}"
-            )
+        where = "LanguageModel.forward"
+        x, y = any_array(where, "x", x), any_array(where, "y", y)
+        check_shape(where, "x", x, ("T", "B"), "time comes first")
+        check_shape(where, "y", y, x.shape, "it has the shape of x")
         if masks is not None:
             self._check_masks(masks)
-        logits, state = self._logits(x, state, training, masks)
+        hs, state = self.encoder.forward(x, state, training, masks=masks)
+        logits = self.decoder.forward(hs, training)
         return self.criterion.forward(logits, y, weights, training), state
 
     def _check_masks(self, masks: Mapping[str, Array]) -> None:
         """Raise a ValueError for a mask that would drop nothing."""
-        known = {"words", "input", "output"}
-        for k, arrays in enumerate(self.encoder.recurrent.arrays()):
-            known |= {f"{k}.{name}" for name in ("x", *arrays)}
-        for name in masks:
-            if name not in known:
-                raise ValueError(
-                    f"LanguageModel.forward: masks must have the names of draw_masks, got {name!r}"
-                )
+        names = ("x", *self.encoder.recurrent.by_layer["0"])
+        known = {f"{k}.{name}" for k in range(self.config.num_layers) for name in names}
+        for name in masks.keys() - known - {"words", "input", "output"}:
+            raise ValueError(
+                f"LanguageModel.forward: masks must have the names of draw_masks, got {name!r}"
+            )
 
     def training_scores(self) -> tuple[Array, Array]:
         """Return the nll and the predicted ids, both (T, B), of the pending forward pass.
@@ -544,24 +535,15 @@ class LanguageModel(Model):
 
     def logits(self, x: ArrayLike, state: State | None = None) -> tuple[Array, State]:
         """Return scores (T, B, V), whose softmax predicts the next token, and the state."""
-        return self._logits(x, state, training=False)
+        x = any_array("LanguageModel", "x", x)
+        check_shape("LanguageModel", "x", x, ("T", "B"), "time comes first")
+        hs, state = self.encoder.forward(x, state, training=False)
+        return self.decoder.forward(hs, training=False), state
 
     def probabilities(self, x: ArrayLike, state: State | None = None) -> tuple[Array, State]:
         """Return the probabilities of all next tokens, (T, B, V), and the state."""
         logits, state = self.logits(x, state)
         return softmax(logits), state
-
-    def _logits(
-        self,
-        x: ArrayLike,
-        state: State | None,
-        training: bool,
-        masks: Mapping[str, Array] | None = None,
-    ) -> tuple[Array, State]:
-        x = any_array("LanguageModel", "x", x)
-        check_shape("LanguageModel", "x", x, ("T", "B"), "time comes first")
-        hs, state = self.encoder.forward(x, state, training, masks=masks)
-        return self.decoder.forward(hs, training), state
 
 
 def check_language_model(where: str, model: Any) -> None:

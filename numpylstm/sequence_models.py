@@ -7,17 +7,17 @@ is not read. The loss is the mean over all answers, or their mean by `weights`. 
 step by step with `advance`, which takes a state and returns the next.
 """
 
+from __future__ import annotations  # so that help() says DTypeLike, not all that it stands for
+
 import math
-from collections.abc import Mapping
-from typing import Any
+from dataclasses import KW_ONLY, dataclass
 
 import numpy as np
-from numpy.typing import ArrayLike, DTypeLike
+from numpy.typing import ArrayLike
 
 from numpylstm.cells import State
 from numpylstm.checks import (
     Array,
-    Rng,
     any_array,
     before_end,
     check_array,
@@ -29,49 +29,37 @@ from numpylstm.checks import (
     check_sizes,
     check_weights,
 )
-from numpylstm.config import ModelConfig
 from numpylstm.functional import softmax
-from numpylstm.models import Model, dtype_name
+from numpylstm.models import Model
 
 
+@dataclass(kw_only=True, eq=False, repr=False)
 class SequenceModel(Model):
     """Base class: inputs with lengths, forward pass, scores and predictions."""
 
-    def __init__(
-        self,
-        vocab_size: int | None,
-        input_size: int | None,
-        answer_size: int | None,
-        *,
-        bidirectional: bool,
-        embedding_size: int | None,
-        init_scale: float | None,
-        dtype: DTypeLike,
-        rng: Rng,
-        **settings: Any,
-    ) -> None:
-        where = type(self).__name__
-        if (vocab_size is None) == (input_size is None):
+    average_across_timesteps = True
+    answers_are = ""  # what y must be, for the message
+
+    input_size: int | None = None
+    bidirectional: bool = False
+    init_scale: float | None = None
+
+    def __post_init__(self) -> None:
+        where, hidden_size = type(self).__name__, vars(self)["hidden_size"]
+        if (self.vocab_size is None) == (self.input_size is None):
             raise TypeError(
                 f"{where}: vocab_size or input_size must be given, and not both; ids need a "
                 "vocab_size, vectors an input_size"
             )
-        if input_size is not None:
-            check_sizes(where, input_size=input_size)
-            if embedding_size is not None:
+        if self.input_size is not None:
+            check_sizes(where, input_size=self.input_size)
+            if self.embedding_size is not None:
                 raise TypeError(f"{where}: embedding_size must be left out with input_size")
-            embedding_size = input_size
-        check_sizes(where, hidden_size=settings["hidden_size"])
-        if init_scale is None:
-            init_scale = 1 / math.sqrt(settings["hidden_size"])
-        config = ModelConfig(
-            embedding_size=embedding_size,
-            init_scale=init_scale,
-            dtype=dtype_name(dtype),
-            average_across_timesteps=True,
-            **settings,
-        )
-        self._make(config, vocab_size, answer_size, bidirectional, rng)
+            self.embedding_size = self.input_size
+        check_sizes(where, hidden_size=hidden_size)
+        if self.init_scale is None:
+            self.init_scale = 1 / math.sqrt(hidden_size)
+        super().__post_init__()
 
     def forward(
         self,
@@ -186,25 +174,9 @@ class SequenceModel(Model):
         weights with an axis of time, and None for the weights if all answers count alike.
         """
         x, lengths, inside = self._inputs(where, x, lengths)
-        y, (T, B), shape = any_array(where, "y", y), x.shape[:2], x.shape[1:2]
-        at, other, turned = "for each sequence", "at each step", T
-        if self.every_step:
-            at, other, turned, shape = other, at, B, (T, B)
-        answers = shape
-        if not self.classes:
-            shape += (self.answer_size,)
-        because = f"an answer {at}"
-        if y.ndim == len(shape):
-            if y.shape[0] == turned != shape[0]:
-                because += "; time comes first, and the x of batch-first data is x.swapaxes(0, 1)"
-        elif not self.classes:
-            because += "; one number is y[..., None], and "
-            because += f"every_step={not self.every_step} gives an answer {other}"
-        elif y.ndim > 1 and y.shape[-1] == self.answer_size:
-            because += "; the ids of one-hot answers are y.argmax(axis=-1)"
-        else:
-            kind = "SequenceClassifier" if self.every_step else "SequenceTagger"
-            because += f"; {kind} gives an answer {other}"
+        y, answers = any_array(where, "y", y), x.shape[:2] if self.every_step else x.shape[1:2]
+        shape = answers if self.classes else (*answers, self.answer_size)
+        because = f"{self.answers_are}; the x of batch-first data is x.swapaxes(0, 1)"
         check_shape(where, "y", y, shape, because)
         dtype = np.dtype(self.config.dtype)
         counts = None
@@ -230,19 +202,15 @@ class SequenceModel(Model):
         self, where: str, x: Array, lengths: ArrayLike | None
     ) -> tuple[Array, Array | None, Array | None]:
         """Return x, with id 0 past the ends, lengths, and a mask (T, B) of what is before them."""
-        x, ids, because = any_array(where, "x", x), self.vocab_size is not None, "time comes first"
-        if ids and x.ndim == 3:
-            because = (
-                "the ids of one-hot vectors are x.argmax(axis=-1), and a model of other vectors is "
-                "made with input_size"
-            )
-        elif not ids and x.ndim == 2:
-            because = "one number at each step is x[..., None], and ids need a vocab_size"
-            if x.shape[1] == self.config.input_size:
-                because = "a single sequence is x[:, None]"
-        shape = ("T", "B") if ids else ("T", "B", self.config.input_size)
-        check_shape(where, "x", x, shape, because)
-        if not ids:
+        x, ids, D = any_array(where, "x", x), self.vocab_size is not None, self.config.input_size
+        if ids:
+            because = "time comes first; one-hot vectors are the ids x.argmax(axis=-1), and other "
+            because += "vectors need an input_size"
+            check_shape(where, "x", x, ("T", "B"), because)
+        else:
+            because = "time comes first; one number at each step is x[..., None], a single "
+            because += "sequence x[:, None], and ids need a vocab_size"
+            check_shape(where, "x", x, ("T", "B", D), because)
             check_array(where, "x", x, x.shape, np.dtype(self.config.dtype))
         if lengths is None:
             return x, None, None
@@ -255,6 +223,7 @@ class SequenceModel(Model):
         return x, lengths, inside
 
 
+@dataclass(eq=False, repr=False)
 class SequenceClassifier(SequenceModel):
     """A recurrent classifier: one answer after a whole sequence (many-to-one).
 
@@ -288,70 +257,13 @@ class SequenceClassifier(SequenceModel):
     """
 
     answer, every_step = "num_classes", False
+    answers_are = "one id for each sequence, y.argmax(axis=-1) if they are one-hot; "
+    answers_are += "SequenceTagger answers at each step"
 
-    def __init__(
-        self,
-        vocab_size: int | None = None,
-        num_classes: int | None = None,
-        hidden_size: int | None = None,
-        num_layers: int = 1,
-        *,
-        input_size: int | None = None,
-        bidirectional: bool = False,
-        embedding_size: int | None = None,
-        cell: str = "lstm",
-        activation: str = "tanh",
-        forget_bias: float = 1.0,
-        reset: str = "after",
-        factors: str = "positive",
-        forget_gate: str = "sigmoid",
-        dropout: float = 0.0,
-        dropout_input: float | None = None,
-        dropout_output: float | None = None,
-        dropout_locked: bool = False,
-        dropout_weights: float = 0.0,
-        dropout_words: float = 0.0,
-        init_scale: float | None = None,
-        init_scale_embedding: float | None = None,
-        dtype: DTypeLike = "float32",
-        impl: str = "fast",
-        options: Mapping[str, Any] | None = None,
-        rng: Rng = None,
-    ) -> None:
-        named = {
-            "activation": activation,
-            "forget_bias": forget_bias,
-            "reset": reset,
-            "factors": factors,
-            "forget_gate": forget_gate,
-        }
-        super().__init__(
-            vocab_size,
-            input_size,
-            num_classes,
-            bidirectional=bidirectional,
-            hidden_size=hidden_size,
-            num_layers=num_layers,
-            embedding_size=embedding_size,
-            cell=cell,
-            options={**named, **(options or {})},
-            dropout=dropout,
-            dropout_input=dropout_input,
-            dropout_output=dropout_output,
-            dropout_locked=dropout_locked,
-            dropout_weights=dropout_weights,
-            dropout_words=dropout_words,
-            init_scale=init_scale,
-            init_scale_embedding=init_scale_embedding,
-            dtype=dtype,
-            impl=impl,
-            rng=rng,
-        )
-
-    @property
-    def num_classes(self) -> int:
-        """The number of answers, C."""
-        return self.answer_size
+    vocab_size: int | None = None
+    num_classes: int | None = None
+    hidden_size: int | None = None
+    num_layers: int = 1
 
     def predict(self, x: Array, lengths: ArrayLike | None = None) -> Array:
         """Return the most probable answers, (B,), or (T, B), meaningless past an end."""
@@ -379,8 +291,11 @@ class SequenceTagger(SequenceClassifier):
     """
 
     every_step = True
+    answers_are = "one id at each step, y.argmax(axis=-1) if they are one-hot; "
+    answers_are += "SequenceClassifier answers once for each sequence"
 
 
+@dataclass(eq=False, repr=False)
 class SequenceRegressor(SequenceModel):
     """A recurrent model of real numbers: K at each step, or after a whole sequence.
 
@@ -406,64 +321,12 @@ class SequenceRegressor(SequenceModel):
     """
 
     answer, classes = "num_outputs", False
+    answers_are = "K numbers, y[..., None] if it is one, at each step, or with every_step=False "
+    answers_are += "for each sequence"
 
-    def __init__(
-        self,
-        vocab_size: int | None = None,
-        num_outputs: int | None = None,
-        hidden_size: int | None = None,
-        num_layers: int = 1,
-        *,
-        input_size: int | None = None,
-        bidirectional: bool = False,
-        every_step: bool = True,
-        embedding_size: int | None = None,
-        cell: str = "lstm",
-        activation: str = "tanh",
-        forget_bias: float = 1.0,
-        reset: str = "after",
-        factors: str = "positive",
-        forget_gate: str = "sigmoid",
-        dropout: float = 0.0,
-        dropout_input: float | None = None,
-        dropout_output: float | None = None,
-        dropout_locked: bool = False,
-        dropout_weights: float = 0.0,
-        dropout_words: float = 0.0,
-        init_scale: float | None = None,
-        init_scale_embedding: float | None = None,
-        dtype: DTypeLike = "float32",
-        impl: str = "fast",
-        options: Mapping[str, Any] | None = None,
-        rng: Rng = None,
-    ) -> None:
-        self.every_step = every_step
-        named = {
-            "activation": activation,
-            "forget_bias": forget_bias,
-            "reset": reset,
-            "factors": factors,
-            "forget_gate": forget_gate,
-        }
-        super().__init__(
-            vocab_size,
-            input_size,
-            num_outputs,
-            bidirectional=bidirectional,
-            hidden_size=hidden_size,
-            num_layers=num_layers,
-            embedding_size=embedding_size,
-            cell=cell,
-            options={**named, **(options or {})},
-            dropout=dropout,
-            dropout_input=dropout_input,
-            dropout_output=dropout_output,
-            dropout_locked=dropout_locked,
-            dropout_weights=dropout_weights,
-            dropout_words=dropout_words,
-            init_scale=init_scale,
-            init_scale_embedding=init_scale_embedding,
-            dtype=dtype,
-            impl=impl,
-            rng=rng,
-        )
+    vocab_size: int | None = None
+    num_outputs: int | None = None
+    hidden_size: int | None = None
+    num_layers: int = 1
+    _: KW_ONLY
+    every_step: bool = True

@@ -216,16 +216,11 @@ def test_a_frozen_embedding_is_left_out(ids, rng):
         check_precision(model, *ids)
 
 
-class Scaled:
+class Scaled(nl.Module):
     """A layer of one's own: ``y = tanh(x) * s``, with a loss that is the mean square."""
 
     def __init__(self):
-        self.s = nl.Parameter(np.array([0.5, -1.5, 2.0]), "s")
-
-    def parameters(self):
-        return {"s": self.s}
-
-    all_parameters = parameters
+        self.s = nl.Parameter(np.array([0.5, -1.5, 2.0]))
 
     def forward(self, x):
         self.x, self.y = np.tanh(x), np.tanh(x) * self.s.data

@@ -20,6 +20,7 @@ from numpylstm.evaluation import Watch, evaluate
 from numpylstm.explore import assemble, cell_record
 from numpylstm.functional import softmax
 from numpylstm.laboratory.diagnostics import cell_activations
+from numpylstm.layers import IMPLEMENTATIONS
 from numpylstm.models import LanguageModel, Window, language_model_forward
 
 MOST_PARAMETERS = 2_000_000
@@ -110,7 +111,7 @@ def rank_cells(
     None, which is larger than any, if the loss is then not finite.
     """
     config, (x, y) = model.config, (ids[:-1, None], ids[1:, None])
-    functions, arrays = model.encoder.recurrent.functions, model.state_dict()
+    functions, arrays = IMPLEMENTATIONS[model.encoder.impl], model.state_dict()
 
     def loss(arrays: Mapping[str, Array], state: Any) -> float:
         passed = language_model_forward(arrays, Window(x, y, state), functions, config)

@@ -5,7 +5,7 @@ from typing import Any, NamedTuple
 
 from numpylstm.cells import State
 from numpylstm.checks import Array, check_ids, check_in, check_shape, real_array
-from numpylstm.layers import RecurrentStack, stack_forward
+from numpylstm.layers import IMPLEMENTATIONS, RecurrentStack, stack_forward
 from numpylstm.models import LanguageModel
 from numpylstm.sequence_models import SequenceClassifier
 
@@ -66,9 +66,8 @@ def cell_activations(
     x = model.encoder.embedding.forward(ids, training=False)
     state = recurrent.zero_state(ids.shape[1]) if state is None else state
     recurrent.check_state(where, "state", state, ids.shape[1])
-    caches = stack_forward(
-        recurrent.functions, cell, recurrent.arrays(), x, state, {}, **recurrent.arguments
-    ).caches
+    functions, arrays = IMPLEMENTATIONS[recurrent.impl], recurrent.arrays()
+    caches = stack_forward(functions, cell, arrays, x, state, {}, **recurrent.arguments).caches
     names = [unit.name for unit in cell.units]
     Activations: Any = namedtuple("Activations", names)  # type: ignore[misc]
     return [Activations(*(getattr(cache, name) for name in names)) for cache in caches]
