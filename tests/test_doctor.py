@@ -2,37 +2,21 @@
 
 import io
 import re
-from typing import ClassVar
 
 import numpy as np
 import pytest
+from support.textbook_layers import SIZES, of_textbook
 
 from numpylstm import doctor
-from numpylstm.laboratory.doctor import chain, lines
+from numpylstm.laboratory.doctor.lines import Layer
 from numpylstm.laboratory.doctor.reasoning import one_step
 from numpylstm.plots import v_curve
 
-T, B, D, H = 5, 3, 4, 6
+T, B, D, H, _ = SIZES.values()
 
 
 def layer(cell, rng, dtype=float):
-    """Return f, backward, arrays and fixed of a random recurrent layer under a linear loss."""
-    of = lines.Layer(cell)
-    shapes = of.shapes({"T": T, "B": B, "D": D, "H": H})
-    point = {name: 0.5 * rng.standard_normal(shape) for name, shape in shapes.items()}
-    arrays, fixed = ({name: point[name] for name in names} for names in (of.inputs, of.upstream))
-
-    def run(a):
-        return of.run({name: array.astype(dtype) for name, array in a.items()})
-
-    def backward(a):
-        return dict(zip(arrays, of.function("backward")(*run(a)), strict=True))
-
-    def f(a):
-        a = {name: array.astype(dtype) for name, array in a.items()}
-        return float(chain.forward([(of, {name: name for name in a})], a)[0])
-
-    return f, backward, arrays, fixed
+    return of_textbook(Layer(cell), rng, dtype)
 
 
 def examined(cell, rng, change):
@@ -44,6 +28,15 @@ def examined(cell, rng, change):
 
 def kinds(found):
     return [finding.kind for finding in found.findings]
+
+
+def plain(f_of_x, slope_of_x, slope_of_y=lambda y: 2 * y, x=(1.0, 0.0, -2.0)):
+    """Examine the sum of a function of x and of the squares of y."""
+    return doctor.examine(
+        lambda a: f_of_x(a["x"]).sum() + (a["y"] ** 2).sum(),
+        lambda a: {"x": slope_of_x(a["x"]), "y": slope_of_y(a["y"])},
+        {"x": np.array(x), "y": np.array([0.5, -0.3])},
+    )
 
 
 @pytest.mark.parametrize("cell", ["rnn", "lstm"])
@@ -92,10 +85,8 @@ class TestTheFunctionIsUnfit:
     @pytest.mark.parametrize(
         "curved", [lambda x: 1000 * x**2, lambda x: np.sin(50 * x), lambda x: 1e5 * x**2]
     )
-    def test_a_curved_function_is_none_in_float32(self, curved, rng):
-        arrays = {"x": 0.01 * rng.uniform(-1, 1, (4, 3))}
-        slope = {"x": np.imag(curved(arrays["x"] + 1e-30j)) / 1e-30}
-        found = doctor.examine(lambda a: curved(a["x"]).sum(), slope, arrays)
+    def test_a_curved_function_is_none_in_float32(self, curved):
+        found = plain(curved, lambda x: np.imag(curved(x + 1e-30j)) / 1e-30, x=(0.009, -0.004))
         assert "float32" not in kinds(found)
 
     def test_nan(self, rng):
@@ -108,35 +99,17 @@ class TestTheFunctionIsUnfit:
         assert found.findings[0].sentence.startswith("dx, dh0, dWx, dWh and db: NaN or infinity")
 
 
-class TestWhatIsGiven:
-    """Bad arguments: one sentence each."""
+def test_bad_arguments():
+    arrays = {"x": np.ones(3)}
+    with pytest.raises(TypeError, match="gradients must be a dict of name -> array, got NoneType"):
+        doctor.examine(lambda a: 0.0, lambda a: None, arrays)
+    with pytest.raises(TypeError, match=r"examine: fixed must be a dict .*, got int; it holds"):
+        doctor.examine(lambda a: 0.0, lambda a: {}, arrays, 3)
 
-    ARRAYS: ClassVar = {"x": np.ones((4, 3)), "W": np.ones((3, 2))}
 
-    @pytest.mark.parametrize(
-        ("gradients", "error", "says"),
-        [
-            ({"W": np.ones((3, 2))}, ValueError, r"must have the names of arrays, got \['W'\] for"),
-            (None, TypeError, "gradients must be a dict of name -> array, got NoneType"),
-            ({"x": np.ones(4), "W": np.ones((3, 2))}, ValueError, "gradient of 'x' must have its"),
-        ],
-        ids=["a name is missing", "the return is forgotten", "short"],
-    )
-    def test_gradients(self, gradients, error, says):
-        with pytest.raises(error, match=says):
-            doctor.examine(lambda a: (a["x"] @ a["W"]).sum(), lambda a: gradients, self.ARRAYS)
-
-    def test_what_is_no_dict(self):
-        with pytest.raises(TypeError, match=r"examine: fixed must be a dict .*, got int; it holds"):
-            doctor.examine(lambda a: 0.0, lambda a: {}, self.ARRAYS, 3)
-        with pytest.raises(TypeError, match="sweep_steps: gradients must be a dict of name -> arr"):
-            doctor.sweep_steps(lambda a: 0.0, self.ARRAYS, 3)
-
-    def test_what_nobody_asked_for_is_not_looked_at(self):
-        x, W = self.ARRAYS.values()
-        gradients = {"x": np.ones((4, 2)) @ W.T, "W": x.T @ np.ones((4, 2)), "ids": None}
-        found = doctor.examine(lambda a: (a["x"] @ a["W"]).sum(), gradients, self.ARRAYS)
-        assert found.healthy
+def test_gradients_that_nobody_asked_for_are_ignored():
+    gradients = {"x": np.ones(3), "ids": None}
+    assert doctor.examine(lambda a: a["x"].sum(), gradients, {"x": np.arange(3.0)}).healthy
 
 
 def test_lost_digits_are_no_wrong_line(rng):
@@ -149,47 +122,32 @@ def test_lost_digits_are_no_wrong_line(rng):
 
 
 class TestKinks:
+    @staticmethod
+    def relu(x):
+        return np.maximum(x, 0)
+
+    @staticmethod
+    def slope(x):
+        return 1.0 * (x > 0)
+
     @pytest.mark.parametrize("distance", [0.0, 4e-6, -4e-6])
-    def test_a_kink_at_or_beside_the_point_is_no_mistake(self, distance, rng):
-        x = rng.standard_normal((4, 3))
-        x[2, 1] = distance
-        found = doctor.examine(
-            lambda a: np.maximum(a["x"], 0).sum(), lambda a: {"x": 1.0 * (a["x"] > 0)}, {"x": x}
-        )
+    def test_a_kink_at_or_beside_the_point_is_no_mistake(self, distance):
+        found = plain(self.relu, self.slope, x=(1.0, distance, -2.0))
         assert kinds(found) == ["kink"]
-        assert "x[2, 1]" in found.findings[0].evidence[0]
+        assert "x[1]" in found.findings[0].evidence[0]
         assert "no slope to compare dx with" in found.findings[0].sentence
 
-    def test_a_kink_does_not_hide_a_mistake(self, rng):
-        arrays = {"x": rng.standard_normal((4, 3)), "y": rng.standard_normal(5)}
-        arrays["x"][2, 1] = 0
-        found = doctor.examine(
-            lambda a: np.maximum(a["x"], 0).sum() + (a["y"] ** 2).sum(),
-            lambda a: {"x": 1.0 * (a["x"] > 0), "y": a["y"]},
-            arrays,
-        )
-        assert kinds(found) == ["factor", "kink"]
+    def test_a_kink_does_not_hide_a_mistake(self):
+        assert kinds(plain(self.relu, self.slope, lambda y: y)) == ["factor", "kink"]
 
-    def test_a_small_error_in_a_smooth_function_is_no_kink(self, rng):
+    def test_a_small_error_in_a_smooth_function_is_no_kink(self):
         """Beside a large error elsewhere, which keeps it from being called lost digits."""
-        arrays = {"x": rng.standard_normal(4), "y": rng.standard_normal(5)}
-
-        def wrong(a):
-            dx = 2 * a["x"]
-            dx[0] += 5e-7 * abs(dx).max()
-            return {"x": dx, "y": a["y"]}
-
-        found = doctor.examine(lambda a: (a["x"] ** 2).sum() + (a["y"] ** 2).sum(), wrong, arrays)
+        found = plain(np.square, lambda x: 2 * x + [2e-6, 0, 0], lambda y: y)
         assert "kink" not in kinds(found)
-        assert "x" in [entry.path for entry in found.report.entries if not entry.passed]
+        assert not any(entry.passed for entry in found.report.entries)
 
     def test_a_gradient_outside_the_two_slopes_is_a_mistake(self):
-        found = doctor.examine(
-            lambda a: np.abs(a["x"]).sum(),
-            lambda a: {"x": np.where(a["x"] == 0, 3.0, np.sign(a["x"]))},
-            {"x": np.array([1.0, 0.0, -2.0])},
-        )
-        assert kinds(found) == ["unknown"]
+        assert kinds(plain(np.abs, lambda x: np.where(x == 0, 3.0, np.sign(x)))) == ["unknown"]
 
 
 @pytest.mark.parametrize(
@@ -290,34 +248,25 @@ class TestWeakPoints:
 
 
 class TestTheCurve:
-    def sweeps(self, rng):
-        f, backward, arrays, fixed = layer("rnn", rng)
-        gradients = backward(arrays | fixed)
-
-        def of_arrays(a):
-            return f(fixed | a)
-
-        right = doctor.sweep_steps(of_arrays, arrays, gradients)
-        wrong = doctor.sweep_steps(of_arrays, arrays, gradients | {"b": 2 * gradients["b"]})
-        return {"right": right, "wrong": wrong}
-
-    def test_a_wrong_gradient_is_flat(self, rng):
-        sweeps = self.sweeps(rng)
-        assert sweeps["right"].slope == pytest.approx(2, abs=0.1)
-        assert sweeps["wrong"].slope == pytest.approx(0, abs=0.1)
-        assert sweeps["wrong"].smallest_error > 1e4 * sweeps["right"].smallest_error
-
     def test_noise_has_no_slope(self, rng):
         f, backward, arrays, fixed = layer("rnn", rng, np.float32)
         sweep = doctor.sweep_steps(lambda a: f(fixed | a), arrays, backward(arrays | fixed))
         assert np.isnan(sweep.slope)
 
     def test_the_picture_holds_all_the_data(self, rng):
-        sweeps = self.sweeps(rng)
+        f, backward, arrays, fixed = layer("rnn", rng)
+        gradients = backward(arrays | fixed)
+        sweeps = {
+            name: doctor.sweep_steps(lambda a: f(fixed | a), arrays, gradients | {"b": b})
+            for name, b in (("right", gradients["b"]), ("wrong", 2 * gradients["b"]))
+        }
         right, wrong, guide = v_curve(sweeps).axes[0].get_lines()
         assert right.get_ydata() == pytest.approx(np.maximum(sweeps["right"].errors, 1e-16))
         assert wrong.get_ydata() == pytest.approx(sweeps["wrong"].errors)
-        assert right.get_label() == "right: slope 2.00"
+        assert [line.get_label() for line in (right, wrong)] == [
+            "right: slope 2.00",
+            "wrong: slope 0.00",
+        ]
         assert "step²" in guide.get_label()
 
     def test_what_is_no_number_is_not_drawn(self):

@@ -1,13 +1,17 @@
 """The doctor and mistakes in one line: it names the right line or none."""
 
+import ast
 import re
 
 import numpy as np
 import pytest
 from support.one_line_mistakes import MISTAKES, Mistake, patient
+from support.textbook_layers import of_textbook
 
-from numpylstm import doctor, museum, reference
-from numpylstm.laboratory.doctor import chain, lines
+from numpylstm import doctor, museum
+from numpylstm.cells import CELLS
+from numpylstm.laboratory.doctor import lines
+from numpylstm.laboratory.mistakes import rules
 from numpylstm.laboratory.mistakes.source import exchanged
 
 BY_LINE = {"line", "dh_next", "dc_next"}
@@ -36,8 +40,11 @@ def test_each_mistake_is_made_in_the_text_of_its_function():
             assert exchanged(source, mistake.changes) != source, mistake.words
 
 
-def test_there_are_thirty():
-    assert len(MISTAKES) == 30
+def test_one_row_of_patterns_adds_a_kind_of_mistake(monkeypatch):
+    row = ast.parse("X * Y", mode="eval").body, "X / Y", "it is divided by Y, not multiplied"
+    monkeypatch.setattr(rules, "PATTERNS", [row])
+    found = rules.generated(lines.text(lines.Layer("lstm", step=True)))
+    assert "dc_prev: it is divided by f, not multiplied" in [mistake.said for mistake in found]
 
 
 ADDED_IN_PLACE = "e_mem_later += e_out * show * (1 - squashed**2); e_mem = e_mem_later"
@@ -132,21 +139,12 @@ def test_finished_gradients_are_enough():
     )
 
 
-def of_textbook(layer, *change):
+def with_mistake(layer, *change):
     """Return the arguments of `examine` for a layer; of a cell, a line of the step is changed."""
-    name = f"{layer.name}_backward"
-    function = name if layer == lines.LINEAR else f"{layer.kind}_step_backward"
-    changed = museum.Mistake(function, (change,), "").functions() if change else reference
-    rng, sizes = np.random.default_rng(3), {"T": 5, "B": 3, "D": 4, "H": 6, "V": 7}
-    shapes = layer.shapes(sizes)
-    point = {array: 0.5 * rng.standard_normal(shape) for array, shape in shapes.items()}
-    fixed = {array: point.pop(array) for array in layer.upstream}
-
-    def backward(a):
-        return dict(zip(point, getattr(changed, name)(*layer.run(a)), strict=False))
-
-    named = {array: array for array in shapes}
-    return lambda a: chain.forward([(layer, named)], a)[0], backward, point, fixed
+    part = "step_backward" if layer.kind in CELLS else "backward"
+    changes = (change,) if change else ()
+    textbook = museum.Mistake(f"{layer.kind}_{part}", changes, "").functions()
+    return of_textbook(layer, np.random.default_rng(3), textbook=textbook)
 
 
 AFTER, BEFORE = (lines.Layer("gru", False, (("reset", r),)) for r in ("after", "before"))
@@ -155,7 +153,7 @@ RELU, SIGMOID = (lines.Layer("rnn", False, (("activation", a),)) for a in ("relu
 
 @pytest.mark.parametrize("layer", [AFTER, BEFORE])
 def test_a_gru_is_healthy(layer):
-    assert doctor.examine(*of_textbook(layer)).healthy
+    assert doctor.examine(*with_mistake(layer)).healthy
 
 
 @pytest.mark.parametrize(
@@ -179,7 +177,7 @@ def test_a_gru_is_healthy(layer):
     ],
 )  # fmt: skip
 def test_a_mistake_in_a_layer_alone_is_named_by_its_line(layer, right, wrong, words):
-    (finding,) = doctor.examine(*of_textbook(layer, right, wrong)).findings
+    (finding,) = doctor.examine(*with_mistake(layer, right, wrong)).findings
     assert re.match(words, finding.sentence), finding.sentence
 
 

@@ -55,10 +55,6 @@ def test_that_the_loss_falls_proves_nothing(name):
     assert abs(wrong.last - right.last) < 0.05
 
 
-def test_some_mistakes_do_show_in_training():
-    assert museum.share_of_gain("candidate-as-sigmoid") < 0.5
-
-
 def test_no_model_beats_the_source():
     right, _ = museum.lesson("dc-overwritten")
     assert right.entropy < right.last < 1.0 < right.first
@@ -91,15 +87,10 @@ class TestInfect:
         ],
     )
     def test_a_real_model_computes_the_mistake(self, cell, name, different):
-        right = self.gradients(self.model(cell))
-        wrong = self.gradients(museum.infect(self.model(cell), museum.MUTANTS[name]))
+        right, infected = self.gradients(self.model(cell)), self.model(cell)
+        wrong = self.gradients(museum.infect(infected, museum.MUTANTS[name]))
         assert {path for path in right if not np.allclose(right[path], wrong[path])} == different
-
-    def test_the_check_of_a_model_finds_it(self):
-        wrong = museum.infect(self.model(), museum.MUTANTS["dc-overwritten"])
-        for model, passed in ((wrong, False), (self.model(), True)):
-            report = nl.model_check.check_model(model, self.IDS[:-1], self.IDS[1:])
-            assert report.passed == passed
+        assert not nl.model_check.check_model(infected, self.IDS[:-1], self.IDS[1:]).passed
 
     def test_the_mistake_of_another_cell_is_refused(self):
         says = "'missing-wh-transpose' is a mistake of cell 'rnn'.*, got a model with cell 'lstm'"
@@ -111,12 +102,10 @@ class TestInfect:
             museum.infect(self.model(), museum.MUTANTS["per-parameter-clipping"])
 
 
-@pytest.mark.parametrize(
-    "call", [museum.lesson, museum.diagnosis, museum.card, museum.share_of_gain]
-)
-def test_a_name_that_is_none_is_answered_with_the_names(call):
-    with pytest.raises(ValueError, match=r": name must be one of missing-wh-.*; got 'mammoth'"):
-        call("mammoth")
+def test_a_name_that_is_none_is_answered_with_the_names():
+    says = r"card: name must be 'missing-wh-.* or 'mask-forgotten', got 'mammoth'"
+    with pytest.raises(ValueError, match=says):
+        museum.card("mammoth")
 
 
 @pytest.mark.parametrize(
@@ -128,10 +117,9 @@ def test_a_name_that_is_none_is_answered_with_the_names(call):
     ],
 )
 def test_what_is_no_mutant_is_refused(call):
-    for mutant in (3, "dc-overwritten"):
-        says = f": mutant must be a Mistake, such as museum.MUTANTS.*, got {mutant!r}"
-        with pytest.raises(TypeError, match=says):
-            call(mutant)
+    says = r": mutant must be a Mistake, got str; museum\.MUTANTS\['dc-overwritten'\] is one"
+    with pytest.raises(TypeError, match=says):
+        call("dc-overwritten")
 
 
 class TestTheCommand:
@@ -142,11 +130,6 @@ class TestTheCommand:
     def test_prints_a_card(self, capsys):
         main(["bias-one-axis"])
         assert "+        db = db_t" in capsys.readouterr().out
-
-    def test_names_the_choice_where_there_is_no_such_exhibit(self, capsys):
-        with pytest.raises(SystemExit, match="2"):
-            main(["mammoth"])
-        assert "'mammoth' (choose from 'missing-wh-transpose'" in capsys.readouterr().err
 
 
 def test_the_page_is_current():

@@ -266,64 +266,66 @@ def test_the_pronoun_agrees_with_the_subject_k_words_back(k):
 # --- what the recall tasks show -------------------------------------------------------------------
 
 
-def test_the_copy_comes_distance_steps_later():
-    task = tasks.DelayedCopy(6, num_fillers=3, length=2, noise=0.0)
-    batch = task.batch(50, 6)
-    assert (batch.y[6:] == batch.x[:2]).all()
-    assert (batch.weights == np.array([0, 0, 0, 0, 0, 0, 1, 1])[:, None]).all()
-    assert (batch.x[6] == task.tokens.index("?")).all()
-    assert {task.tokens[i] for i in np.unique(batch.x[2:6])} == {".", ":", ","}
+def copied(shown):
+    assert shown[6] == "?"
+    assert {*shown[2:6], shown[7]} <= {".", ":", ","}
+    return shown[:2]
 
 
-def test_the_scattered_letters_come_back_in_their_order():
-    task = tasks.SelectiveCopy(12, num_fillers=2, length=3, noise=0.0)
+def gathered(shown):
+    assert shown[12:] == ["?"] * 3
+    assert {token for token in shown[:12] if not token.isalpha()} <= {".", ":"}
+    return [token for token in shown if token.isalpha()]
+
+
+def looked_up(shown):
+    stored = dict(pair.split("=") for pair in shown[:7])
+    questions = [question.rstrip("?") for question in shown[7:]]
+    assert sorted(questions) == sorted(stored)
+    return [stored[key] for key in questions]
+
+
+def parities(shown):
+    return [("even", "odd")[shown[:read].count("1") % 2] for read in range(8, 31)]
+
+
+def sum_of_the_marked(shown):
+    one, two = (t for t, token in enumerate(shown) if token.endswith("*"))
+    assert one < 4 <= two
+    assert shown[-1] == "="
+    return [str(int(shown[one][0]) + int(shown[two][0]))]
+
+
+def their_order(shown):
+    one, two = (t for t, token in enumerate(shown) if token in "XY")
+    assert 2 <= one <= 4
+    assert 10 <= two <= 12
+    return [{"XX": "Q", "XY": "R", "YX": "S", "YY": "U"}[shown[one] + shown[two]]]
+
+
+RULES = {  # how the answers follow from what is shown, and the step of the first of them
+    tasks.DelayedCopy(6, num_fillers=3, length=2, noise=0.0): (copied, 6),
+    tasks.SelectiveCopy(12, num_fillers=2, length=3, noise=0.0): (gathered, 12),
+    tasks.AssociativeRecall(3, rewrites=4, num_keys=5, noise=0.0): (looked_up, 7),
+    tasks.Parity(30, shortest=8, noise=0.0): (parities, 7),
+    tasks.Adding(9, noise=0.0): (sum_of_the_marked, 8),
+    tasks.TemporalOrder(20, noise=0.0): (their_order, 19),
+}
+
+
+@pytest.mark.parametrize("task", RULES, ids=name_of)
+def test_the_answers_follow_from_what_is_shown(task):
+    right_answers, first = RULES[task]
     batch = task.batch(200, 6)
-    for shown, wanted in texts_of(task, batch, 12):
-        assert [token for token in shown[:12] if token.isalpha()] == wanted
-        assert shown[12:] == ["?"] * 3
-        assert {token for token in shown[:12] if not token.isalpha()} <= {".", ":"}
-    assert np.isin(batch.x[:12], range(8)).any(axis=1).all()  # at every step
-    assert (batch.weights.sum(axis=1) > 0).tolist() == [False] * 12 + [True] * 3
+    for shown, answers in texts_of(task, batch, first):
+        assert answers == right_answers(shown)
+    assert (batch.weights.any(axis=1) == (np.arange(task.num_steps) >= first)).all()
+    assert {*batch.x.flat, *batch.y.flat} == {*range(task.vocab_size)}  # every token occurs
 
 
-def test_each_key_has_the_value_that_it_was_given_last():
-    task = tasks.AssociativeRecall(3, rewrites=4, num_keys=5, noise=0.0)
-    batch = task.batch(200, 6)
-    for shown, answers in texts_of(task, batch, 7):
-        stored = dict(pair.split("=") for pair in shown[:7])
-        questions = [question.rstrip("?") for question in shown[7:]]
-        assert sorted(questions) == sorted(stored)
-        assert [stored[key] for key in questions] == answers
-    assert (batch.weights.sum(axis=1) > 0).tolist() == [False] * 7 + [True] * 3
-
-
-def test_the_parity_of_every_prefix():
-    task = tasks.Parity(30, shortest=8, noise=0.0)
-    batch = task.batch(200, 7)
-    for bits, told in texts_of(task, batch):
-        for t in range(7, 30):
-            assert told[t] == ("even", "odd")[bits[: t + 1].count("1") % 2]
-    assert (batch.weights[:7] == 0).all()
-    assert (batch.weights[7:] == 1).all()
-
-
-def test_the_sum_of_the_marked_digits():
-    task = tasks.Adding(9, noise=0.0)
-    for shown, (answer,) in texts_of(task, task.batch(200, 7), 8):
-        marked = [t for t, token in enumerate(shown) if token.endswith("*")]
-        assert len(marked) == 2
-        assert marked[0] < 4 <= marked[1]
-        assert answer == str(sum(int(shown[t][0]) for t in marked))
-        assert shown[-1] == "="
-
-
-def test_the_order_of_the_rare_symbols():
-    task = tasks.TemporalOrder(20, noise=0.0)
-    for shown, (answer,) in texts_of(task, task.batch(200, 8), 19):
-        one, two = (t for t, token in enumerate(shown) if token in "XY")
-        assert 2 <= one <= 4
-        assert 10 <= two <= 12
-        assert answer == {"XX": "Q", "XY": "R", "YX": "S", "YY": "U"}[shown[one] + shown[two]]
+def test_the_letters_are_scattered_over_all_steps():
+    batch = tasks.SelectiveCopy(12, length=3).batch(200, 6)
+    assert (batch.x[:12] < 8).any(axis=1).all()
 
 
 def test_a_tenth_of_the_answers_is_wrong():

@@ -191,9 +191,11 @@ def test_a_right_answer_in_unusual_style(name):
     assert verdict.state == "right", verdict
 
 
-def test_a_lambda_is_told_to_have_a_name():
+def test_what_is_the_function_of_no_blank_is_refused():
     with pytest.raises(ValueError, match=r"got '<lambda>'; write def sigmoid\(a\):"):
         grading.grade(lambda a: 1 / (1 + np.exp(-a)))
+    with pytest.raises(ValueError, match=r"must be one of sigmoid, .*; got 'written'"):
+        grading.grade(written)
     with pytest.raises(TypeError, match="the answer must be a function, got ufunc"):
         grading.grade(np.tanh)
 
@@ -208,41 +210,6 @@ class TestVerdicts:
         assert "It stopped: ValueError: matmul" in verdict.first_wrong
         assert "of sgd: return W @ dW)" in verdict.first_wrong
 
-    def test_wrong_numbers_are_counted(self):
-        def sgd(W, dW, lr):
-            new = W - lr * dW
-            new[0, 0] = 9
-            return new
-
-        assert "got 9; wrong: 1 of the 24 numbers of new_W." in str(grading.grade(sgd))
-
-    def test_no_sentence_of_clipping_for_what_is_not_clipped(self):
-        verdict = graded("rnn_step_backward", "x.T @ da, h_prev.T", "x.T @ da / 7, 2 * h_prev.T")
-        assert verdict.diagnosis.startswith("Each result is the right one times a number: dx: 1,")
-        assert "norm" not in verdict.diagnosis
-
-    def test_a_function_of_another_name_is_refused(self):
-        with pytest.raises(ValueError, match=r"must be one of sigmoid, .*; got 'softmax'"):
-            grading.grade(softmax)
-
-    def test_not_every_nan_is_an_overflow_of_exp(self):
-        def sgd(W, dW, lr):
-            return W * np.nan
-
-        assert grading.grade(sgd).diagnosis == (
-            "new_W is not finite: look for a division by zero, or an array never filled."
-        )
-
-    def test_digits_that_were_lost_are_said_to_be_lost(self):
-        def sigmoid_slope(s):
-            return (s * (1 - s)).astype(np.float32)
-
-        verdict = grading.grade(sigmoid_slope)
-        assert verdict.state == "wrong"
-        must, got = re.findall(r"(?:must be|got) ([\d.e-]+)[,;]", verdict.first_wrong)
-        assert must != got
-        assert "digits are lost (float32, a central difference)" in verdict.diagnosis
-
     def test_what_is_no_number_is_judged_and_handed_in(self):
         def sgd(W, dW, lr):
             return ...
@@ -250,16 +217,6 @@ class TestVerdicts:
         assert "new_W must have the shape (4, 6), got no numbers" in str(grading.grade(sgd))
         assert json.loads(grading.submission([sgd]))["answers"]["sgd"]["new_W"] == "no numbers"
         assert grading.judge("sgd", {"new_W": [10**400]}).state == "wrong"
-
-    def test_the_first_wrong_line_is_named_where_nothing_explains_it(self):
-        verdict = graded("lstm_step_backward", "dc = dc + dh * o", "dc = dc * f + dh * o")
-        assert verdict.diagnosis == (
-            "dc: the grader cannot tell what is wrong there; all lines before are right."
-        )
-
-
-def softmax():
-    return None
 
 
 def rows_of(folder, capsys):

@@ -74,10 +74,7 @@ def sweep_steps(
     (2.0, True)
     """
     check_arguments("sweep_steps", arrays, gradients)
-    rng = generator(rng)
-    direction = {path: rng.standard_normal(np.shape(a)) for path, a in arrays.items()}
-    length = np.sqrt(sum(np.sum(u * u) for u in direction.values()))
-    direction = {path: u / length for path, u in direction.items()}
+    direction = unit_direction(arrays, generator(rng))
     claimed = sum(np.sum(gradients[path] * u) for path, u in direction.items())
 
     measured = np.array([central_slope(f, dict(arrays), direction, step) for step in STEPS])
@@ -85,6 +82,13 @@ def sweep_steps(
     errors = np.abs(measured - claimed) / scale
     best = int(np.argmin(np.nan_to_num(errors, nan=np.inf)))
     return StepSweep(STEPS, errors, _exponent(errors, best), float(STEPS[best]))
+
+
+def unit_direction(arrays: Mapping[str, Array], rng: np.random.Generator) -> dict[str, Array]:
+    """Draw a direction of length 1 in all arrays together."""
+    direction = {path: rng.standard_normal(np.shape(a)) for path, a in arrays.items()}
+    length = np.sqrt(sum(np.sum(u * u) for u in direction.values()))
+    return {path: u / length for path, u in direction.items()}
 
 
 def _exponent(errors: Array, best: int) -> float:

@@ -8,6 +8,7 @@ from typing import Any
 
 import numpy as np
 
+from numpylstm.checks import check_whole
 from numpylstm.laboratory import doctor, gradcheck
 from numpylstm.laboratory.mistakes.famous import MUTANTS, exhibit
 from numpylstm.museum.patient import Case, case
@@ -183,6 +184,5 @@ def guess(number: int, name: str) -> bool:
 
 
 def _name(number: int) -> str:
-    if number not in range(1, len(_ORDER) + 1):
-        raise ValueError(f"museum: number must be between 1 and {len(_ORDER)}, got {number!r}")
+    check_whole("museum", "number", number, 1, len(_ORDER))
     return str(_ORDER[number - 1])

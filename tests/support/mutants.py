@@ -18,13 +18,13 @@ import sys
 import tempfile
 import time
 import uuid
-from collections import Counter
 from pathlib import Path
 
 from cosmic_ray import plugins
 from cosmic_ray.ast import ast_nodes, get_ast_from_path
 from cosmic_ray.mutating import mutate_and_test, mutate_code
 from cosmic_ray.testing import TestOutcome, run_tests
+from cosmic_ray.tools.report import report
 from cosmic_ray.util import read_python_source
 from cosmic_ray.work_db import use_db
 from cosmic_ray.work_item import MutationSpec, WorkItem
@@ -119,14 +119,7 @@ def main():
                 session.set_result(item.job_id, result)
                 place = f"{mutant.module_path}:{mutant.start_pos[0]}"
                 print(result.test_outcome.value, place, mutant.operator_name, flush=True)
-        tally = Counter()
-        for item, result in session.completed_work_items:
-            tally[item.mutations[0].module_path.with_suffix("").parts[1], result.is_killed] += 1
-            if not result.is_killed:
-                print(f"\n{result.diff}")
-    for module in sorted({module for module, _ in tally}):
-        killed, survived = tally[module, True], tally[module, False]
-        print(f"{module:12} {killed:4} killed {survived:4} survived")
+    report(["--surviving-only", "--show-diff", str(SESSION)])
 
 
 if __name__ == "__main__":

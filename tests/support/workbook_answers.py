@@ -15,6 +15,8 @@ WRONG = {
         ("s * (1 - s)", "s * (1 + s)", "sign of s"),
         ("s * (1 - s)", "1 - s", "factor s is missing"),
         ("s * (1 - s)", "sigmoid(s) * (1 - sigmoid(s))", "sigmoid of s instead of s"),
+        ("s * (1 - s)", "(s * (1 - s)).astype(np.float32)",
+         r"must be (\S+), got (?!\1).*digits are lost \(float32, a central difference\)"),
     ],
     "rnn_step_forward": [
         ("np.tanh(x @ Wx + h_prev @ Wh + b)", "x @ Wx + h_prev @ Wh + b", "tanh is missing"),
@@ -32,6 +34,8 @@ WRONG = {
         ("h_prev.T @ da", "h.T @ da", "dWh: h is used instead of h_prev"),
         ("da.sum(axis=0)", "da.mean(axis=0)", "db: a mean"),
         ("da = dh * (1 - h * h)", "da = dh * h * (1 - h)", "slope of the sigmoid"),
+        ("x.T @ da, h_prev.T", "x.T @ da / 7, 2 * h_prev.T",
+         "Each result is the right one times a number: dx: 1, (?!.*norm)"),
     ],
     "rnn_backward": [
         ("range(len(x))", "range(5)", "not with T=9"),
@@ -67,6 +71,8 @@ WRONG = {
          "da_[go] is used instead|exchanged"),
         ("dh * tanh_c\n", "dh * np.tanh(tanh_c)\n", "do: the tanh of tanh_c"),
         ("dc = dc + dh * o", "dc += dh * o", "changes its argument dc"),
+        ("dc = dc + dh * o", "dc = dc * f + dh * o",
+         r"\ndc: the grader cannot tell what is wrong there; all lines before are right\."),
     ],
     "lstm_forward": [
         ("*_, c, _, h = step", "*_, h = step", "c is not replaced by the result of the step"),
@@ -144,6 +150,10 @@ WRONG = {
         ("lr * dW", "lr * np.clip(dW, -5, 5)", "new_W|clipped"),
         ("W - lr * dW", "W + lr * dW", "sign of lr"),
         ("W - lr * dW", "W - dW", "factor lr is missing"),
+        ("W - lr * dW", "W * np.nan",
+         "new_W is not finite: look for a division by zero, or an array never filled"),
+        ("W - lr * dW", "np.append(9, (W - lr * dW).flat[1:]).reshape(W.shape)",
+         "got 9; wrong: 1 of the 24 numbers of new_W"),
         ("W - lr * dW", "-lr * dW", "term W is missing|W"),
         ("return W - lr * dW", "W -= lr * dW\n    return W", "changes its argument W"),
         ("return W - lr * dW", "dW *= lr\n    return W - dW", "changes its argument dW"),

@@ -12,7 +12,7 @@ from numpylstm.laboratory.doctor.chain import fitting, wrong_line
 from numpylstm.laboratory.doctor.names import Point, symbols
 from numpylstm.laboratory.doctor.reasoning import Examination, Finding, explain
 from numpylstm.laboratory.doctor.weak import weak_points
-from numpylstm.laboratory.step_sizes import StepSweep, sweep_steps
+from numpylstm.laboratory.step_sizes import StepSweep, sweep_steps, unit_direction
 
 Backward = Callable[[dict[str, Array]], Mapping[str, Array]]
 
@@ -214,13 +214,12 @@ def _precision(case: Examination) -> float:
     """
     base, worst = float(case.f(case.point)), 0.0
     for _ in range(8):
-        u = {p: case.generator.standard_normal(np.shape(g)) for p, g in case.gradients.items()}
-        length = np.sqrt(sum(np.sum(v * v) for v in u.values()))
-        one, two, three, four = (
-            float(case.f(case.point | {p: case.point[p] + step / length * u[p] for p in u}))
-            for step in (2.5e-7, 5e-7, 7.5e-7, 1e-6)
-        )
-        worst = max(worst, abs(base - 4 * one + 6 * two - 4 * three + four))
+        direction = unit_direction(case.gradients, case.generator)
+        values = [base]
+        for step in (2.5e-7, 5e-7, 7.5e-7, 1e-6):
+            moved = {path: case.point[path] + step * u for path, u in direction.items()}
+            values.append(float(case.f(case.point | moved)))
+        worst = max(worst, abs(np.diff(values, 4)[0]))
     return worst / max(abs(base), 1.0)
 
 

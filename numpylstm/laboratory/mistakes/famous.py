@@ -2,6 +2,7 @@
 
 from typing import Any
 
+from numpylstm.checks import check_choice, check_kind
 from numpylstm.laboratory.mistakes.record import Mistake
 
 AROUND = "numpylstm.laboratory.mistakes.around"
@@ -230,15 +231,10 @@ MUTANTS = {mistake.name: mistake for mistake in EXHIBITS}
 
 def check_mutant(where: str, mutant: Any) -> None:
     """Raise a TypeError unless `mutant` is a Mistake."""
-    if not isinstance(mutant, Mistake):
-        raise TypeError(
-            f"{where}: mutant must be a Mistake, such as museum.MUTANTS['dc-overwritten'], got "
-            f"{mutant!r}"
-        )
+    check_kind(where, "mutant", mutant, Mistake, "museum.MUTANTS['dc-overwritten'] is one")
 
 
 def exhibit(where: str, name: str) -> Mistake:
     """Return the exhibit of this name, or raise a ValueError."""
-    if name not in MUTANTS:
-        raise ValueError(f"{where}: name must be one of {', '.join(MUTANTS)}; got {name!r}")
+    check_choice(where, "name", name, MUTANTS)
     return MUTANTS[name]

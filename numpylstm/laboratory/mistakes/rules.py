@@ -136,7 +136,8 @@ def _of_part(node: ast.expr, text: Text) -> Iterator[Edit]:
     for right, wrong, words in PATTERNS:
         found = {"N": str(max(len(text.gates), 1))}
         if _matches(right, node, shapes, found):
-            yield substituted(wrong, found), " ".join(found.get(w, w) for w in words.split(" "))
+            said = "".join(found.get(word, word) for word in re.split(r"\b", words))
+            yield substituted(wrong, found), said
     if len(shape) == 2 and shape[0] == shape[1]:
         yield f"{name}.T", f"{name} is transposed"
     if len(shape) == 2 and shape[0] == SIZES["T"] * SIZES["B"]:  # time and batch in one axis

@@ -8,7 +8,7 @@ from typing import Any, ClassVar
 import numpy as np
 
 from numpylstm.checks import Array, Rng, check_sizes, check_whole, generator
-from numpylstm.data import UNK, Vocabulary
+from numpylstm.data import UNK
 from numpylstm.laboratory.tasks.task import Batch, Recipe, check_settings, entropy
 
 Arc = tuple[int, float, Hashable]
@@ -248,7 +248,6 @@ class Pronoun(Grammar):
 
     def __post_init__(self) -> None:
         check_whole("Pronoun", "distance", self.distance, 2, because="a verb lies between")
-        check_settings(self, distance=2)
 
     @cached_property
     def source(self) -> Source:
@@ -293,11 +292,6 @@ class Pronoun(Grammar):
         arcs["thing"] = words(THINGS, 1, "stop")
         arcs["stop"] = words(["."], 1, "start")
         return Source(arcs, len(WORDS))
-
-    @property
-    def vocabulary(self) -> Vocabulary:
-        """The words, for `numpylstm.sampling`; `<unk>` is among them and never used."""
-        return Vocabulary(self.tokens)
 
     @property
     def num_steps(self) -> int:

@@ -51,7 +51,7 @@ class Recall:
         with np.errstate(divide="ignore"):  # without noise, no answer is wrong
             nll = np.where(wrong, -np.log(self.noise / (n - 1)), -np.log1p(-self.noise))
         batch = Batch(x, np.full_like(x, filler), np.zeros(x.shape, np.float32), np.zeros(x.shape))
-        last = slice(len(x) - len(answers), None)
+        last = slice(-len(answers), None)
         batch.y[last] = np.where(wrong, (answers + step) % n, answers)
         batch.weights[last], batch.nll[last] = 1, nll
         return batch
@@ -102,7 +102,7 @@ class DelayedCopy(Recall):
         where = type(self).__name__
         check_whole(where, "num_symbols", self.num_symbols, 2, len(LETTERS))
         check_whole(where, "num_fillers", self.num_fillers, 1, len(FILLERS))
-        check_settings(self, length=1, distance=1)
+        check_settings(self, length=1)
         check_whole(where, "distance", self.distance, self.length, because="the length")
 
     @property
@@ -298,7 +298,7 @@ class Parity(Recall):
     num_answers: ClassVar[int] = 2
 
     def __post_init__(self) -> None:
-        check_settings(self, shortest=1, num_steps=1)
+        check_settings(self, shortest=1)
         check_whole("Parity", "num_steps", self.num_steps, self.shortest, because="the shortest")
 
     def _draw(self, batch_size: int, rng: np.random.Generator) -> Draw:
@@ -344,7 +344,7 @@ class AssociativeRecall(Recall):
 
     def __post_init__(self) -> None:
         check_whole("AssociativeRecall", "rewrites", self.rewrites, 0)
-        check_settings(self, num_pairs=1, num_keys=1, num_values=2)
+        check_settings(self, num_pairs=1, num_values=2)
         check_whole(
             "AssociativeRecall",
             "num_keys",

@@ -7,7 +7,7 @@ import numpy as np
 from numpy.typing import ArrayLike
 
 from numpylstm.cells import CELLS
-from numpylstm.checks import Array, check_ids, check_in, check_sizes, check_whole, real_array
+from numpylstm.checks import Array, check_ids, check_in, check_whole, real_array
 
 
 class Batch(NamedTuple):
@@ -75,7 +75,6 @@ def check_settings(task: Any, **at_least: int) -> None:
     where = type(task).__name__
     for name, smallest in at_least.items():
         check_whole(where, name, getattr(task, name), smallest)
-        check_sizes(where, **{name: getattr(task, name)})
     if hasattr(task, "noise"):
         check_in(where, "noise", task.noise, "[0, 1)")
 

@@ -17,7 +17,7 @@ from numpylstm.cells import CELLS
 from numpylstm.checks import Array
 from numpylstm.laboratory.doctor.lines import Layer
 from numpylstm.laboratory.mistakes.source import SIZES, Text, read
-from numpylstm.reference import sigmoid  # mistakes call it too
+from numpylstm.laboratory.workbook import solutions
 
 Point = dict[str, Any]
 
@@ -43,99 +43,6 @@ OTHERS = {
 """The other places, by their names among the numbers of a submission."""
 OPTIONS = {"activation": "tanh", "reset": "before"}
 OF_STEP = ("i", "f", "g", "o", "c", "tanh_c", "h")
-
-
-# --- solutions that the textbook has in another form ---------------------------------------------
-
-
-def _sigmoid(a: Array) -> Array:
-    s = 1 / (1 + np.exp(-a))
-    return s
-
-
-def _sigmoid_slope(s: Array) -> Array:
-    ds = s * (1 - s)
-    return ds
-
-
-def _cross_entropy(logits: Array, targets: Array) -> Any:
-    z = logits - logits.max(axis=1, keepdims=True)
-    nll = np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), targets]
-    loss = nll.mean()
-    return loss
-
-
-def _cross_entropy_slope(logits: Array, targets: Array) -> Array:
-    B, V = logits.shape
-    e = np.exp(logits - logits.max(axis=1, keepdims=True))
-    p = e / e.sum(axis=1, keepdims=True)
-    onehot = targets[:, None] == np.arange(V)
-    dlogits = (p - onehot) / B
-    return dlogits
-
-
-def _clip(dWx: Array, dWh: Array, max_norm: float) -> tuple[Array, Array]:
-    norm = np.sqrt((dWx * dWx).sum() + (dWh * dWh).sum())
-    factor = np.minimum(1, max_norm / norm)  # (2,): one for each limit
-    clipped_dWx = factor[:, None, None] * dWx
-    clipped_dWh = factor[:, None, None] * dWh
-    return clipped_dWx, clipped_dWh
-
-
-def _sgd(W: Array, dW: Array, lr: float) -> Array:
-    new_W = W - lr * dW
-    return new_W
-
-
-def lstm_step_backward(
-    dh: Array, dc: Array, x: Array, h_prev: Array, c_prev: Array,
-    i: Array, f: Array, g: Array, o: Array, tanh_c: Array, Wx: Array, Wh: Array,
-) -> tuple[Array, ...]:  # fmt: skip
-    """Backward pass of a step, with the workbook's arguments."""
-    gates = np.concatenate([i, f, g, o], axis=1)
-    kept = reference.LSTMCache(x, h_prev, c_prev, gates, tanh_c, tanh_c, tanh_c, Wx, Wh)
-    return reference.lstm_step_backward(dh, dc, kept)
-
-
-def _lstm_backward(
-    dhs: Array, dhT: Array, dcT: Array, x: Array, h0: Array, c0: Array, steps: Array, Wx: Array,
-    Wh: Array,
-) -> tuple[Array, ...]:  # fmt: skip
-    dx, dWx, dWh, db = (np.zeros_like(like) for like in (x, Wx, Wh, Wh[0]))
-    dh, dc = dhT, dcT
-    for t in reversed(range(len(x))):
-        i, f, g, o, c, tanh_c, h = steps[t]  # (7, B, H)  # noqa: RUF059
-        c_prev = steps[t - 1][4] if t else c0
-        h_prev = steps[t - 1][6] if t else h0
-        dx[t], dh, dc, dWx_t, dWh_t, db_t = lstm_step_backward(
-            dhs[t] + dh, dc, x[t], h_prev, c_prev, i, f, g, o, tanh_c, Wx, Wh
-        )
-        dWx += dWx_t
-        dWh += dWh_t
-        db += db_t
-    return dx, dh, dc, dWx, dWh, db
-
-
-def rnn_step_backward(
-    dh: Array, x: Array, h_prev: Array, h: Array, Wx: Array, Wh: Array
-) -> tuple[Array, ...]:
-    """Backward pass of a step, with the workbook's arguments."""
-    return reference.rnn_step_backward(dh, reference.RNNCache(x, h_prev, h, Wx, Wh, "tanh"))
-
-
-def _rnn_backward(
-    dhs: Array, dhT: Array, x: Array, h_prev: Array, h: Array, Wx: Array, Wh: Array
-) -> tuple[Array, ...]:
-    dx, dWx, dWh, db = (np.zeros_like(like) for like in (x, Wx, Wh, Wh[0]))
-    dh = dhT
-    for t in reversed(range(len(x))):
-        dx[t], dh, dWx_t, dWh_t, db_t = rnn_step_backward(
-            dhs[t] + dh, x[t], h_prev[t], h[t], Wx, Wh
-        )
-        dWx += dWx_t
-        dWh += dWh_t
-        db += db_t
-    return dx, dh, dWx, dWh, db
 
 
 # --- points --------------------------------------------------------------------------------------
@@ -200,7 +107,7 @@ def _of_gate(place: Place, rng: np.random.Generator) -> Point:
     shape = place.sizes["B"], place.sizes["H"]
     a = 2 * rng.standard_normal(shape)
     a[0, :2] = (0.0, -1e-9) if place.edge else (800.0, -800.0)
-    return {"a": a, "s": sigmoid(rng.standard_normal(shape))}
+    return {"a": a, "s": reference.sigmoid(rng.standard_normal(shape))}
 
 
 # --- the blanks ----------------------------------------------------------------------------------
@@ -263,10 +170,11 @@ class Blank:
             return read(self.textbook, arguments, self.gates, result, OPTIONS, returned)
 
 
-def _of(cell: str, way: str, *, step: bool) -> dict[str, Any]:
+def _of(function: str) -> dict[str, Any]:
     """Return what a blank has of a layer, of a GRU the one that resets before the product."""
+    cell, *step, way = function.split("_")
     options = tuple((n, v) for n, v in OPTIONS.items() if n in CELLS[cell].options)
-    layer = Layer(cell, step, options)
+    layer = Layer(cell, step != [], options)
     blank: dict[str, Any] = {
         "make_point": partial(_of_layer, layer),
         "textbook": layer.function(way),
@@ -284,44 +192,43 @@ FAR = "a target whose logit is 600 below the largest"
 
 
 BLANKS = {
-    "sigmoid": Blank("a", "s", _of_gate, _sigmoid, edge="an a of 0"),
-    "sigmoid_slope": Blank("s", "ds", _of_gate, _sigmoid_slope),
-    "rnn_step_forward": Blank("x h_prev Wx Wh b", "h", **_of("rnn", "forward", step=True)),
+    "sigmoid": Blank("a", "s", _of_gate, solutions.sigmoid, edge="an a of 0"),
+    "sigmoid_slope": Blank("s", "ds", _of_gate, solutions.sigmoid_slope),
+    "rnn_step_forward": Blank("x h_prev Wx Wh b", "h", **_of("rnn_step_forward")),
     "rnn_step_backward": Blank(
-        "dh x h_prev h Wx Wh", "dx dh_prev dWx dWh db", points=3,
-        **_of("rnn", "backward", step=True)
+        "dh x h_prev h Wx Wh", "dx dh_prev dWx dWh db", points=3, **_of("rnn_step_backward")
     ),
     "rnn_backward": Blank(
         "dhs dhT x h_prev h Wx Wh", "dx dh0 dWx dWh db", values="dx dh dWx dWh db", points=3,
-        **_of("rnn", "backward", step=False) | {"textbook": _rnn_backward},
+        **_of("rnn_backward") | {"textbook": solutions.rnn_backward},
     ),
     "lstm_step_forward": Blank(
-        "x h_prev c_prev Wx Wh b", " ".join(OF_STEP), points=2, **_of("lstm", "forward", step=True)
+        "x h_prev c_prev Wx Wh b", " ".join(OF_STEP), points=2, **_of("lstm_step_forward")
     ),
     "lstm_step_backward": Blank(
         "dh dc x h_prev c_prev i f g o tanh_c Wx Wh",
         "do dc di df dg da_i da_f da_g da_o dx dh_prev dc_prev dWx dWh db", points=5,
-        **_of("lstm", "backward", step=True),
+        **_of("lstm_step_backward"),
     ),
     "lstm_forward": Blank(
         "x h0 c0 Wx Wh b", " ".join([*OF_STEP, "hT", "cT"]),
         values=" ".join([*(f"cache.{n}" for n in OF_STEP), "h", "c"]), order=1, points=2,
-        **_of("lstm", "forward", step=False),
+        **_of("lstm_forward"),
     ),
     "lstm_backward": Blank(
         "dhs dhT dcT x h0 c0 steps Wx Wh", "dx dh0 dc0 dWx dWh db", values="dx dh dc dWx dWh db",
         points=3,
-        **_of("lstm", "backward", step=False) | {
-            "textbook": _lstm_backward,
+        **_of("lstm_backward") | {
+            "textbook": solutions.lstm_backward,
             "reads": "dhs dhT dcT x h0 c0 stacked Wx Wh",
         },
     ),
     "cross_entropy": Blank(
-        "logits targets", "loss", _of_scores, _cross_entropy,
+        "logits targets", "loss", _of_scores, solutions.cross_entropy,
         words={"nll": "-log p[target] of each row"}, edge=FAR,
     ),
     "cross_entropy_backward": Blank(
-        "logits targets", "dlogits", _of_scores, _cross_entropy_slope,
+        "logits targets", "dlogits", _of_scores, solutions.cross_entropy_backward,
         points=2,
         words={"onehot": "1 at the target of each row, 0 elsewhere"}, edge=FAR,
     ),
@@ -330,13 +237,13 @@ BLANKS = {
         edge="the ids 0 and V - 1",
     ),
     "clip": Blank(
-        "gradients max_norm", "clipped_dWx clipped_dWh", _of_update, _clip, "dWx dWh max_norm",
-        each="max_norm",
+        "gradients max_norm", "clipped_dWx clipped_dWh", _of_update, solutions.clip,
+        "dWx dWh max_norm", each="max_norm",
     ),
-    "sgd": Blank("W dW lr", "new_W", _of_update, _sgd, edge="a rate above 2"),
+    "sgd": Blank("W dW lr", "new_W", _of_update, solutions.sgd, edge="a rate above 2"),
     "gru_step_backward": Blank(
         "dh x h_prev r z n Wx Wh", "dz dn da_n dr da_r da_z dx dh_prev dWx dWh db",
-        words={"dh_prev_n": "ds * r"}, points=3, **_of("gru", "backward", step=True),
+        words={"dh_prev_n": "ds * r"}, points=3, **_of("gru_step_backward"),
     ),
 }  # fmt: skip
 """Blanks by the name of their function, in the order of the workbook."""

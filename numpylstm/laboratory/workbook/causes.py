@@ -78,8 +78,7 @@ class Case:
         a, b = self.theirs[part], self.right[part]
         index = np.unravel_index(int(np.argmax(lines.wrong(a, b))), a.shape)
         place = ", ".join(map(str, (*step, *index)))
-        of_name = [n for n in self.theirs if n[0] == name]
-        bad = np.concatenate([lines.wrong(self.theirs[n], self.right[n]).ravel() for n in of_name])
+        bad = lines.wrong(self.results[name], self.right_results[name])
         few = f"; wrong: {bad.sum()} of the {bad.size} numbers of {name}" if bad.size > 1 else ""
         must = f"must be {b[index]:.10g}, got {a[index]:.10g}"
         return f"The first wrong number: {name}{f'[{place}]' if place else ''} {must}{few}."

@@ -1,0 +1,97 @@
+"""Solutions of blanks that the textbook has in another form, or not at all.
+
+Like the textbook, they are plain code without annotations: the grader tries wrong forms of their
+lines and shows the right ones.
+"""
+
+import numpy as np
+
+from numpylstm import reference
+
+
+def sigmoid(a):
+    """Sigmoid of an array."""
+    s = 1 / (1 + np.exp(-a))
+    return s
+
+
+def sigmoid_slope(s):
+    """Slope of the sigmoid, from its output."""
+    ds = s * (1 - s)
+    return ds
+
+
+def cross_entropy(logits, targets):
+    """Mean negative log-likelihood of the targets (B,) under the logits (B, V)."""
+    z = logits - logits.max(axis=1, keepdims=True)
+    nll = np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), targets]
+    loss = nll.mean()
+    return loss
+
+
+def cross_entropy_backward(logits, targets):
+    """Gradient of `cross_entropy` with respect to the logits, (B, V)."""
+    B, V = logits.shape
+    e = np.exp(logits - logits.max(axis=1, keepdims=True))
+    p = e / e.sum(axis=1, keepdims=True)
+    onehot = targets[:, None] == np.arange(V)
+    dlogits = (p - onehot) / B
+    return dlogits
+
+
+def clip(dWx, dWh, max_norm):
+    """Clip two gradients by their global norm, for each of several limits, (2,)."""
+    norm = np.sqrt((dWx * dWx).sum() + (dWh * dWh).sum())
+    factor = np.minimum(1, max_norm / norm)  # (2,): one for each limit
+    clipped_dWx = factor[:, None, None] * dWx
+    clipped_dWh = factor[:, None, None] * dWh
+    return clipped_dWx, clipped_dWh
+
+
+def sgd(W, dW, lr):
+    """One step of stochastic gradient descent."""
+    new_W = W - lr * dW
+    return new_W
+
+
+def lstm_step_backward(dh, dc, x, h_prev, c_prev, i, f, g, o, tanh_c, Wx, Wh):
+    """Backward pass of a step, with the workbook's arguments."""
+    gates = np.concatenate([i, f, g, o], axis=1)
+    kept = reference.LSTMCache(x, h_prev, c_prev, gates, tanh_c, tanh_c, tanh_c, Wx, Wh)
+    return reference.lstm_step_backward(dh, dc, kept)
+
+
+def lstm_backward(dhs, dhT, dcT, x, h0, c0, steps, Wx, Wh):
+    """Backward pass of a sequence; `steps` holds i, f, g, o, c, tanh_c, h of each step."""
+    dx, dWx, dWh, db = (np.zeros_like(like) for like in (x, Wx, Wh, Wh[0]))
+    dh, dc = dhT, dcT
+    for t in reversed(range(len(x))):
+        i, f, g, o, c, tanh_c, h = steps[t]  # (7, B, H)  # noqa: RUF059
+        c_prev = steps[t - 1][4] if t else c0
+        h_prev = steps[t - 1][6] if t else h0
+        dx[t], dh, dc, dWx_t, dWh_t, db_t = lstm_step_backward(
+            dhs[t] + dh, dc, x[t], h_prev, c_prev, i, f, g, o, tanh_c, Wx, Wh
+        )
+        dWx += dWx_t
+        dWh += dWh_t
+        db += db_t
+    return dx, dh, dc, dWx, dWh, db
+
+
+def rnn_step_backward(dh, x, h_prev, h, Wx, Wh):
+    """Backward pass of a step, with the workbook's arguments."""
+    return reference.rnn_step_backward(dh, reference.RNNCache(x, h_prev, h, Wx, Wh, "tanh"))
+
+
+def rnn_backward(dhs, dhT, x, h_prev, h, Wx, Wh):
+    """Backward pass of a sequence."""
+    dx, dWx, dWh, db = (np.zeros_like(like) for like in (x, Wx, Wh, Wh[0]))
+    dh = dhT
+    for t in reversed(range(len(x))):
+        dx[t], dh, dWx_t, dWh_t, db_t = rnn_step_backward(
+            dhs[t] + dh, x[t], h_prev[t], h[t], Wx, Wh
+        )
+        dWx += dWx_t
+        dWh += dWh_t
+        db += db_t
+    return dx, dh, dWx, dWh, db
