@@ -226,27 +226,19 @@ def rows_of(folder, capsys):
     return status, {row["file"]: row for row in table}
 
 
-def states_of(path):
-    return {verdict.state for verdict in desk.verdicts_of(*desk.read_submission(path))}
-
-
 class TestTheTeachersDesk:
-    @pytest.fixture
-    def folder(self, tmp_path):
-        def hand_in(student, mine):
+    def test_a_line_for_each(self, tmp_path, capsys):
+        for student, mine in (
+            ("ada", functions()),
+            ("bob", functions(*BOBS)),
+            ("cyd", dict(list(functions().items())[:3])),
+        ):
             text = grading.submission([*mine.values()], student)
             (tmp_path / f"{student}.json").write_text(text, encoding="utf-8")
-
-        hand_in("ada", functions())
-        hand_in("bob", functions(*BOBS))
-        hand_in("cyd", dict(list(functions().items())[:3]))
         (tmp_path / "dan.json").write_text("__import__('os').abort()", encoding="utf-8")
         (tmp_path / "group").mkdir()
         (tmp_path / "group" / "eve.JSON").write_text('{"answers": {"sgd": {"new_W": "print(1)"}}}')
-        return tmp_path
-
-    def test_a_line_for_each(self, folder, capsys):
-        status, rows = rows_of(folder, capsys)
+        status, rows = rows_of(tmp_path, capsys)
         assert status == 1  # the file of dan cannot be graded
         assert list(rows) == ["ada.json", "bob.json", "cyd.json", "dan.json", "group/eve.JSON"]
         ada, bob, cyd, dan, eve = rows.values()
@@ -262,7 +254,7 @@ class TestTheTeachersDesk:
         assert (cyd["points"], cyd["sigmoid"], cyd["sgd"]) == ("3", "1", "")
         assert "must be JSON" in dan["errors"]
         assert (eve["student"], eve["points"], eve["sigmoid"], eve["sgd"]) == ("eve", "0", "", "0")
-        main(["grade", str(folder)])  # without --csv, for people
+        main(["grade", str(tmp_path)])  # without --csv, for people
         assert "student: ada  points: 30  of: 30" in capsys.readouterr().out
 
     def test_names_in_a_submission_are_shown_and_not_obeyed(self, tmp_path, capsys):
@@ -275,29 +267,28 @@ class TestTheTeachersDesk:
         assert r"student: \x1b[2Jx\ny  points: 0" in line_of("\u001b[2Jx\ny")
         assert line_of("=HYPERLINK(1)", "--csv").startswith("eve.json,'=HYPERLINK(1),0,")
 
-    def test_numbers_of_a_neighbour_are_wrong(self, folder):
-        """The name of a student seeds the numbers, at both points."""
-        copied = json.loads((folder / "ada.json").read_text()) | {"student": "abe"}
-        (folder / "abe.json").write_text(json.dumps(copied))
-        assert states_of(folder / "abe.json") == {"wrong"}
-        assert states_of(folder / "ada.json") == {"right"}
+    def test_numbers_of_a_neighbour_are_wrong(self):
+        """The name of a student seeds them."""
+        answers = {name: grading.numbers_of(mine, "ada") for name, mine in functions().items()}
+        for student, state in (("ada", "right"), ("abe", "wrong")):
+            assert {verdict.state for verdict in desk.verdicts_of(student, answers)} == {state}
 
-    def test_copied_numbers_and_a_missing_name_are_marked(self, folder, capsys):
-        (folder / "copy.json").write_text((folder / "ada.json").read_text())
-        (folder / "new.json").write_text(json.dumps({"student": "your name", "answers": {}}))
-        _, rows = rows_of(folder, capsys)
+    def test_copied_numbers_and_a_missing_name_are_marked(self, tmp_path, capsys):
+        text = grading.submission([functions()["sgd"]], "ada")
+        for name in ("ada", "copy"):
+            (tmp_path / f"{name}.json").write_text(text)
+        (tmp_path / "new.json").write_text(json.dumps({"student": "your name", "answers": {}}))
+        _, rows = rows_of(tmp_path, capsys)
         assert {file: row["note"] for file, row in rows.items() if row["note"]} == {
             "copy.json": "the same numbers as ada.json",
             "new.json": "the name is still 'your name'",
         }
 
     @pytest.mark.parametrize("place", grading.OTHERS)
-    def test_a_submission_that_lacks_a_place_is_not_right(self, folder, place):
-        ada = json.loads((folder / "ada.json").read_text())
-        for numbers in ada["answers"].values():
-            del numbers[place]
-        (folder / "ada.json").write_text(json.dumps(ada))
-        assert states_of(folder / "ada.json") == {"wrong"}
+    def test_a_submission_that_lacks_a_place_is_not_right(self, place):
+        numbers = grading.numbers_of(functions()["sgd"])
+        del numbers[place]
+        assert grading.judge("sgd", numbers).state == "wrong"
 
     def test_the_exam_has_no_solutions_and_no_hints(self, capsys, tmp_path):
         assert main(["strip", str(PATH)]) == 0
@@ -317,11 +308,11 @@ class TestTheTeachersDesk:
             assert main(["grade", str(folder)]) == 2
             assert f"{folder} must be a folder with .json submissions" in capsys.readouterr().err
 
-    def test_the_verdict_of_a_file_is_that_of_the_functions(self, folder):
+    def test_the_verdict_of_a_file_is_that_of_the_functions(self, tmp_path):
         mine = [*functions(*BOBS).values()]
-        text = grading.submission(mine)  # no name: the points of the workbook
-        (folder / "bob.json").write_text(text, encoding="utf-8")
-        verdicts = desk.verdicts_of(*desk.read_submission(folder / "bob.json"))
+        path = tmp_path / "bob.json"
+        path.write_text(grading.submission(mine))  # no name: the points of the workbook
+        verdicts = desk.verdicts_of(*desk.read_submission(path))
         assert verdicts == [grading.grade(f) for f in mine]
 
 

@@ -32,7 +32,7 @@ class Grade(NamedTuple):
 
     def __str__(self) -> str:
         given = self.right + len(self.wrong)
-        lines = [f"{how_many(self.right, given)} right, within {self.tolerance:g}."]
+        lines = [f"Right, within {self.tolerance:g}: {self.right} of {given}."]
         if self.wrong:
             first = self.wrong[0]
             lines += [
@@ -43,11 +43,6 @@ class Grade(NamedTuple):
         if self.not_given:
             lines.append(f"Not given: {', '.join(self.not_given)}.")
         return "\n".join(lines)
-
-
-def how_many(count: int, given: int) -> str:
-    """Return ``1 of 2 numbers is`` or ``2 of 2 numbers are``."""
-    return f"{count} of {given} number{'s' * (given != 1)} {'is' if count == 1 else 'are'}"
 
 
 def grade(answers: dict[str, Any], tolerance: float = TOLERANCE, cell: str = "lstm") -> Grade:
@@ -74,7 +69,7 @@ def grade(answers: dict[str, Any], tolerance: float = TOLERANCE, cell: str = "ls
     >>> from numpylstm import tape
     >>> print(tape.grade({"forward": {"t0": {"lstm.0": {"a_i": [-0.24, 0.19]}}}}))
     ... # doctest: +ELLIPSIS
-    1 of 2 numbers is right, within 1e-06.
+    Right, within 1e-06: 1 of 2.
     The first wrong one, in the order of computation:
       forward.t0.lstm.0.a_i[1]: expected -0.19, got 0.19
       its line: a_i, a_f, a_g, a_o = np.split(a, 4, axis=1), where a = x @ Wx +...
@@ -117,20 +112,15 @@ def _pairs(
         listed = isinstance(given, list | tuple)
         if not listed or len(given) != len(golden):
             what = "lists" if isinstance(golden[0], list) else "numbers"
-            got = len(given) if listed else _short(given)
+            got = len(given) if listed else f"{given!r:.40}"
             raise TapeError(f"{name} must be a list of {len(golden)} {what}, got {got}")
         for k, (value, other) in enumerate(zip(golden, given, strict=True)):
             yield from _pairs(value, other, f"{name}[{k}]", not_given)
     else:
         number = isinstance(given, int | float) and not isinstance(given, bool)
         if not number or not abs(given) <= sys.float_info.max:
-            raise TapeError(f"{name} must be a finite number, got {_short(given)}")
+            raise TapeError(f"{name} must be a finite number, got {given!r:.40}")
         yield name, golden, float(given)
-
-
-def _short(value: Any) -> str:
-    text = json.dumps(value, default=repr)
-    return text if len(text) <= 40 else f"{text[:37]}..."
 
 
 def read(path: Path) -> Any:
