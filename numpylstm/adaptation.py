@@ -12,6 +12,7 @@ import numpy as np
 
 from numpylstm.cells import State
 from numpylstm.checks import Array, check_in, check_sizes
+from numpylstm.config import CACHE_SHARE, CACHE_THETA
 from numpylstm.evaluation import Evaluation, Ids, Scores, Watch, score_windows
 from numpylstm.functional import softmax
 from numpylstm.models import LanguageModel, check_language_model
@@ -73,8 +74,8 @@ def evaluate_with_cache(
     num_steps: int = 35,
     *,
     size: int = 500,
-    theta: float = 0.3,
-    share: float = 0.1,
+    theta: float = CACHE_THETA,
+    share: float = CACHE_SHARE,
     watch: Watch | None = None,
 ) -> Evaluation:
     """Score a text with a cache of the tokens that followed similar states (Grave et al. 2017).

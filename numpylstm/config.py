@@ -72,6 +72,9 @@ SCHEDULES = "epoch", "plateau", "one-cycle", "cosine"
 LARGEST_OPTION = 1_000
 LARGEST = 3e38  # which float32 can hold
 SHARE: dict[str, Any] = {"at_least": 0, "below": 1}
+CACHE_THETA, CACHE_SHARE = 0.3, 0.1
+"""Defaults of `numpylstm.adaptation.evaluate_with_cache` and of its command."""
+
 BOUNDS = {"at_least": ge, "above": gt, "at_most": le, "below": lt}
 KINDS = {int: "a whole number", float: "a number", str: "a string", bool: "True or False"}
 

@@ -15,7 +15,7 @@ import os
 import secrets
 import shutil
 import zipfile
-from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import IO, Any
 
@@ -123,20 +123,25 @@ def read_arrays(
 
 def members(file: IO[bytes]) -> dict[str, NDArray[Any]]:
     """Read the arrays of an `.npz` file, after a look at the sizes in the directory of the zip."""
-    with zipfile.ZipFile(file) as archive:
-        check_members(archive.infolist(), os.fstat(file.fileno()).st_size)
-    file.seek(0)
+    member_names(file)
     with np.load(file, allow_pickle=False) as arrays:
         return dict(arrays)
 
 
-def check_members(entries: Sequence[zipfile.ZipInfo], size: int) -> None:
-    """Raise a ValueError unless the members are stored without compression and fit into a file."""
+def member_names(file: IO[bytes]) -> list[str]:
+    """Return the names of the members of a zip file, from its directory.
+
+    A ValueError refuses members that are compressed, or do not fit into the file.
+    """
+    with zipfile.ZipFile(file) as archive:
+        entries = archive.infolist()
     for entry in entries:
         if entry.compress_type != zipfile.ZIP_STORED:
             raise ValueError(f"member {entry.filename!r} is compressed")
-    if sum(entry.file_size for entry in entries) > size:
+    if sum(entry.file_size for entry in entries) > os.fstat(file.fileno()).st_size:
         raise ValueError("its members overlap, or end beyond the file")
+    file.seek(0)
+    return [entry.filename for entry in entries]
 
 
 @contextlib.contextmanager
@@ -149,15 +154,15 @@ def fitting_together(path: Path) -> Iterator[None]:
 
 
 def check_shapes(
-    parameters: Mapping[str, NDArray[Any]],
-    shapes: Iterable[tuple[str, tuple[int, ...]]],
-    because: str = "the settings give the sizes",
+    parameters: Mapping[str, NDArray[Any]], shapes: Iterable[tuple[str, tuple[int, ...]]]
 ) -> None:
     """Raise a ValueError unless all parameters are there, in the right shapes."""
     for path, shape in shapes:
         if path not in parameters:
             raise ValueError(f"parameter {path} is missing")
-        check_array("parameters", path, parameters[path], shape, because=because)
+        check_array(
+            "parameters", path, parameters[path], shape, because="the settings give the sizes"
+        )
 
 
 def within(group: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -191,7 +196,7 @@ def save_model(model: Model, path: str | Path) -> None:
     TypeError
         If `model` is of another class, which `load_model` could not make, or `path` is not a path.
     ValueError
-        If a parameter is not finite, or was replaced by one of another shape (or dtype: TypeError).
+        If a parameter is not finite.
     SaveError
         If the file cannot be written; an older file of that name is then unchanged.
     """
@@ -200,15 +205,14 @@ def save_model(model: Model, path: str | Path) -> None:
             f"save_model: model must be a {either(MODELS)}, got {type(model).__name__}; "
             "save the model.state_dict() of a class of your own with numpy.savez"
         )
-    state, dtype = model.state_dict(), np.dtype(model.config.dtype)
+    state = model.state_dict()
+    for name, array in state.items():
+        check_finite("save_model", name, array, "the training that made it had failed")
     form = {
         "vocab_size": model.vocab_size,
         "answer_size": model.answer_size,
         "bidirectional": model.bidirectional,
     }
-    for name, shape in parameter_shapes(model.config, **form):
-        check_array("save_model", name, state[name], shape, dtype, "its arguments give the sizes")
-        check_finite("save_model", name, state[name], "the training that made it had failed")
     meta = {
         "format": FORMAT,
         "version": VERSION,

@@ -73,12 +73,6 @@ def test_an_unpredictable_text_takes_nothing_from_the_bigram():
     assert perplexity == pytest.approx(V)
 
 
-def test_a_token_that_training_lacks_is_possible():
-    train, test = [1, 2, 1, 2], [0, 0, 0]
-    assert unigram_perplexity(train, test, 3) == pytest.approx(4 + 3)
-    assert interpolated_bigram_perplexity(train, [1, 2], test, 3).perplexity == pytest.approx(7)
-
-
 def test_a_vocabulary_too_large_for_a_square_table():
     V = 2_000_000
     ids = np.array([V - 1, V - 2, V - 1, V - 2, V - 1], np.int32)  # V * V overflows int32
@@ -90,7 +84,6 @@ def test_a_vocabulary_too_large_for_a_square_table():
     [
         ([0.0, 1.0], TypeError, "train_ids must hold integers, got float64"),
         ([0, V], ValueError, rf"must lie in \[0, {V}\), got {V} at \[1\]"),
-        ([[0, 1]], ValueError, r"train_ids must have shape \(N,\), got \(1, 2\)"),
         ([0], ValueError, "train_ids must hold at least 2 tokens, got 1"),
     ],
 )

@@ -17,6 +17,7 @@ import pytest
 from support.runs import BIN, call, called
 
 import numpylstm as nl
+from numpylstm.__main__ import main as package
 from numpylstm.cli.train import announce, as_called
 from numpylstm.data import corpus
 from numpylstm.exchange import write_run
@@ -88,10 +89,8 @@ def test_the_run_folder(folder):
     assert (run / "curves.png").read_bytes().startswith(b"\x89PNG")
 
 
-def test_what_training_prints(folder):
-    out, err = command(
-        "numpylstm-train", "--train", "text.txt", "--out", "printed", *SMALL, cwd=folder
-    )
+def test_what_training_prints(here):
+    out, err = here("numpylstm-train", "--train", "text.txt", "--out", "printed", *SMALL)
     assert err == ""
     for expected in (
         "2 x 12 LSTM", "Compiling kernels", "epoch   1", "cost", "accuracy", "perplexity", "norm",
@@ -115,13 +114,9 @@ def test_the_first_line_says_how_many_threads(here):
 def test_the_reference_trains_to_the_same_curve(folder, here):
     here("numpylstm-train", "--train", "text.txt", "--out", "slow", "--impl", "reference", *SMALL)
     fast, slow = metrics(folder / "run"), metrics(folder / "slow")
-    assert len(fast) == len(slow)
     for ours, theirs in zip(fast, slow, strict=True):
-        assert float(ours["perplexity"]) == pytest.approx(float(theirs["perplexity"]), rel=1e-3)
-        if theirs["valid_perplexity"]:
-            assert float(ours["valid_perplexity"]) == pytest.approx(
-                float(theirs["valid_perplexity"]), rel=1e-3
-            )
+        for name in ("perplexity", "valid_perplexity"):
+            assert float(ours[name] or 0) == pytest.approx(float(theirs[name] or 0), rel=1e-3)
 
 
 def test_a_gradient_check_first_does_not_change_the_run(folder, here):
@@ -144,7 +139,6 @@ def test_a_gradient_check_first_does_not_change_the_run(folder, here):
 @pytest.mark.parametrize(
     "flags",
     [
-        ("--level", "char"),
         ("--cell", "rnn", "--activation", "relu", "--init-scale", "0.05"),
         ("--cell", "gru", "--reset", "before", "--log-gradients", "--check-gradients"),
         ("--cell", "mingru", "--factors", "signed", "--log-gradients", "--check-gradients"),
@@ -152,12 +146,10 @@ def test_a_gradient_check_first_does_not_change_the_run(folder, here):
         ("--tied", "--dropout", "0.5", "--dropout-input", "0", "--momentum", "0.5", "--lr", "0.3"),
         ("--schedule", "plateau", "--dtype", "float64", "--average-across-timesteps"),
         ("--optimizer", "adam", "--schedule", "plateau", "--decay-patience", "2"),
-        ("--valid", "valid.txt", "--test", "valid.txt"),
     ],
 )
 def test_every_kind_of_run(tmp_path, flags):
     write_text(tmp_path / "text.txt")
-    write_text(tmp_path / "valid.txt", 300, seed=1)
     out, _ = call(
         tmp_path, "numpylstm-train", "--train", "text.txt", *SMALL, "--steps", "20", *flags
     )
@@ -233,27 +225,32 @@ def test_sample_reports_unknown_prompt_words(here):
 # --- help and errors ---------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("name", ["numpylstm-train", "numpylstm-eval", "numpylstm-sample"])
-def test_help_is_quick_and_says_the_defaults(name, tmp_path):
-    """No slow module is loaded, and nothing is compiled."""
-    out, loaded = command(
-        name, "--help", cwd=tmp_path, PYTHONPROFILEIMPORTTIME="1", NUMBA_CACHE_DIR=str(tmp_path)
-    )
-    assert "numpylstm.cli.common" in loaded
-    assert not [slow for slow in ("numpy", "numba", "matplotlib") if f" {slow}\n" in loaded]
-    assert "default" in out
+HELP = """
+import sys
+from numpylstm.cli import eval, sample, train
+
+for command in (eval, sample, train):
+    print(command.make_parser().format_help())
+print({"numpy", "numba", "matplotlib"} & sys.modules.keys())
+"""
+
+
+def test_help_is_quick_and_says_the_defaults(tmp_path):
+    """No slow module is loaded."""
+    out, _ = command("python", "-c", HELP, cwd=tmp_path)
+    assert out.endswith("set()\n")
+    assert out.count("usage: numpylstm-") == 3
+    assert "(default: 35)" in out
     assert "default: )" not in out
-    assert not list(tmp_path.rglob("*.nb?"))
 
 
 def test_a_matplotlib_that_cannot_be_loaded_is_said_before_the_training(folder):
-    bad = {"cwd": folder, "MPLBACKEND": "bogus"}
-    out, err = command("numpylstm-train", "--train", "text.txt", "--out", "unmade", expect=2, **bad)
+    arguments = ("--train", "text.txt", "--out", "unmade")
+    out, err = command("numpylstm-train", *arguments, cwd=folder, expect=2, MPLBACKEND="bogus")
     assert out == ""
     assert "error: Matplotlib cannot be loaded: Key backend: 'bogus' is not a valid" in err
     assert err.count("\n") == 1
     assert not (folder / "unmade").exists()
-    command("numpylstm-train", "--help", **bad)
 
 
 # --- usual options -----------------------------------------------------------------------------
@@ -290,7 +287,7 @@ def test_a_seed_that_nobody_chose_is_printed(folder, here):
 
 
 @pytest.mark.skipif(os.name != "posix", reason="signals as POSIX has them")
-def test_a_sample_is_printed_as_it_is_drawn_and_an_interruption_keeps_it(folder):
+def test_a_sample_is_printed_as_it_is_drawn_and_an_interruption_keeps_it(folder, here):
     arguments = ("run", "--length", "100000000", "--seed", "1")
     process = subprocess.Popen(
         [BIN / "numpylstm-sample", *arguments],
@@ -302,23 +299,25 @@ def test_a_sample_is_printed_as_it_is_drawn_and_an_interruption_keeps_it(folder)
     with process:  # and not communicate(), which forgets what was buffered
         rest, err = process.stdout.read(), process.stderr.read()
     assert process.returncode == 130
-    assert re.fullmatch(r"numpylstm-sample: interrupted; [\d,]+ tokens were drawn\n", err)
-    whole, _ = command("numpylstm-sample", *arguments[:2], "900", *arguments[3:], cwd=folder)
+    assert err == "numpylstm-sample: interrupted\n"
+    whole, _ = here("numpylstm-sample", *arguments[:2], "900", *arguments[3:])
     kept = (seen + rest)[: len(whole) - 1].rstrip()
     assert len(kept) > 400
     assert whole.startswith(kept)
 
 
-def test_version_and_the_package_as_a_program(folder):
-    version = command("numpylstm-train", "--version", cwd=folder)[0]
-    assert version == f"numpylstm {nl.__version__}\n"
-    assert command("python", "-m", "numpylstm", "--version", cwd=folder)[0].startswith("numpylstm")
-    out, _ = command("python", "-m", "numpylstm", cwd=folder)
-    assert "python -m numpylstm train" in out
+def test_version_and_the_package_as_a_program(folder, here, capsys):
+    version = f"numpylstm {nl.__version__}\n"
+    assert here("numpylstm-train", "--version")[0] == version
+    for arguments, status, says in (
+        (["--version"], 0, version),
+        ([], 0, "python -m numpylstm train"),
+        (["evil"], 2, "there is no command 'evil'"),
+    ):
+        assert package(arguments) == status
+        assert says in "".join(capsys.readouterr())
     scored = command("python", "-m", "numpylstm", "eval", "run", cwd=folder)
-    assert scored == command("numpylstm-eval", "run", cwd=folder)
-    _, err = command("python", "-m", "numpylstm", "evil", cwd=folder, expect=2)
-    assert "there is no command 'evil'" in err
+    assert scored == here("numpylstm-eval", "run")
 
 
 def test_quiet_leaves_the_report(folder, here):

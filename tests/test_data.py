@@ -4,7 +4,6 @@ import dataclasses
 import gzip
 import io
 import os
-import subprocess
 import sys
 import tarfile
 from types import SimpleNamespace
@@ -28,7 +27,7 @@ from numpylstm.data import (
     pad,
 )
 from numpylstm.data import text as text_module
-from numpylstm.data.configured import text_like
+from numpylstm.data.configured import tokens_like
 from numpylstm.data.corpus import pieces
 from numpylstm.printing import printable
 
@@ -72,14 +71,11 @@ def test_tokens_are_written_as_readable_text():
     tokens = data.tokenize(data.split_punctuation(text))
     assert data.detokenize(tokens) == text.replace("f(x[0])", "f (x [0])")
     assert data.detokenize(["a", "\n", UNK], "char") == "a\n<unk>"
-    assert data.detokenize([]) == ""
     assert data.detokenize(["a", "b"], after="The") == " a b"
     assert data.detokenize(["a", "b"], after="The ") == "a b"
     assert data.detokenize([",", "b"], after="The") == ", b"
     assert data.detokenize(["a"], after="f (") == data.detokenize(["a"], after="f(") == "a"
-    assert data.detokenize(["a"], "char", after="The") == "a"
     assert data.detokenize(["a", "mr.", "", ".5", "."]) == "a mr. .5."
-    assert data.detokenize(["at", ".5", "?!"]) == "at .5?!"
 
 
 @fuzz
@@ -97,36 +93,20 @@ def test_fuzz_nothing_but_white_space_is_lost(text):
     assert kept == "".join(text.split()) or any(4 * mark in text for mark in set(text))
 
 
-@pytest.mark.parametrize(
-    "call",
-    [
-        lambda: data.tokenize("a", "wrod"),
-        lambda: data.detokenize("a", "wrod"),
-        lambda: data.load_embedded(level="wrod"),
-    ],
-)
-def test_unknown_level(call):
-    with pytest.raises(ValueError, match=r"level must be 'word' or 'char', got 'wrod'$"):
-        call()
-
-
 # --- files -------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize(
     ("raw", "text"),
     [
-        (b"a\nb\n", "a\nb\n"),
         (b"a\r\nb\r\n", "a\nb\n"),
         (b"a\rb\r", "a\nb\n"),
         (b"\xef\xbb\xbfa\n", "a\n"),
         ("naïve ☃ 𝄞\n".encode(), "naïve ☃ 𝄞\n"),
-        (b"", ""),
     ],
-    ids=["unix", "windows", "old mac", "byte order mark", "unicode", "empty"],
+    ids=["windows", "old mac", "byte order mark", "unicode"],
 )
 def test_bytes_that_are_text(raw, text, tmp_path):
-    assert data.decode_text(raw, "x.txt") == text
     (tmp_path / "x.txt").write_bytes(raw)
     assert data.read_text(tmp_path / "x.txt") == text
 
@@ -134,13 +114,10 @@ def test_bytes_that_are_text(raw, text, tmp_path):
 @pytest.mark.parametrize(
     ("raw", "sentence"),
     [
-        (b"caf\xe9 au lait", "x.txt: must be UTF-8 text, got byte 0xe9 at byte 3"),
         (b"\xef\xbb\xbfab\xff", "x.txt: must be UTF-8 text, got byte 0xff at byte 5"),
-        (b"abc\xe2\x82", "x.txt: must be UTF-8 text, got byte 0xe2 at byte 3"),
-        (b"GIF89a\x01\x00", "x.txt: must be UTF-8 text, got a NUL at byte 7; .* binary file"),
         ("ab".encode("utf-16"), "x.txt: must be UTF-8 text, got a NUL at byte 3; .* UTF-16"),
     ],
-    ids=["latin-1", "after a byte order mark", "cut", "binary", "utf-16"],
+    ids=["after a byte order mark", "utf-16"],
 )
 def test_bytes_that_are_not_text(raw, sentence):
     with pytest.raises(DataError, match=f"^{sentence}"):
@@ -164,11 +141,10 @@ def test_what_a_terminal_would_obey_is_written_as_escapes(text, line, lines):
     assert printable(text, lines=True) == lines
 
 
-@pytest.mark.parametrize("name", ["missing.txt", ".", "nul\0name"])
+@pytest.mark.parametrize("name", [".", "nul\0name"])
 def test_a_file_that_cannot_be_read(name, tmp_path):
-    for load in (data.read_text, data.load_text):
-        with pytest.raises(DataError, match=f"{tmp_path.name}.*: must be a readable file, got "):
-            load(f"{tmp_path}/{name}")
+    with pytest.raises(DataError, match=f"{tmp_path.name}.*: must be a readable file, got "):
+        data.read_text(f"{tmp_path}/{name}")
 
 
 @pytest.mark.parametrize("stdin", [None, Mock(isatty=lambda: True)], ids=["none", "a terminal"])
@@ -181,7 +157,6 @@ def test_standard_input_without_a_text(stdin, monkeypatch):
 def test_what_is_too_long_for_a_message():
     assert text_module.named([*"abc"]) == "a, b, c"
     assert text_module.named([*"abcd"]) == "a and 3 more"
-    assert text_module.shortened(["a" * 100, "b" * 101]) == ["a" * 100, "b" * 100 + "..."]
 
 
 # --- vocabulary --------------------------------------------------------------------------------
@@ -208,10 +183,7 @@ def test_unk_is_always_there_with_the_count_it_has():
 
 def test_largest_size_counts_unk_which_takes_the_rank_of_what_it_stands_for():
     text = data.tokenize("a a a a b b b c c d e")
-    assert Vocabulary.build(text, 6).tokens == ("a", "b", "c", "d", "e", UNK)
-    assert Vocabulary.build(text, 5).tokens == ("a", "b", "c", UNK, "d")  # 4 3 2 1 1
     assert Vocabulary.build(text, 4).tokens == ("a", "b", UNK, "c")  # 4 3 2 2
-    assert Vocabulary.build(text, 3).tokens == (UNK, "a", "b")  # 4 4 3
     assert Vocabulary.build(text, 2).tokens == (UNK, "a")  # 7 4
     assert Vocabulary.build(text, 100) == Vocabulary.build(text)
     assert Vocabulary.build([*text, UNK, UNK], 4).tokens == (UNK, "a", "b", "c")  # 4 4 3 2
@@ -263,7 +235,6 @@ def test_a_vocabulary_is_a_value():
         (["a", 3, UNK], TypeError, "must be strings, got int at index 1"),
         (["a", "", UNK], ValueError, "must not be empty, got '' at index 1"),
         (["a", "b", UNK, "b"], ValueError, "must be distinct, got 'b' at index 1 and .* index 3"),
-        (["a", "b"], ValueError, "must contain '<unk>', got 2 tokens without it"),
         ([], ValueError, "must contain '<unk>', got 0 tokens without it"),
     ],
 )
@@ -317,9 +288,7 @@ def test_three_files_are_taken_as_they_are(write):
     corpus = data.load_text(*files)
     assert words(corpus, "train") == ["a", "train", EOS]
     assert words(corpus, "test") == ["a", UNK, EOS]
-    for array in (corpus.train, corpus.valid, corpus.test):
-        assert array.dtype == np.int32
-        assert array.ndim == 1
+    assert corpus.train.dtype == np.int32
     assert str(data.load_text(*(iter([file]) for file in files))) == str(corpus)
     assert corpus.held_out == f"valid: {files[1]}; test: {files[2]}"
 
@@ -367,15 +336,6 @@ def test_a_corpus_describes_itself_in_a_line(write):
     assert cut.endswith("; left out at the end: train 0, valid 48, test 48")
 
 
-def test_a_corpus_made_of_ids_stays_as_it_is():
-    ids, none = np.arange(4), dict.fromkeys(data.SPLITS, 0)
-    corpus = data.Corpus("made up", "char", Vocabulary([*"abc", UNK]), ids, ids, ids, none)
-    assert corpus.unread == none
-    assert corpus != dataclasses.replace(corpus)
-    with pytest.raises(dataclasses.FrozenInstanceError):
-        corpus.source = "another"
-
-
 def test_a_long_text_is_cut_between_words(write, monkeypatch):
     monkeypatch.setattr("numpylstm.data.corpus.PIECE", 4)
     assert list(pieces("ab cd ef\ngh")) == ["ab cd ", "ef\ngh"]
@@ -386,14 +346,14 @@ def test_a_long_text_is_cut_between_words(write, monkeypatch):
 
 @pytest.mark.parametrize(
     ("settings", "tokens", "expected"),
-    [({}, "a .", "a ."), ({}, "a mr.", "a."), ({"level": "char"}, "a .", "a."),
-     ({"train": "x"}, "a .", "a."), ({"data": "x"}, "a .", "a."),
-     ({"train": "x", "split_punctuation": True}, "a mr.", "a .")],
+    [({}, "a .", ["a", "."]), ({}, "a mr.", ["a."]), ({"level": "char"}, "a .", ["a", "."]),
+     ({"train": "x"}, "a .", ["a."]), ({"data": "x"}, "a .", ["a."]),
+     ({"train": "x", "split_punctuation": True}, "a mr.", ["a", "."])],
 )  # fmt: skip
 def test_another_text_is_split_as_that_of_the_run(settings, tokens, expected):
     """Without the name of a text, the run is of the demo, or of a model whose words tell."""
     vocabulary = data.Vocabulary.build(tokens.split())
-    assert text_like(TrainConfig(**settings), vocabulary, "a.") == expected
+    assert tokens_like(TrainConfig(**settings), vocabulary, "a.") == expected
 
 
 def test_texts_that_are_too_short(write):
@@ -402,10 +362,8 @@ def test_texts_that_are_too_short(write):
                        r"1 at word level; it is one token in 20 of each file"):  # fmt: skip
         data.load_text(short)
     assert data.load_text(write("l.txt", numbers(0, 40))).num_tokens["test"] == 2
-    with pytest.raises(DataError, match=r"e.txt: the test split must hold at least 2 .* got 0"):
+    with pytest.raises(DataError, match=r"e.txt: the test split must hold .* got 0 .*empty\?$"):
         data.load_text(good, good, empty)
-    with pytest.raises(DataError, match=r"the train split must hold at least 2 .*empty\?$"):
-        data.load_text(empty)
 
 
 # --- Penn Treebank -----------------------------------------------------------------------------
@@ -498,13 +456,12 @@ def test_archive_is_read_in_place(tgz, tmp_path):
     ("members", "sentence"),
     [
         (good_members(["ptb.test.txt"]), "hold .*, got no data/ptb.test.txt;"),
-        ([], "hold .*, got no data/ptb.train.txt, data/ptb.valid.txt, data/ptb.test.txt;"),
         (
             [member("a/data/ptb.train.txt", type=tarfile.SYMTYPE, linkname="/etc/passwd")],
             "got a file that is no such archive",
         ),
     ],
-    ids=["one missing", "none", "link"],
+    ids=["one missing", "link"],
 )
 def test_archives_that_are_refused(members, sentence, tgz):
     with pytest.raises(DataError, match=f"simple-examples.tgz: must .*{sentence}"):
@@ -522,12 +479,10 @@ def test_damaged_archives(tgz):
     path = tgz(tar_bytes(good_members()))
     whole = path.read_bytes()
     no_checksum = whole[:-8] + bytes(8)
-    for raw in (b"", whole[:100], whole[:-1], b"PK\3\4", gzip.compress(b"hello"), no_checksum):
+    for raw in (b"", whole[:-1], gzip.compress(b"hello"), no_checksum):
         path.write_bytes(raw)
         with pytest.raises(DataError, match=r"^[^\n]*simple-examples.tgz: must [^\n]*$"):
             data.load_ptb(path)
-    with pytest.raises(DataError, match=r"nowhere.tgz: must be a readable file, got 'No such file"):
-        data.load_ptb(path.with_name("nowhere.tgz"))
 
 
 # --- the embedded corpus -----------------------------------------------------------------------
@@ -542,21 +497,6 @@ def embedded():
 def test_every_word_of_the_embedded_text_is_split_already(embedded):
     words = " ".join(embedded.vocabulary)
     assert data.split_punctuation(words) == words
-
-
-def test_the_embedded_corpus_is_the_same_in_every_process(embedded):
-    code = (
-        "import hashlib, numpylstm.data as data; c = data.load_embedded();"
-        "print(hashlib.sha256(c.train.tobytes() + c.valid.tobytes() + c.test.tobytes()"
-        " + repr(c.vocabulary.tokens).encode()).hexdigest())"
-    )
-    digests = {
-        subprocess.check_output(
-            [sys.executable, "-c", code], env=os.environ | {"PYTHONHASHSEED": n}
-        )
-        for n in ("1", "2")
-    }
-    assert len(digests) == 1
 
 
 def paragraphs(corpus, split):
@@ -710,12 +650,8 @@ def test_a_window_may_be_changed_and_nothing_else_changes():
         (dict(ids=np.arange(9.0)), TypeError, "batches: ids must have an integer dtype, got float"),
         (dict(ids=np.ones((3, 3), int)), ValueError, r"ids must have shape \(N,\), got \(3, 3\)"),
         (dict(batch_size=0), ValueError, "batches: batch_size must be at least 1, got 0"),
-        (dict(num_steps=-1), ValueError, "batches: num_steps must be at least 1, got -1"),
         (dict(num_steps=2.0), TypeError, "num_steps must be a whole number, got 2.0"),
-        (dict(batch_size=True), TypeError, "batch_size must be a whole number, got True"),
-        (dict(start=-1), ValueError, "start must be from 0 to 4, the number of windows; got -1"),
         (dict(start=5), ValueError, "start must be from 0 to 4, the number of windows; got 5"),
-        (dict(num_steps=9), ValueError, "2 .* a window of 9 need at least 20 tokens, got"),
         (dict(batch_size=10, keep_last=True), ValueError, "10 .* of 1 need at least 20 tokens"),
     ],
 )

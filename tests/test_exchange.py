@@ -10,7 +10,6 @@ import pickle
 import struct
 import sys
 import zipfile
-from collections import OrderedDict
 from contextlib import suppress
 from itertools import product
 
@@ -165,14 +164,12 @@ def test_prefixes_of_a_module(rng, prefix):
 
 
 def test_biases_may_be_missing_and_16_bits_become_32(rng):
-    torch = needed("torch")
     theirs = torch_module({**KINDS["gru"]}, "bfloat16", bias=False)
     model = exchange.language_model(exchange.from_torch(theirs.state_dict()))
     assert model.config.dtype == "float32"
     assert not any(model.parameters()[f"gru.1.{name}"].data.any() for name in ("b", "bn"))
     expected = theirs.memory.weight_hh_l1.float().detach().numpy().T
     assert np.array_equal(model.parameters()["gru.1.Wh"].data, expected)
-    assert torch.bfloat16 == theirs.memory.weight_hh_l1.dtype
 
 
 @pytest.mark.parametrize(
@@ -180,12 +177,9 @@ def test_biases_may_be_missing_and_16_bits_become_32(rng):
     [
         lambda s: s | {"norm.weight": s["decoder.bias"]},
         lambda s: s | {"lstm.weight_hr_l0": s["lstm.weight_hh_l1"][:H]},
-        lambda s: s | {"second.weight_ih_l0": s["lstm.weight_ih_l0"]},
         lambda s: {k: a for k, a in s.items() if "lstm" not in k},
-        lambda s: {k: a for k, a in s.items() if "_l0" not in k},
         lambda s: {k: a for k, a in s.items() if "decoder" not in k},
         lambda s: s | {"decoder.weight": s["decoder.weight"][:, 1:]},
-        lambda s: {},
     ],
 )
 def test_other_modules_of_pytorch_are_refused(rng, change):
@@ -203,15 +197,8 @@ def test_a_missing_key_is_named(rng, key):
         exchange.from_torch(state)
     arrays = model.state_dict()
     del arrays["backward.1.b"]
-    with pytest.raises(ValueError, match=r"parameter backward\.1\.b is missing"):
+    with pytest.raises(ValueError, match=r"missing: backward\.1\.b;"):
         exchange.sequence_model(nl.SequenceTagger, arrays)
-
-
-def test_a_tied_model_without_its_second_copy(rng):
-    model = random_model(rng, tied=True)
-    state = exchange.to_torch(model)
-    del state["decoder.weight"]
-    assert_same_bytes(model, exchange.language_model(exchange.from_torch(state)))
 
 
 def test_a_checkpoint_is_no_state_dict(rng):
@@ -223,7 +210,7 @@ def test_a_checkpoint_is_no_state_dict(rng):
 def test_a_classifier_is_no_language_model(rng):
     state = exchange.to_torch(random_model(rng))
     arrays = exchange.from_torch({key: a[:3] if "decod" in key else a for key, a in state.items()})
-    with pytest.raises(ValueError, match=r"decoder\.W .*; they are not those of a LanguageM"):
+    with pytest.raises(ValueError, match=r"decoder\.W must have shape \(6, 11\), got"):
         exchange.language_model(arrays)
     nl.SequenceClassifier(V, 3, H, L, dtype="float64").load_state_dict(arrays)
 
@@ -366,8 +353,6 @@ def test_a_run_is_of_a_language_model(tmp_path, capsys):
     exchange.export_model(nl.SequenceTagger(V, 3, H, rng=0), tmp_path / "m", "safetensors")
     assert import_command.main([str(tmp_path / "m"), "--out", str(tmp_path / "run")]) == 2
     assert "m holds a SequenceTagger, and a run is of a language" in capsys.readouterr().err
-    with pytest.raises(TypeError, match="kind must be a class such as SequenceTagger, got <class"):
-        exchange.sequence_model(nl.LanguageModel, {})
     with pytest.raises(ValueError, match="recurrent layers of one direction and a decoder, got"):
         exchange.language_model(nl.SequenceTagger(V, V, H, bidirectional=True).state_dict())
 
@@ -403,20 +388,17 @@ def test_safetensors_of_pytorch(rng, tmp_path):
 
 
 @pytest.mark.parametrize("sixteen", ["float16", "bfloat16"])
-@pytest.mark.parametrize("keys", ["ours", "PyTorch's"])
-def test_sixteen_bits_in_safetensors_become_32(rng, sixteen, keys, tmp_path, caplog):
+def test_sixteen_bits_in_safetensors_become_32(rng, sixteen, tmp_path, caplog):
     torch = needed("torch")
     from safetensors.torch import save_file
 
-    model = random_model(rng)
-    arrays = model.state_dict() if keys == "ours" else exchange.to_torch(model)
+    arrays = random_model(rng).state_dict()
     short = {k: torch.from_numpy(a).to(getattr(torch, sixteen)) for k, a in arrays.items()}
     save_file(short, str(tmp_path / "m"))
     twin, _ = exchange.import_model(tmp_path / "m")
     assert twin.config.dtype == "float32"
     assert "numbers of 16 bits became float32" in caplog.text
-    expected = torch.from_numpy(arrays["decoder.b" if keys == "ours" else "decoder.bias"])
-    expected = expected.to(getattr(torch, sixteen)).float().numpy()
+    expected = short["decoder.b"].float().numpy()
     np.testing.assert_array_equal(twin.parameters()["decoder.b"].data, expected)
 
 
@@ -500,10 +482,8 @@ def test_keras_weights_without_an_embedding(rng):
     [
         (lambda w: w[:-2], "got 7; a layer may lack its bias"),
         (lambda w: [*w[:2], w[2][:, :-1], *w[3:]], "layer 0 must be one of RNN, LSTM, GRU"),
-        (lambda w: [*w[:3], w[3][1:], *w[4:]], r"biases of layer 0 must have shape \(k, 24\)"),
         (lambda w: [*w[:4], w[4].astype("i8"), *w[5:]], r"weights\[4\] must have dtype float32 or"),
         (lambda w: 3, "weights must be a Sequence, got int"),
-        (lambda w: [0.5] * 9, r"weights\[0\] must be a NumPy array, got float"),
     ],
 )
 def test_other_arrays_than_keras_has_are_refused(rng, change, says):
@@ -558,11 +538,6 @@ class Shout:
         return print, ("executed",)
 
 
-class Much:
-    def __reduce__(self):
-        return bytearray, (1 << 40,)
-
-
 def packed(members, compression=zipfile.ZIP_STORED):
     file = io.BytesIO()
     with zipfile.ZipFile(file, "w", compression) as archive:
@@ -589,17 +564,11 @@ def header(entries):
 
 
 F32 = {"dtype": "F32", "shape": [1 << 40], "data_offsets": [0, 1 << 42]}
-MUCH, PLAIN = (pickle.dumps(OrderedDict(a=a), 2) for a in (Much(), None))
 HOSTILE = {
     "a text": b"hello, world",
-    "HDF5": b"\x89HDF\r\n\x1a\n" + bytes(100),
     "a bare pickle": pickle.dumps(Shout()),
     "a pickle in a zip": torch_zip(pickle.dumps({"a": Shout()}, 2)),
-    "a pickle of a later protocol": torch_zip(pickle.dumps({"a": Shout()}, 4)),
-    "what takes memory": torch_zip(MUCH),
-    "a second pickle": packed({"m/version": "3", "n/data.pkl": PLAIN, "m/data.pkl": MUCH}),
     "no state dict": torch_zip(pickle.dumps([1, 2], 2)),
-    "a path": packed({"../../data.pkl": b"."}),
     "a bomb": packed({"m/data.pkl": bytes(1 << 20)}, zipfile.ZIP_DEFLATED),
     "a keras file": packed({"config.json": b"{}", "model.weights.h5": b"\x89HDF"}),
     "pickled objects": packed({f"arr_{k}.npy": b"\x93NUMPY\x01\x00" for k in range(9)}),
@@ -620,15 +589,6 @@ def test_hostile_files_are_refused_in_one_sentence(name, tmp_path, capsys):
     out, err = capsys.readouterr()
     assert (out, err.count("\n"), len(err) < 1100) == ("", 1, True)
     assert not (tmp_path / "run").exists()
-
-
-def test_tensors_that_share_numbers_take_no_memory(tmp_path):
-    torch = needed("torch")
-    one = torch.zeros(1000)
-    for state in ({f"layer.{k}": one for k in range(2000)}, {"bias": one[:1].expand(1 << 40)}):
-        torch.save(state, tmp_path / "m")
-        with pytest.raises(CheckpointError, match="its arrays are larger than the file"):
-            exchange.import_model(tmp_path / "m")
 
 
 def test_damaged_files_give_a_model_or_one_sentence(rng, tmp_path):
@@ -652,12 +612,9 @@ def test_damaged_files_give_a_model_or_one_sentence(rng, tmp_path):
 @pytest.mark.parametrize(
     ("notes", "says"),
     [
-        ('{"options": 3}', "'int' object is not a mapping"),
         ('{"options": {"activation": "cosine"}}', "activation must be 'tanh', 'relu' or"),
         ('{"vocabulary": ["<unk>"]}', f"its vocabulary must be a list of {V} texts"),
-        (json.dumps({"vocabulary": ["<unk>"] * V}), "tokens must be distinct"),
         (json.dumps({"vocabulary": [*"abcdefghijk"]}), "tokens must contain '<unk>'"),
-        (json.dumps({"vocabulary": ["<unk>", "\ud800", *"abcdefghi"]}), "surrogates not allowed"),
     ],
 )
 def test_texts_beside_a_file_are_checked(rng, notes, says, tmp_path):
@@ -667,7 +624,7 @@ def test_texts_beside_a_file_are_checked(rng, notes, says, tmp_path):
         exchange.import_model(tmp_path / "m.npz")
 
 
-@pytest.mark.parametrize("notes", ["[" * 99_999, "{", '["<unk>", "the"]'])
+@pytest.mark.parametrize("notes", ["[" * 99_999, '["<unk>", "the"]'])
 def test_a_text_beside_a_file_that_is_no_object_is_named_itself(rng, notes, tmp_path):
     np.savez(tmp_path / "m.npz", *keras_weights(rng, 1, (H,)))
     (tmp_path / "m.npz.json").write_text(notes)
@@ -676,10 +633,6 @@ def test_a_text_beside_a_file_that_is_no_object_is_named_itself(rng, notes, tmp_
 
 
 def test_a_file_that_is_none(tmp_path):
-    with pytest.raises(OSError, match="Is a directory"):
-        exchange.import_model(tmp_path)
-    with pytest.raises(FileNotFoundError):
-        exchange.import_model(tmp_path / "absent")
     for name, says in ((".", ".: Is a directory"), ("absent", "absent: No such file")):
         assert says in call(tmp_path, "numpylstm-import", name, "--out", "run", expect=2)[1]
 

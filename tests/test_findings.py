@@ -1,24 +1,19 @@
-"""The five things that a report looks for: each where it is so, and where it is not."""
+"""The three things that a report looks for: each where it is so, and where it is not."""
 
 import pytest
 
 from numpylstm.report.findings import (
-    curves_diverge,
     findings,
     much_is_unknown,
     no_better_than,
-    rate_is_too_small,
     validation_rises,
 )
 from numpylstm.training.metrics import Epoch, Row, epochs_of
 
 
-def epochs(training, validation, lr=1.0):
-    rates = lr if isinstance(lr, list) else [lr] * len(training)
-    return [
-        Epoch(k, rate, t, v, 0.5)
-        for k, (rate, t, v) in enumerate(zip(rates, training, validation, strict=True), 1)
-    ]
+def epochs(training, validation):
+    pairs = zip(training, validation, strict=True)
+    return [Epoch(k, 1.0, *perplexities, 0.5) for k, perplexities in enumerate(pairs, 1)]
 
 
 def test_epochs_are_weighted_by_their_updates():
@@ -62,25 +57,6 @@ def test_a_validation_that_rises_with_the_training_is_not_of_memory():
     assert "a lower --lr" in validation_rises(epochs([90, 60, 58, 61], validation))
 
 
-@pytest.mark.parametrize(
-    ("training", "validation", "so"),
-    [
-        ([300, 150, 100, 80], [200, 130, 95, 85], False),
-        ([300, 150, 90, 40], [200, 130, 120, 118], True),
-        ([300, 150, 90, 40], [200, 130, 125, 160], True),
-        ([300, 100, 60, 30], [300, 170, 105, 53], False),  # another kind of text, but it follows
-        ([300, 150, 130, 125], [200, 130, 129, 129], False),  # still close
-        ([300, 40], [200, 118], False),  # too early to tell
-        ([300, 50, 60], [200, 55, 80], False),  # both rise: the rate is too high
-    ],
-)
-def test_curves_diverge(training, validation, so):
-    found = curves_diverge(epochs(training, validation))
-    assert (found is not None) == so
-    if so:
-        assert "went from 150 to 40, the validation perplexity from 130 to" in found
-
-
 def test_much_is_unknown():
     assert much_is_unknown(50, 1000) is None
     assert "5.1% of the text is <unk>, 51 of 1,000 tokens" in much_is_unknown(51, 1000)
@@ -91,24 +67,6 @@ def test_no_better_than():
     assert "100, is no better than that of the bigram model, 100" in no_better_than(
         100.0, "bigram", 100.0
     )
-
-
-@pytest.mark.parametrize(
-    ("training", "validation", "lr", "so"),
-    [
-        ([300, 100, 80, 79.9], [200, 100, 90, 89.9], [1.0, 1.0, 0.1, 0.001], True),
-        ([300, 100, 80, 78.0], [200, 100, 90, 89.9], [1.0, 1.0, 0.1, 0.001], False),
-        ([300, 100, 80, 79.9], [200, 100, 90, 88.0], [1.0, 1.0, 0.1, 0.001], False),
-        ([300, 100, 80, 79.9], [200, 100, 90, 89.9], [1.0] * 4, False),  # it has converged
-        ([300, 299.9, 299.8], [299, 298.9, 298.8], [1e-6] * 3, True),  # it never moved
-        ([300], [299], [1e-6], False),
-    ],
-)
-def test_rate_is_too_small(training, validation, lr, so):
-    found = rate_is_too_small(epochs(training, validation, lr))
-    assert (found is not None) == so
-    if so:
-        assert f"at {lr[-1]:.3g} the last epoch changed the training perplexity by 0." in found
 
 
 def test_all_of_them_and_none_of_them():
@@ -122,10 +80,9 @@ def test_all_of_them_and_none_of_them():
     usual = {"unigram": 200.0, "interpolated bigram": 90.0}
     settings = {"tokens": 1000, "references": usual}
     assert findings(good, unknown=10, test=55.0, **settings) == []
-    bad = run([300, 100, 30, 29.99], [200, 90, 101, 101.1])
-    bad = [row._replace(lr=10.0**-row.epoch) for row in bad]
+    bad = run([300, 100, 30], [90, 100, 101])
     found = findings(bad, unknown=100, test=101.0, **settings)
-    assert len(found) == 5
+    assert len(found) == 3
     assert not any("unigram" in sentence for sentence in found)
     assert all(sentence.endswith(".") and sentence.count(". ") == 0 for sentence in found)
     assert findings([], unknown=0, test=55.0, **settings) == []

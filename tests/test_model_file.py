@@ -70,9 +70,6 @@ def test_what_could_not_be_loaded_is_not_saved_over_what_can(tmp_path):
     model.decoder.b.data[0] = np.nan
     with pytest.raises(ValueError, match=r"save_model: decoder.b must be finite, got nan at \[0\]"):
         nl.save_model(model, path)
-    model.decoder.b.data = np.zeros(7, np.float32)
-    with pytest.raises(ValueError, match=r"decoder.b must have shape \(5,\), got \(7,\)"):
-        nl.save_model(model, path)
     nl.load_model(path)
 
 
@@ -99,13 +96,10 @@ def test_a_checkpoint_of_a_run_is_not_a_model_and_the_reverse(tmp_path):
     [
         (lambda meta, arrays: meta.update(version=9), "has model version 9, this program reads 2"),
         (lambda meta, arrays: meta.update(model="Oracle"), "is inconsistent: 'Oracle'"),
-        (lambda meta, arrays: meta.pop("config"), "is inconsistent: 'config'"),
         (lambda meta, arrays: meta.update(frozen=["x"]), "inconsistent: freeze: .* got 'x'"),
         (lambda meta, arrays: meta["form"].pop("vocab_size"), "is inconsistent"),
         (lambda meta, arrays: meta["form"].update(vocab_size=10**8), "must have shape"),
-        (lambda meta, arrays: meta["config"].update(hidden_size=10**8), "must have shape"),
         (lambda meta, arrays: meta["config"].update(num_layers=10**15), "num_layers must be"),
-        (lambda meta, arrays: meta["config"].update(num_layers=3), "lstm.2.Wx is missing"),
         (lambda meta, arrays: meta["config"].update(colour="red"), "unexpected .* 'colour'"),
         (lambda meta, arrays: arrays.pop("parameters/decoder.b"), "decoder.b is missing"),
         (lambda meta, arrays: arrays.update({"parameters/x": arrays["parameters/decoder.b"]}),

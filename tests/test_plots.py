@@ -5,12 +5,9 @@ import io
 import math
 import xml.etree.ElementTree as ET
 
-import numpy as np
 import pytest
 from matplotlib.cbook import STEP_LOOKUP_MAP
 
-from numpylstm import plots
-from numpylstm.laboratory.diagnostics.horizon import Horizon
 from numpylstm.plots import comparison_curves, epoch_positions, inline_svg, training_curves
 from numpylstm.plots.style import as_label
 from numpylstm.training.metrics import Row
@@ -80,33 +77,6 @@ def test_a_name_is_written_as_it_is():
     assert as_label("_x") == " _x"  # matplotlib leaves out labels that begin with "_"
     assert as_label("a_b") == "a_b"
     assert as_label(40) == "40"
-
-
-@pytest.mark.parametrize(
-    "draw",
-    [
-        lambda: training_curves([], clip=5.0),
-        lambda: comparison_curves([]),
-        lambda: plots.gradient_by_lag({}),
-        lambda: plots.training_lag_heatmap([], np.ones((1, 0, 3))),
-        lambda: plots.singular_value_spread({}),
-        lambda: plots.gate_saturation({}),
-        lambda: plots.carousel_lines({}),
-        lambda: plots.v_curve({}),
-        lambda: plots.horizon_curve(Horizon(())),
-    ],
-)
-def test_nothing_is_no_picture(draw):
-    with pytest.raises(ValueError, match="must hold at least one entry to draw, got none"):
-        draw()
-
-
-def test_a_narrow_picture_has_all_of_a_wide_one():
-    for size in ((9.0, 5.6), (4.2, 5.6)):
-        figure = training_curves(ROWS, clip=5.0, references=[("unigram", 250.0)], size=size)
-        assert tuple(figure.get_size_inches()) == size
-        _, bottom, _ = figure.axes
-        assert len(bottom.get_legend().get_texts()) == 3
 
 
 def test_comparison_curves():

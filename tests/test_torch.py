@@ -53,10 +53,7 @@ def pair(request):
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
 @pytest.mark.parametrize("name", ["Adam", "AdamW"])
 def test_a_hundred_steps_of_adam(rng, name, weight_decay):
-    """A dense gradient and one of some rows; the other rows move by their memory.
-
-    PyTorch's SparseAdam is another algorithm: it leaves the other rows alone.
-    """
+    """A dense gradient and one of some rows; the other rows move by their memory."""
     dense, table = rng.standard_normal((H, V)), rng.standard_normal((V, D))
     parameters = {"W": nl.Parameter(dense.copy(), "W"), "E": nl.Parameter(table.copy(), "E")}
     twins = {"W": torch.tensor(dense), "E": torch.tensor(table)}
@@ -64,8 +61,6 @@ def test_a_hundred_steps_of_adam(rng, name, weight_decay):
     twin_optimizer = getattr(torch.optim, name)(
         list(twins.values()), lr=0.01, weight_decay=weight_decay
     )
-    sparse_twin = torch.tensor(table)
-    sparse_optimizer = torch.optim.SparseAdam([sparse_twin], lr=0.01)
     for _ in range(100):
         optimizer.zero_grad()
         gradient = 10.0 ** rng.uniform(-6, 3) * rng.standard_normal((H, V))
@@ -74,17 +69,12 @@ def test_a_hundred_steps_of_adam(rng, name, weight_decay):
         parameters["W"].accumulate(gradient.copy())
         parameters["E"].accumulate(nl.layers.Rows(rows, values.copy()))
         twins["W"].grad = torch.tensor(gradient)
-        sparse = torch.sparse_coo_tensor(rows[None], values, (V, D), check_invariants=True)
-        sparse_twin.grad, twins["E"].grad = sparse, sparse.to_dense()
-        untouched = np.setdiff1d(np.arange(V - 1), rows)
-        before = parameters["E"].data[untouched].copy(), sparse_twin[untouched].clone()
+        twins["E"].grad = torch.zeros(V, D, dtype=torch.float64)
+        twins["E"].grad[rows] = torch.tensor(values)
         optimizer.step()
         twin_optimizer.step()
-        sparse_optimizer.step()
-        assert torch.equal(sparse_twin[untouched], before[1])
         for path, parameter in parameters.items():
             np.testing.assert_allclose(parameter.data, twins[path].numpy(), rtol=0, atol=1e-12)
-    assert (parameters["E"].data[untouched] != before[0]).any(axis=1).all()
 
 
 def torch_loss(logits, y):

@@ -4,12 +4,11 @@ import argparse
 import contextlib
 import importlib
 import io
-import os
 import sys
 import warnings
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import TYPE_CHECKING, Any, NoReturn
 
 from numpylstm import __version__
 from numpylstm.cells import CELLS
@@ -20,6 +19,10 @@ from numpylstm.printing import printable
 from numpylstm.training.display import waiting
 from numpylstm.training.signals import Stopped
 
+if TYPE_CHECKING:
+    from numpylstm.models import LanguageModel
+    from numpylstm.training.checkpoint import Checkpoint
+
 ALIASES = {"train": ("--text", "--file")}  # a text is named by the same flag in each command
 EXIT_FAILED, EXIT_USAGE, EXIT_INTERRUPTED = 1, 2, 130
 
@@ -29,10 +32,14 @@ class CommandError(NumpylstmError):
 
 
 class Parser(argparse.ArgumentParser):
-    """A parser with safe error messages and the arguments that several commands have."""
+    """A parser with safe error messages and the arguments that several commands have.
+
+    The result holds only the arguments that are given, or that have a default of their own here.
+    """
 
     def __init__(self, **options: Any) -> None:
-        super().__init__(**options)
+        options.setdefault("formatter_class", argparse.ArgumentDefaultsHelpFormatter)
+        super().__init__(argument_default=argparse.SUPPRESS, **options)
         self.add_argument("--version", action="version", version=f"numpylstm {__version__}")
 
     def error(self, message: str) -> NoReturn:
@@ -49,16 +56,12 @@ class Parser(argparse.ArgumentParser):
         )
 
     def add_settings(self) -> None:
-        """Add a flag for each setting of a run; only those that are given appear in the result."""
+        """Add a flag for each setting of a run."""
         titles = {DATA: "text (default: Python's language reference)"}
         sections = {name: self.add_argument_group(titles.get(name, name)) for name in GROUPS}
         for setting in settings_of(TrainConfig):
             kind, text = kind_of(setting), setting.metadata["help"].replace("%", "%%")
-            options: dict[str, Any] = {
-                "dest": setting.name,
-                "default": argparse.SUPPRESS,
-                "help": text,
-            }
+            options: dict[str, Any] = {"dest": setting.name, "help": text}
             if kind is bool:
                 options["action"] = argparse.BooleanOptionalAction
             else:
@@ -75,7 +78,6 @@ class Parser(argparse.ArgumentParser):
             sections[MODEL].add_argument(
                 flag(name),
                 type=type(option.default),
-                default=argparse.SUPPRESS,
                 choices=option.choices,
                 metavar=None if option.choices else "X",
                 help=f"{option.help} (--cell {' or '.join(owners)})",
@@ -87,7 +89,6 @@ class Parser(argparse.ArgumentParser):
             "--threads",
             type=int,
             metavar="N",
-            default=argparse.SUPPRESS,
             help=f"number of threads (default: {default}); the results do not depend on it{but}",
         )
 
@@ -111,6 +112,14 @@ def at_least(least: int) -> Callable[[str], int]:
 def flag(setting: str) -> str:
     """Return the flag of a setting: ``--num-steps`` for ``num_steps``."""
     return "--" + setting.replace("_", "-")
+
+
+def load_run(path: Path) -> "tuple[Checkpoint, LanguageModel]":
+    """Return a checkpoint, or the best one of a run folder, and its model."""
+    from numpylstm.training import checkpoint, run_folder
+
+    saved = checkpoint.load(run_folder.checkpoint_of(path))
+    return saved, checkpoint.restore_model(saved)
 
 
 def set_threads(threads: int | None) -> None:
@@ -138,11 +147,7 @@ def check_plots() -> None:
     try:
         importlib.import_module("numpylstm.plots")
     except (ImportError, ValueError) as error:
-        backend = os.environ.get("MPLBACKEND")
-        raise CommandError(
-            f"Matplotlib cannot be loaded: {error}"
-            + (f"; MPLBACKEND is {backend!r}" if backend else "")
-        ) from error
+        raise CommandError(f"Matplotlib cannot be loaded: {error}") from error
 
 
 def run(

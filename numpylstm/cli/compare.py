@@ -16,7 +16,6 @@ def make_parser() -> argparse.ArgumentParser:
         description="Draw the curves of several runs in one picture, and print the settings in "
         "which they differ, their results, and mean and spread of runs that differ only in the "
         "seed. Runs that have not been validated yet, and folders without a run, are left out.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_argument(
         "runs", metavar="RUN", type=Path, nargs="+", help="run folder, finished or not"

@@ -13,18 +13,16 @@ from numpylstm.cli.common import (
     Parser,
     arguments_checked,
     at_least,
+    load_run,
     run,
     set_threads,
 )
+from numpylstm.config import CACHE_SHARE, CACHE_THETA
 from numpylstm.printing import printable
 from numpylstm.training.display import waiting
 
 if TYPE_CHECKING:
-    from numpylstm.data import Vocabulary
-    from numpylstm.evaluation import Ids, Watch
-    from numpylstm.models import LanguageModel
-
-THETA, SHARE = 0.3, 0.1  # of a cache
+    from numpylstm.evaluation import Evaluation
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -32,7 +30,6 @@ def make_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="numpylstm-eval",
         description="Perplexity and accuracy of a checkpoint, with the numbers of tokens scored.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_run()
     text = parser.add_argument_group("text (default: the text of the training run)")
@@ -40,7 +37,6 @@ def make_parser() -> argparse.ArgumentParser:
     named.add_argument(
         "--data",
         metavar="PATH",
-        default=argparse.SUPPRESS,
         help="Penn Treebank: a folder with ptb.*.txt, or simple-examples.tgz",
     )
     named.add_argument(
@@ -49,14 +45,12 @@ def make_parser() -> argparse.ArgumentParser:
         dest="file",
         metavar="PATH",
         nargs="+",
-        default=argparse.SUPPRESS,
         help="any UTF-8 text, scored as a whole: files, plain or .gz, folders with .txt or .txt.gz "
         "files, or - for standard input",
     )
     text.add_argument(
         "--split",
         choices=("train", "valid", "test"),
-        default=argparse.SUPPRESS,
         help="which part of a corpus to score (default: test)",
     )
     how = parser.add_argument_group("how to score")
@@ -71,7 +65,6 @@ def make_parser() -> argparse.ArgumentParser:
         "--batch-size",
         type=at_least(1),
         metavar="N",
-        default=argparse.SUPPRESS,
         help="streams, B: 20 are several times faster, but leave 20 tokens or a few more unscored "
         "(default: 1, in the tutorial 20)",
     )
@@ -86,7 +79,6 @@ def make_parser() -> argparse.ArgumentParser:
         "--max-tokens",
         type=at_least(2),
         metavar="N",
-        default=argparse.SUPPRESS,
         help="score the first N tokens only (default: all, or as many as in the run)",
     )
     more = parser.add_argument_group("a model that adapts to the text, in rows of its own")
@@ -94,29 +86,29 @@ def make_parser() -> argparse.ArgumentParser:
         "--dynamic",
         type=float,
         metavar="RATE",
-        default=argparse.SUPPRESS,
         help="also score with a step of gradient descent after each window (default: no)",
     )
     more.add_argument(
         "--cache",
         type=at_least(1),
         metavar="N",
-        default=argparse.SUPPRESS,
         help="also score with a cache of the last N hidden states and their next tokens "
         "(default: no)",
     )
     more.add_argument(
         "--cache-theta",
+        dest="theta",
         type=float,
         metavar="X",
-        default=THETA,
+        default=CACHE_THETA,
         help="factor of the similarity of two states",
     )
     more.add_argument(
         "--cache-share",
+        dest="share",
         type=float,
         metavar="X",
-        default=SHARE,
+        default=CACHE_SHARE,
         help="share of the cache in the probabilities",
     )
     parser.add_argument("--json", action="store_true", dest="as_json", help="print one JSON object")
@@ -134,39 +126,34 @@ def command(
     *,
     checkpoint: Path,
     protocol: str,
-    as_json: bool,
-    quiet: bool,
     num_steps: int,
-    cache_theta: float,
-    cache_share: float,
+    theta: float,
+    share: float,
+    as_json: bool = False,
+    quiet: bool = False,
     cache: int | None = None,
     dynamic: float | None = None,
     batch_size: int | None = None,
     threads: int | None = None,
     data: str | None = None,
     file: list[str] | None = None,
-    split: str | None = None,
+    split: str = "",
     max_tokens: int | None = None,
 ) -> None:
     """Load, score, print."""
+    from numpylstm import evaluation
+    from numpylstm.adaptation import evaluate_dynamic, evaluate_with_cache
     from numpylstm.data.configured import scored_text
     from numpylstm.training import run_folder
-    from numpylstm.training.checkpoint import load, restore_model
 
-    if split is not None and file is not None:
+    if split and file is not None:
         raise CommandError("--split is for a corpus; --text is scored as a whole")
     if max_tokens is not None and split == "train":
         raise CommandError("--max-tokens is for --text and the splits valid and test, not train")
-    adapting: dict[str, dict[str, Any]] = {}
-    if dynamic is not None:
-        adapting["dynamic"] = {"rate": dynamic}
-    if cache is not None:
-        adapting["cache"] = {"size": cache, "theta": cache_theta, "share": cache_share}
-    elif (cache_theta, cache_share) != (THETA, SHARE):
+    if cache is None and (theta, share) != (CACHE_THETA, CACHE_SHARE):
         raise CommandError("--cache-theta and --cache-share are for --cache N")
     set_threads(threads)
-    saved = load(run_folder.checkpoint_of(checkpoint))
-    model = restore_model(saved)
+    saved, model = load_run(checkpoint)
     if data is None and file is None:
         saved = run_folder.where_its_text_is(saved, checkpoint)
     with waiting("reading the text", stream=sys.stderr, quiet=quiet):
@@ -198,11 +185,30 @@ def command(
     }
     with waiting("scoring", stream=sys.stderr, quiet=quiet) as shown, arguments_checked():
         if protocol == "tutorial":
-            facts |= by_tutorial(model, text.ids, saved.vocabulary, B, T)
+            window = evaluation.tutorial_protocol(model, text.ids, batch_size=B, num_steps=T)
+            facts |= {
+                "accuracy": window.accuracy,
+                "windows": window.batches,
+                "true": " ".join(saved.vocabulary.decode(window.targets)),
+                "predicted": " ".join(saved.vocabulary.decode(window.predicted)),
+            }
         else:
-            facts |= exactly(model, text.ids, saved.config.level, B, T, shown.share)
-        for name, settings in adapting.items():
-            facts[name] = adapted(name, settings, model, text.ids, B, T, shown.share)
+            result = evaluation.evaluate(model, text.ids, B, T, watch=shown.share)
+            facts |= {
+                "scored": result.tokens,
+                "unscored": result.unscored,
+                "state": "zero at the start of each stream, carried from window to window",
+                **figures(result, "the parameters of the model have exploded"),
+            }
+            if saved.config.level == "char":
+                facts["bits_per_character"] = result.bits
+        if dynamic is not None:
+            result = evaluate_dynamic(model, text.ids, B, T, rate=dynamic, watch=shown.share)
+            facts["dynamic"] = {"rate": dynamic, **figures(result, "lower the rate of --dynamic")}
+        if cache is not None:
+            settings: dict[str, Any] = {"size": cache, "theta": theta, "share": share}
+            result = evaluate_with_cache(model, text.ids, B, T, **settings, watch=shown.share)
+            facts["cache"] = settings | figures(result, "change the numbers of --cache")
     if as_json:
         print(json.dumps(facts, allow_nan=False))
         return
@@ -235,61 +241,10 @@ LINES = {
 """The lines of the output: a label, and a form that takes the figures of the JSON object."""
 
 
-def exactly(
-    model: "LanguageModel", ids: "Ids", level: str, B: int, T: int, watch: "Watch"
-) -> dict[str, Any]:
-    """Score every token but the first of each stream."""
+def figures(result: "Evaluation", advice: str) -> dict[str, float]:
+    """Return the figures of a text that was scored, if they are finite."""
     from numpylstm.checks import NotFinite
-    from numpylstm.evaluation import evaluate
 
-    result = evaluate(model, ids, B, T, watch=watch)
     if not math.isfinite(result.perplexity):
-        raise NotFinite(
-            "the scores of the model are not finite, or its perplexity overflows; its parameters "
-            "have exploded"
-        )
-    facts: dict[str, Any] = {
-        "scored": result.tokens,
-        "unscored": result.unscored,
-        "state": "zero at the start of each stream, carried from window to window",
-        "loss": result.loss,
-        "perplexity": result.perplexity,
-        "accuracy": result.accuracy,
-    }
-    if level == "char":
-        facts["bits_per_character"] = result.bits
-    return facts
-
-
-def adapted(
-    name: str,
-    settings: dict[str, Any],
-    model: "LanguageModel",
-    ids: "Ids",
-    B: int,
-    T: int,
-    watch: "Watch",
-) -> dict[str, Any]:
-    """Score with a model that adapts to the text: "dynamic", or with a "cache"."""
-    from numpylstm.adaptation import evaluate_dynamic, evaluate_with_cache
-
-    evaluate: Any = {"dynamic": evaluate_dynamic, "cache": evaluate_with_cache}[name]
-    result = evaluate(model, ids, B, T, **settings, watch=watch)
-    if not math.isfinite(result.perplexity):
-        raise CommandError(f"--{name}: the perplexity is not finite; try other numbers")
-    return settings | {key: getattr(result, key) for key in ("loss", "perplexity", "accuracy")}
-
-
-def by_tutorial(
-    model: "LanguageModel", ids: "Ids", vocabulary: "Vocabulary", B: int, T: int
-) -> dict[str, Any]:
-    """Measure the accuracy by `tutorial_protocol`."""
-    from numpylstm.evaluation import tutorial_protocol
-
-    result = tutorial_protocol(model, ids, batch_size=B, num_steps=T)
-    return {
-        "accuracy": result.accuracy,
-        "windows": result.batches,
-        "true": " ".join(vocabulary.decode(result.targets)),
-        "predicted": " ".join(vocabulary.decode(result.predicted)),
-    }
+        raise NotFinite(f"the perplexity is not finite; {advice}")
+    return {key: getattr(result, key) for key in ("loss", "perplexity", "accuracy")}

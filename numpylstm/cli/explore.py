@@ -4,7 +4,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from numpylstm.cli.common import CommandError, Parser, at_least, run, set_threads
+from numpylstm.cli.common import CommandError, Parser, at_least, load_run, run, set_threads
 from numpylstm.printing import printable
 from numpylstm.training.display import waiting
 
@@ -56,27 +56,25 @@ def main(argv: list[str] | None = None) -> int:
 def command(
     *,
     checkpoint: Path,
-    text: str | None,
-    prompt: str | None,
-    max_tokens: int | None,
-    out: Path | None,
-    quiet: bool,
+    text: str | None = None,
+    prompt: str | None = None,
+    max_tokens: int | None = None,
+    out: Path | None = None,
+    quiet: bool = False,
     threads: int | None = None,
 ) -> None:
     """Load, read, rank, write."""
-    from numpylstm.data.configured import scored_text, text_like
-    from numpylstm.data.text import read_texts, tokenize, with_plain_line_ends
+    from numpylstm.data.configured import scored_text, tokens_like
+    from numpylstm.data.text import read_texts
     from numpylstm.explore import cells_of_engine
     from numpylstm.explore.own import MOST_PARAMETERS, ReadText, explorer_page
     from numpylstm.saving import write_atomically
     from numpylstm.training import run_folder
-    from numpylstm.training.checkpoint import load, restore_model
 
     set_threads(threads)
-    path = run_folder.checkpoint_of(checkpoint)
-    out = path.with_name(NAME) if out is None else out
-    saved = load(path)
-    model, vocabulary = restore_model(saved), saved.vocabulary
+    saved, model = load_run(checkpoint)
+    path, vocabulary = saved.path, saved.vocabulary
+    out = out or path.with_name(NAME)
     if saved.config.cell not in cells_of_engine():
         known = ", ".join(cells_of_engine())
         raise CommandError(f"{path}: the page has the cells {known}; got {saved.config.cell}")
@@ -84,20 +82,14 @@ def command(
     if text is None and prompt is None:
         saved = run_folder.where_its_text_is(saved, checkpoint)
         with waiting("reading the text", stream=sys.stderr, quiet=quiet):
-            found = scored_text(
-                saved.config,
-                vocabulary,
-                saved.meta["fingerprint"],
-                data=None,
-                file=None,
-                split="test",
-                at_most=most,
-            )
+            fingerprint = saved.meta["fingerprint"]
+            found = scored_text(saved.config, vocabulary, fingerprint, at_most=most)
         read = ReadText(found.name, found.ids, vocabulary.decode(found.ids))
     else:
-        raw = "".join(read_texts(text)) if text is not None else with_plain_line_ends(str(prompt))
-        tokens = tokenize(text_like(saved.config, vocabulary, raw), saved.config.level)[:most]
-        name = text if text is not None else "the text of --prompt"
+        name, content = "the text of --prompt", prompt or ""
+        if text is not None:
+            name, content = text, "".join(read_texts([text]))
+        tokens = tokens_like(saved.config, vocabulary, content)[:most]
         read = ReadText(name, vocabulary.encode(tokens)[0], tokens)
     if len(read.ids) < 2:
         raise CommandError(f"{read.name}: must hold at least 2 tokens, got {len(read.ids)}")

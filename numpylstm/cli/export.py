@@ -3,7 +3,7 @@
 import argparse
 from pathlib import Path
 
-from numpylstm.cli.common import CommandError, Parser, arguments_checked, run
+from numpylstm.cli.common import CommandError, Parser, arguments_checked, load_run, run
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -29,14 +29,11 @@ def main(argv: list[str] | None = None) -> int:
 def command(*, checkpoint: Path, to: str, out: Path) -> None:
     """Load, convert, write."""
     from numpylstm.exchange import export_model
-    from numpylstm.training.checkpoint import load, restore_model
-    from numpylstm.training.run_folder import checkpoint_of
 
     for path in (out, Path(f"{out}.json")):
         if path.exists():
             raise CommandError(f"--out: {path} already exists; name a new file, or remove it")
-    saved = load(checkpoint_of(checkpoint))
-    model = restore_model(saved)
+    saved, model = load_run(checkpoint)
     with arguments_checked():  # the other program may lack the cell
         export_model(model, out, to, saved.vocabulary)
     print(f"Exported {model.num_parameters:,} parameters")

@@ -28,7 +28,6 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--activation",
         choices=RNN.options["activation"].choices,
-        default=argparse.SUPPRESS,
         help="nonlinearity of a vanilla RNN (default: as the file says, else tanh)",
     )
     return parser

@@ -8,7 +8,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from numpylstm.cli.common import Parser, arguments_checked, at_least, run, set_threads
+from numpylstm.cli.common import Parser, arguments_checked, at_least, load_run, run, set_threads
 from numpylstm.printing import printable
 from numpylstm.training.display import waiting
 
@@ -20,12 +20,9 @@ def make_parser() -> argparse.ArgumentParser:
     parser = Parser(
         prog="numpylstm-sample",
         description="Text from a checkpoint, which carries its own vocabulary.",
-        formatter_class=argparse.ArgumentDefaultsHelpFormatter,
     )
     parser.add_run()
-    parser.add_argument(
-        "--prompt", default=argparse.SUPPRESS, help="text to continue (default: a new line)"
-    )
+    parser.add_argument("--prompt", help="text to continue (default: a new line)")
     parser.add_argument("--length", type=int, metavar="N", default=100, help="tokens to draw")
     parser.add_argument(
         "--temperature",
@@ -38,7 +35,6 @@ def make_parser() -> argparse.ArgumentParser:
         "--top-k",
         type=int,
         metavar="K",
-        default=argparse.SUPPRESS,
         help="draw from the K most probable tokens only; 1 takes the best",
     )
     parser.add_argument(
@@ -48,7 +44,6 @@ def make_parser() -> argparse.ArgumentParser:
         "--seed",
         type=at_least(0),
         metavar="N",
-        default=argparse.SUPPRESS,
         help="seed of the draws (default: a new one each time, which is printed)",
     )
     parser.add_argument(
@@ -74,8 +69,8 @@ def command(
     length: int,
     temperature: float,
     ban_unk: bool,
-    as_json: bool,
-    quiet: bool,
+    as_json: bool = False,
+    quiet: bool = False,
     prompt: str = "",
     threads: int | None = None,
     top_k: int | None = None,
@@ -86,19 +81,15 @@ def command(
 
     from numpylstm import sampling
     from numpylstm.data import EOS, UNK
-    from numpylstm.data.configured import text_like
-    from numpylstm.data.text import tokenize, with_plain_line_ends, written
+    from numpylstm.data.configured import tokens_like
+    from numpylstm.data.text import written
     from numpylstm.evaluation import evaluate
     from numpylstm.report.result import as_json as without_infinity
-    from numpylstm.training import run_folder
-    from numpylstm.training.checkpoint import load, restore_model
 
     set_threads(threads)
-    saved = load(run_folder.checkpoint_of(checkpoint))
-    model, vocabulary, level = restore_model(saved), saved.vocabulary, saved.config.level
-    prompt = with_plain_line_ends(prompt)
-    text = text_like(saved.config, vocabulary, prompt)
-    tokens = tokenize(text, level)
+    saved, model = load_run(checkpoint)
+    vocabulary, level = saved.vocabulary, saved.config.level
+    tokens = tokens_like(saved.config, vocabulary, prompt)
     unknown = vocabulary.unknown(tokens)
     ids, _ = vocabulary.encode(tokens or [EOS if level == "word" else "\n"])
     banned = [vocabulary.unk_id] if ban_unk else []
@@ -138,15 +129,10 @@ def command(
 
 
 def show(prompt: str, pieces: Iterator[str]) -> None:
-    """Print a text token by token; an interruption reports how many were drawn."""
-    count = 0
+    """Print a text token by token; an interruption leaves those that were drawn."""
     print(printable(prompt, lines=True), end="", flush=True)
     try:
         for piece in pieces:
             print(printable(piece, lines=True), end="", flush=True)
-            count += 1
-    except KeyboardInterrupt as interrupt:
-        interrupt.add_note(f"{count:,} tokens were drawn")
-        raise
     finally:
         print(flush=True)

@@ -70,9 +70,11 @@ def load_same_text(
     return corpus
 
 
-def text_like(config: TrainConfig, vocabulary: Vocabulary, text: str) -> str:
-    """Return a text with its punctuation separated from words, if the training text had it so."""
-    return split_punctuation(text) if splits_punctuation(config, vocabulary) else text
+def tokens_like(config: TrainConfig, vocabulary: Vocabulary, text: str) -> list[str]:
+    """Cut a text into tokens as the training text was cut."""
+    if splits_punctuation(config, vocabulary):
+        text = split_punctuation(text)
+    return tokenize(text, config.level)
 
 
 def splits_punctuation(config: TrainConfig, vocabulary: Vocabulary) -> bool:
@@ -101,9 +103,9 @@ def scored_text(
     vocabulary: Vocabulary,
     expected: str,
     *,
-    data: str | None,
-    file: Sequence[str] | None,
-    split: str,
+    data: str | None = None,
+    file: Sequence[str] | None = None,
+    split: str = "test",
     at_most: int | None = None,
 ) -> ScoredText:
     """Return the text to score a checkpoint on.
@@ -113,8 +115,8 @@ def scored_text(
     tokens of it; by default all, or of a split as many as the run uses.
     """
     if file is not None:
-        text = text_like(config, vocabulary, "".join(read_texts(file)))
-        return ScoredText(named(file), *vocabulary.encode(tokenize(text, config.level)[:at_most]))
+        tokens = tokens_like(config, vocabulary, "".join(read_texts(file)))[:at_most]
+        return ScoredText(named(file), *vocabulary.encode(tokens))
     advice = "name the text with --text (numpylstm-eval: or with --data)"
     if data is not None:
         other: dict[str, Any] = dict.fromkeys(settings_with(text=True))

@@ -70,7 +70,7 @@ class Corpus:
     @property
     def num_tokens(self) -> dict[str, int]:
         """The number of tokens in each split."""
-        return {"train": len(self.train), "valid": len(self.valid), "test": len(self.test)}
+        return {split: len(getattr(self, split)) for split in SPLITS}
 
     def __str__(self) -> str:
         line = (
@@ -166,7 +166,7 @@ def load_text(
         If a file is missing, unreadable, too short, or not UTF-8 text.
     """
     files = {
-        split: file if isinstance(file, str | os.PathLike) else list(file)  # it is read twice
+        split: [file] if isinstance(file, str | os.PathLike) else list(file)
         for split, file in zip(SPLITS, (train, valid, test), strict=True)
         if file is not None
     }
@@ -178,7 +178,7 @@ def load_text(
     return _corpus(source, texts, held_out, level, max_vocab, vocabulary, max_eval)
 
 
-def _held_out(files: Mapping[str, AnyPath | Sequence[AnyPath]], count: int) -> str:
+def _held_out(files: Mapping[str, Sequence[AnyPath]], count: int) -> str:
     """Describe the validation and the test split; `count` is the number of training files."""
     parts = [f"{split}: {named(files[split])}" for split in SPLITS[1:] if split in files]
     to_cut = [split for split in SPLITS[1:] if split not in files]

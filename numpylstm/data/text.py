@@ -98,12 +98,7 @@ def decode_text(raw: bytes, name: str) -> str:
             f"{name}: must be UTF-8 text, got byte 0x{raw[error.start]:02x} at byte "
             f"{error.start} ({error.reason}); convert the file to UTF-8 first"
         ) from None
-    return with_plain_line_ends(text.removeprefix("\ufeff"))
-
-
-def with_plain_line_ends(text: str) -> str:
-    r"""Return a text in which every line end is ``\n``."""
-    return text.replace("\r\n", "\n").replace("\r", "\n")
+    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_text(path: AnyPath) -> str:
@@ -129,19 +124,15 @@ def _read_bytes(path: AnyPath) -> bytes:
     try:
         raw = pathlib.Path(path).read_bytes()
         return gzip.decompress(raw) if raw.startswith(b"\x1f\x8b") else raw
-    except (gzip.BadGzipFile, EOFError, zlib.error) as error:
+    except (OSError, ValueError, EOFError, zlib.error) as error:  # ValueError: a NUL in the name
+        reason = getattr(error, "strerror", None) or error
         raise DataError(
-            f"{path}: must be a complete gzip file, got one that cannot be unpacked ({error}); "
-            "is it truncated?"
-        ) from None
-    except (OSError, ValueError) as error:  # ValueError: a NUL in the name
-        reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
-        raise DataError(
-            f"{path}: must be a readable file, got {reason!r}; is the name right?"
+            f"{path}: must be a readable file, got '{reason}'; is the name right, and the file "
+            "whole?"
         ) from None
 
 
-def read_texts(paths: AnyPath | Sequence[AnyPath]) -> list[str]:
+def read_texts(paths: Sequence[AnyPath]) -> list[str]:
     """Read several texts: files, the files of folders, or standard input.
 
     In a folder, the ``.txt`` and ``.txt.gz`` files are read in the order of their names; ``-``
@@ -156,14 +147,14 @@ def read_texts(paths: AnyPath | Sequence[AnyPath]) -> list[str]:
     return [*(t if not t or t.endswith("\n") else f"{t}\n" for t in before), last]
 
 
-def named(paths: AnyPath | Sequence[AnyPath]) -> str:
+def named(paths: Sequence[AnyPath]) -> str:
     """Return the names of texts for a message; if more than three, only the first."""
-    names = [str(path) for path in ([paths] if isinstance(paths, str | os.PathLike) else paths)]
-    return ", ".join(names) if len(names) <= 3 else f"{names[0]} and {len(names) - 1} more"
+    if len(paths) > 3:
+        return f"{paths[0]} and {len(paths) - 1} more"
+    return ", ".join(map(str, paths))
 
 
-def _files_of(paths: AnyPath | Sequence[AnyPath]) -> Iterator[AnyPath]:
-    paths = [paths] if isinstance(paths, str | os.PathLike) else paths
+def _files_of(paths: Sequence[AnyPath]) -> Iterator[AnyPath]:
     if not paths:
         raise DataError("no file is named; does the pattern match any?")
     for path in paths:
@@ -252,11 +243,6 @@ def written(tokens: Iterable[str], level: str = "word", after: str = "") -> Iter
         left = right
 
 
-def shortened(tokens: Iterable[str]) -> list[str]:
-    """Return tokens to show: of one with more than 100 characters, the first 100 and ``...``."""
-    return [token if len(token) <= 100 else f"{token[:100]}..." for token in tokens]
-
-
 # --- Python's own language reference -----------------------------------------------------------
 
 
@@ -321,10 +307,7 @@ def read_ptb(path: AnyPath) -> dict[str, str]:
     """
     root = pathlib.Path(path)
     if not root.is_dir():
-        return {
-            split: decode_text(raw, f"{root} (data/{_PTB[split]})")
-            for split, raw in _read_archive(root).items()
-        }
+        return _read_archive(root)
     names = list(_PTB.values())
     for folder in (root, root / "simple-examples" / "data", root / "data"):
         if all((folder / name).exists() for name in names):
@@ -335,26 +318,26 @@ def read_ptb(path: AnyPath) -> dict[str, str]:
     )
 
 
-def _read_archive(path: pathlib.Path) -> dict[str, bytes]:
-    """Read the three files out of ``simple-examples.tgz``, in memory."""
+def _read_archive(path: pathlib.Path) -> dict[str, str]:
+    """Read the three texts out of ``simple-examples.tgz``, in memory."""
+    wanted = {split: f"data/{name}" for split, name in _PTB.items()}
     found: dict[str, bytes] = {}
     raw = _read_bytes(path)
     try:
         with tarfile.open(fileobj=io.BytesIO(raw), mode="r:") as archive:
-            splits = {f"data/{name}": split for split, name in _PTB.items()}
             for member in archive:
-                split = splits.get("/".join(member.name.split("/")[-2:]))
-                if split and (data := archive.extractfile(member)):
-                    found[split] = data.read()
+                name = "/".join(member.name.split("/")[-2:])
+                if name in wanted.values() and (data := archive.extractfile(member)):
+                    found[name] = data.read()
     except Exception as error:  # tarfile raises whatever the bytes lead to
         raise DataError(
             f"{path}: must be a folder of Penn Treebank or the archive simple-examples.tgz, got a "
             f"file that is no such archive ({error}); to use any other text, name it with --train"
         ) from None
-    missing = [f"data/{name}" for split, name in _PTB.items() if split not in found]
+    missing = [name for name in wanted.values() if name not in found]
     if missing:
         raise DataError(
             f"{path}: must hold data/ptb.train.txt, data/ptb.valid.txt and data/ptb.test.txt, got "
             f"no {', '.join(missing)}; is it another archive?"
         )
-    return found
+    return {split: decode_text(found[name], f"{path} ({name})") for split, name in wanted.items()}

@@ -139,13 +139,14 @@ class Vocabulary:
 
 def by_frequency(counts: Counter[str], max_size: int | None) -> tuple[str, ...]:
     """Return the tokens of `Vocabulary.build`, from their counts."""
+
+    def rank(token: str) -> tuple[int, str]:
+        return -counts[token], token
+
     counts.setdefault(UNK, 0)
     if max_size is not None:
         because = f"since {UNK} and one more token have to fit"
         check_whole("Vocabulary.build", "max_size", max_size, 2, because=because)
-        unknown = counts.pop(UNK)
-        kept = sorted(counts, key=lambda token: (-counts[token], token))[: max_size - 1]
-        unknown += counts.total() - sum(counts[token] for token in kept)
-        counts = Counter({token: counts[token] for token in kept})
-        counts[UNK] = unknown
-    return tuple(sorted(counts, key=lambda token: (-counts[token], token)))
+        others = sorted(counts.keys() - {UNK}, key=rank)
+        counts[UNK] += sum(counts.pop(token) for token in others[max_size - 1 :])
+    return tuple(sorted(counts, key=rank))

@@ -9,12 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from numpylstm import saving
 from numpylstm.cells import CELLS
 from numpylstm.checks import Array, check_array, check_kind
 from numpylstm.config import ModelConfig
 from numpylstm.models import LanguageModel, Model, dtype_name
-from numpylstm.parameters import DIRECTIONS, parameter_shapes
+from numpylstm.parameters import DIRECTIONS
 
 LOG = logging.getLogger("numpylstm.exchange")
 KINDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")  # of PyTorch, in our order
@@ -89,8 +88,6 @@ def layers_from(
                 f"{where}: layer {layer} must be one of {', '.join(c.title for c in held)}, got a "
                 f"recurrent matrix from {H} to {nH}; other cells have no counterpart"
             )
-        check_array(where, f"Wx of layer {layer}", Wx, ("D", nH))
-        check_array(where, f"biases of layer {layer}", biases, ("k", nH))
         order, path = cell.orders[program], f"{stack or cell.name}.{layer}."
         Wx, Wh, b, *second = (reordered(a, order, cell.blocks) for a in (Wx, Wh, *biases))
         found |= {f"{path}Wx": Wx, f"{path}Wh": Wh, f"{path}b": b}
@@ -196,9 +193,8 @@ def from_torch(state: Mapping[str, Any]) -> dict[str, Array]:
     `state` is ``module.state_dict()``, of tensors or arrays, of a module with one ``LSTM``, ``GRU``
     or ``RNN``, at most one ``Embedding`` before it and one ``Linear`` after it, under any names; or
     of a recurrent module alone, for a layer such as `LSTM`. Biases may be missing. Where decoder
-    and embedding are equal, or the decoder has a bias only, the model is tied. Several
-    bidirectional layers must read one direction each. A ValueError refuses other modules and
-    projections.
+    and embedding are equal, the model is tied. Several bidirectional layers must read one direction
+    each. A ValueError refuses other modules and projections.
     """
     where = "from_torch"
     check_kind(where, "state", state, Mapping, "that of a module is module.state_dict()")
@@ -271,11 +267,6 @@ def around(rest: dict[str, Array], D: int, width: int, problem: ValueError) -> d
         chained = W.shape[1] == width and (E is None or E.shape[1] == D)
         if chained and rest.keys() <= {table, decoder, bias}:
             fits.append((E, W, rest.get(bias, np.zeros(len(W), W.dtype))))
-    if not fits and len(matrices) == 1 and len(rest) == 2:  # a tied model without its second copy
-        E = rest.pop(matrices[0])
-        (b,) = rest.values()
-        if E.shape == (*b.shape, D) and width == D:
-            fits = [(E, E, b)]
     tied = bool(fits) and fits[0][0] is not None and np.array_equal(fits[0][0], fits[0][1])
     if len(fits) != 1 and not tied:
         raise problem
@@ -349,10 +340,8 @@ def sequence_model(kind: type[Model], arrays: Mapping[str, Array], **settings: A
     >>> bool((twin.predict(x) == model.predict(x)).all())
     True
     """
-    where = "sequence_model"
-    if kind is LanguageModel or kind not in saving.MODELS.values():
-        raise TypeError(f"{where}: kind must be a class such as SequenceTagger, got {kind!r}")
-    return _made(where, kind, arrays, {**settings, "average_across_timesteps": True})
+    settings["average_across_timesteps"] = True
+    return _made("sequence_model", kind, arrays, settings)
 
 
 def _made(
@@ -396,12 +385,7 @@ def _made(
     )
     V = len(arrays["embedding.W"]) if "embedding.W" in arrays else None
     answers = V if language else len(arrays.get("decoder.b", [0]))
-    because = f"they are not those of a {kind.__name__}"
-    bidirectional = stack in DIRECTIONS
-    shapes = parameter_shapes(config, V, answers, bidirectional)
-    saving.check_shapes(arrays, shapes, because)  # takes no memory
-    model = kind.from_config(
-        config, V, answers, bidirectional=bidirectional, every_step=every_step, rng=0
-    )
+    both = stack in DIRECTIONS
+    model = kind.from_config(config, V, answers, bidirectional=both, every_step=every_step, rng=0)
     model.load_state_dict(arrays)
     return model

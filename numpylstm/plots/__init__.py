@@ -1,7 +1,7 @@
 """Pictures: functions from data to a matplotlib Figure.
 
-A function raises ValueError if there is nothing to draw. Nothing is shown or saved here. Figures
-are made without pyplot, so no window system is needed and no figure is kept alive.
+Nothing is shown or saved here. Figures are made without pyplot, so no window system is needed and
+no figure is kept alive.
 """
 
 from numpylstm.plots.checking import v_curve

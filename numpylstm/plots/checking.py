@@ -6,7 +6,7 @@ import numpy as np
 from matplotlib.figure import Figure
 
 from numpylstm.laboratory.doctor import StepSweep
-from numpylstm.plots.style import DRAWN, GREY, SERIES, as_label, check_some, one_panel
+from numpylstm.plots.style import DRAWN, GREY, SERIES, as_label, one_panel
 
 
 def v_curve(sweeps: StepSweep | Mapping[str, StepSweep]) -> Figure:
@@ -20,7 +20,6 @@ def v_curve(sweeps: StepSweep | Mapping[str, StepSweep]) -> Figure:
     sweeps : StepSweep or dict of label -> StepSweep
     """
     named = {"gradient": sweeps} if isinstance(sweeps, StepSweep) else sweeps
-    check_some("v_curve", "sweeps", named)
     figure, axes = one_panel(8, 4.8)
     lowest = 1.0
     for k, (label, sweep) in enumerate(named.items()):

@@ -12,7 +12,6 @@ from matplotlib.axes import Axes
 from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
 
 from numpylstm.checks import Array
 from numpylstm.laboratory.diagnostics import CarouselNorms, Saturation
@@ -21,11 +20,12 @@ from numpylstm.plots.style import (
     GREY,
     SERIES,
     as_label,
-    check_some,
+    draw_line,
     line_style,
     new_figure,
     one_panel,
     point,
+    whole_ticks,
 )
 
 SMALLEST = float(np.finfo(np.float64).eps)
@@ -52,7 +52,6 @@ def gradient_by_lag(
         A triangle at the lower edge marks a value that is zero, or below 2e-16 of the largest;
         a triangle at the upper edge an infinity, NaN, or a value above 1e100.
     """
-    check_some("gradient_by_lag", "lines", lines)
     figure, axes = one_panel(8, 4.5)
     named = {as_label(name): np.asarray(line, float) for name, line in lines.items()}
     floor, highest = _limits(np.concatenate(list(named.values())))
@@ -86,7 +85,7 @@ def gradient_by_lag(
                 used[triangle] = words
     for triangle, words in used.items():
         axes.plot([], [], triangle, color=GREY, ms=5, label=words)
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    whole_ticks(axes.xaxis)
     axes.set(xlabel=xlabel, ylabel=f"{quantity} (log scale)")
     axes.grid(alpha=0.3)
     figure.legend(loc="outside right upper", frameon=False)
@@ -109,8 +108,8 @@ def lag_heatmap(norms: Array, *, title: str = "") -> Figure:
     used = np.where(np.tri(T, dtype=bool), norms, np.nan)
     mesh = _heatmap(axes, np.arange(T + 1) - 0.5, used, _limits(used))
     axes.invert_yaxis()
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
-    axes.yaxis.set_major_locator(MaxNLocator(integer=True))
+    whole_ticks(axes.xaxis)
+    whole_ticks(axes.yaxis)
     axes.set(xlabel="lag k (steps): the weight was used at t - k", ylabel="step t of the loss")
     axes.set_title(as_label(title), fontsize=11)
     figure.colorbar(mesh, ax=axes, label="gradient norm (log scale)", extend="min")
@@ -132,7 +131,6 @@ def training_lag_heatmap(steps: Sequence[int], norms: Array) -> Figure:
     Figure
         A panel for each layer, all with the same colour scale.
     """
-    check_some("training_lag_heatmap", "steps", steps)
     L = len(norms)
     figure = new_figure(1.4 + 3.4 * L, 4.5)
     panels = figure.subplots(1, L, sharey=True, squeeze=False)[0]
@@ -162,7 +160,6 @@ def singular_value_spread(cells: Mapping[str, Array]) -> Figure:
         The line is the median over units and batch; the dark band holds the middle half, the light
         band all values; the axis ends at 1e-4. A dashed line marks 1, which keeps a length.
     """
-    check_some("singular_value_spread", "cells", cells)
     columns = min(3, len(cells))
     rows = -(-len(cells) // columns)
     width = max(2.9 * columns, 4.2)  # the legend has room beside one panel
@@ -204,18 +201,11 @@ def gate_saturation(saturation: Mapping[str, Saturation], *, layer: int = 0) -> 
         As in `diagnostics.Flow`.
     layer : int
     """
-    check_some("gate_saturation", "saturation", saturation)
     figure = new_figure(2.4 * len(saturation) + 1.5, 3)
     panels = figure.subplots(1, len(saturation), sharey=True, squeeze=False)[0]
     for axes, (name, shares) in zip(panels, saturation.items(), strict=True):
         for k, (label, share) in enumerate((("upper end", shares.high), ("lower end", shares.low))):
-            axes.plot(
-                100 * share[layer],
-                **line_style(k),
-                lw=1.6,
-                marker=point(share.shape[1]),
-                label=label,
-            )
+            draw_line(axes, np.arange(share.shape[1]), 100 * share[layer], k, label)
         axes.set_title(as_label(f"{shares.words} {name}".lstrip()), fontsize=10)
         axes.set(xlabel="step t", ylim=(-2, 102))
         axes.grid(alpha=0.3)
@@ -236,7 +226,6 @@ def carousel_lines(settings: Mapping[str, CarouselNorms]) -> Figure:
     Figure
         Above, a panel for each setting; below, the shares of all settings.
     """
-    check_some("carousel_lines", "settings", settings)
     named = {as_label(name): norms for name, norms in settings.items()}
     columns = len(named)
     figure = new_figure(max(2.7 * columns, 6), 5.6)
@@ -248,28 +237,19 @@ def carousel_lines(settings: Mapping[str, CarouselNorms]) -> Figure:
         steps = np.arange(1, len(norms.direct) + 1)
         for j, (part, label) in enumerate(zip(norms, PARTS, strict=True)):
             inside = (part >= floor) & (part <= DRAWN[1])
-            axes.plot(
-                steps,
-                np.where(inside, part, np.nan),
-                **line_style(j),
-                lw=1.6,
-                marker=point(len(steps)),
-                label=label,
-            )
+            draw_line(axes, steps, np.where(inside, part, np.nan), j, label)
         _log_axis(axes, floor, highest)
         axes.set_title(name, fontsize=9)
         axes.set_xlabel("t (steps)")
-        axes.xaxis.set_major_locator(MaxNLocator(5, integer=True))
+        whole_ticks(axes.xaxis, 5)
         axes.grid(alpha=0.3)
-        share_axes.plot(
-            steps, 100 * norms.share, **line_style(k), lw=1.6, marker=point(len(steps)), label=name
-        )
+        draw_line(share_axes, steps, 100 * norms.share, k, name)
     panels[0].set_ylabel("norm of its part of the Jacobian")
     above.legend(
         *panels[0].get_legend_handles_labels(), loc="outside upper center", ncols=2, frameon=False
     )
     share_axes.set(xlabel="t (steps)", ylabel="indirect share (%)", ylim=(-2, 102))
-    share_axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    whole_ticks(share_axes.xaxis)
     share_axes.grid(alpha=0.3)
     below.legend(loc="outside right upper", frameon=False)
     return figure

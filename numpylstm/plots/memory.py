@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from numpylstm.cells import CELLS
 from numpylstm.config import cell_options
 from numpylstm.laboratory.diagnostics.horizon import SOLVED, Horizon, split_cell
-from numpylstm.plots.style import GREY, SERIES, check_some, one_panel
+from numpylstm.plots.style import GREY, SERIES, one_panel
 
 MARKERS = ("o", "s", "^", "D")
 
@@ -24,7 +24,6 @@ def horizon_curve(horizon: Horizon) -> Figure:
     horizon : Horizon
         From `numpylstm.laboratory.diagnostics.memory_horizon`.
     """
-    check_some("horizon_curve", "horizon.points", horizon.points)
     figure, axes = one_panel(7.5, 4.5)
     distances = sorted({point.distance for point in horizon.points})
     for level, name in ((0, "chance: nothing is remembered"), (1, "floor: the best possible")):

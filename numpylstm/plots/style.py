@@ -1,11 +1,13 @@
 """Style of all pictures: colours, axes, labels, ticks and the range of numbers that is drawn."""
 
-from collections.abc import Sized
 from typing import Any
 
-import numpy as np
 from matplotlib.axes import Axes
+from matplotlib.axis import Axis
 from matplotlib.figure import Figure
+from matplotlib.ticker import MaxNLocator
+
+from numpylstm.checks import Array
 
 # Okabe and Ito (2008): distinguishable with every common kind of colour vision, and in print.
 BLUE, ORANGE, GREEN, GREY = "#0072B2", "#D55E00", "#009E73", "#666666"
@@ -18,12 +20,6 @@ DASHES = ("-", "--", "-.", ":")
 
 DRAWN = 1e-100, 1e100
 """Lowest and highest number that is drawn; near the ends of the floats, matplotlib overflows."""
-
-
-def check_some(where: str, name: str, values: Sized) -> None:
-    """Raise a ValueError if there is nothing to draw."""
-    if not len(values):
-        raise ValueError(f"{where}: {name} must hold at least one entry to draw, got none")
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -44,6 +40,16 @@ def line_style(k: int) -> dict[str, Any]:
     return {"color": SERIES[k % len(SERIES)], "ls": DASHES[k % len(DASHES)]}
 
 
+def draw_line(axes: Axes, x: Array, y: Array, k: int, label: str) -> None:
+    """Draw line k of a panel."""
+    axes.plot(x, y, **line_style(k), lw=1.6, marker=point(len(x)), label=label)
+
+
+def whole_ticks(axis: Axis, most: int | None = None) -> None:
+    """Put the ticks of an axis on whole numbers."""
+    axis.set_major_locator(MaxNLocator(most, integer=True))
+
+
 def as_label(name: object) -> str:
     """Escape a label, so that a dollar starts no formula and an underscore does not hide it."""
     text = str(name).replace("$", r"\$")
@@ -53,12 +59,3 @@ def as_label(name: object) -> str:
 def point(count: int) -> str:
     """Return the marker of a line with this many points: a line of one point has no length."""
     return "o" if count == 1 else ""
-
-
-def log_ticks(low: float, high: float) -> list[float]:
-    """Return up to some twenty round ticks of a logarithmic axis: 1, 2, 5, 10, ... or 1, 10, ..."""
-    powers = range(int(np.floor(np.log10(low))), int(np.ceil(np.log10(high))) + 1)
-    digits = (1, 2, 5) if len(powers) <= 6 else (1,)
-    thinned = powers[:: -(-len(powers) // 12)]
-    ticks = [float(f"{digit}e{power}") for power in thinned for digit in digits]
-    return [tick for tick in ticks if low <= tick <= high]

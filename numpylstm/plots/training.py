@@ -6,7 +6,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.figure import Figure
-from matplotlib.ticker import MaxNLocator
+from matplotlib.ticker import Locator, LogLocator, MaxNLocator, NullLocator
 
 from numpylstm.plots.style import (
     BLUE,
@@ -17,11 +17,10 @@ from numpylstm.plots.style import (
     ORANGE,
     SERIES,
     as_label,
-    check_some,
-    log_ticks,
     new_figure,
     one_panel,
     point,
+    whole_ticks,
 )
 from numpylstm.training.fit import FitEpoch
 from numpylstm.training.metrics import Row
@@ -32,7 +31,6 @@ def training_curves(
     *,
     clip: float,
     references: Sequence[tuple[str, float]] = (),
-    size: tuple[float, float] = (8, 6),
 ) -> Figure:
     """Draw perplexity over the epochs, and below it gradient norm and learning rate.
 
@@ -44,11 +42,8 @@ def training_curves(
         Largest global norm, drawn as a line unless all norms are far below it.
     references : sequence of (name, perplexity)
         Levels for comparison, such as the perplexity of a unigram model.
-    size : (width, height)
-        In inches.
     """
-    check_some("training_curves", "rows", rows)
-    figure = new_figure(*size)
+    figure = new_figure(8, 6)
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
     epochs, training, ends, validation = _perplexities(rows)
     norms = np.clip([row.gradient_norm for row in rows], *DRAWN)
@@ -79,8 +74,7 @@ def training_curves(
     )
     if clip < 3 * max(norms):
         bottom.axhline(clip, color=GREY, lw=1, ls="--", label=f"clip at {clip:g}")
-    columns, room = (3, 1.5) if size[0] > 6 else (1, 2.2)  # of the legend
-    bottom.set(xlabel="epoch", ylabel="gradient norm", ylim=(0, room * max(norms)))
+    bottom.set(xlabel="epoch", ylabel="gradient norm", ylim=(0, 1.5 * max(norms)))
     rates = bottom.twinx()
     rates.step(
         epochs,
@@ -94,9 +88,9 @@ def training_curves(
         mfc="none",
         label="learning rate",
     )
-    rates.set(ylabel="learning rate", ylim=(0, room * max(lr)))
+    rates.set(ylabel="learning rate", ylim=(0, 1.5 * max(lr)))
     lines = [*bottom.get_lines(), *rates.get_lines()]
-    bottom.legend(handles=lines, frameon=False, loc="upper center", ncols=columns)
+    bottom.legend(handles=lines, frameon=False, loc="upper center", ncols=3)
     bottom.grid(alpha=0.3)
     return figure
 
@@ -108,7 +102,6 @@ def loss_curves(history: Sequence[FitEpoch]) -> Figure:
     ----------
     history : sequence of FitEpoch
     """
-    check_some("loss_curves", "history", history)
     figure, axes = one_panel(6, 3.5)
     for name, label, colour in (("loss", "training", BLUE), ("validation", "validation", ORANGE)):
         drawn = [(row.epoch, getattr(row, name)) for row in history]
@@ -116,7 +109,7 @@ def loss_curves(history: Sequence[FitEpoch]) -> Figure:
         if drawn:
             axes.plot(*zip(*drawn, strict=True), "o-", color=colour, ms=3, label=label)
     axes.set(yscale="log", xlabel="epoch", ylabel="loss (log scale)")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    whole_ticks(axes.xaxis)
     axes.legend(frameon=False, loc="upper right")
     return figure
 
@@ -124,13 +117,15 @@ def loss_curves(history: Sequence[FitEpoch]) -> Figure:
 def perplexity_axis(axes: Axes, levels: Sequence[float]) -> None:
     """Set up a logarithmic axis that just holds these perplexities."""
     low, high = min(levels) / 1.2, max(levels) * 1.2
-    ticks = log_ticks(low, high)
+    locator: Locator = LogLocator(numticks=13)
+    if high < 1e5 * low:
+        locator = LogLocator(subs=(1, 2, 5), numticks=13)
     if high < 10 * low:  # the perplexities of characters lie close together
-        ticks = list(MaxNLocator(6).tick_values(low, high))
-    axes.set(yscale="log", ylabel="perplexity (log scale)")
-    axes.set_yticks(ticks, [f"{tick:g}" for tick in ticks], minor=False)
-    axes.set_yticks([], minor=True)
-    axes.set_ylim(low, high)
+        locator = MaxNLocator(6)
+    axes.set(yscale="log", ylabel="perplexity (log scale)", ylim=(low, high))
+    axes.yaxis.set_major_locator(locator)
+    axes.yaxis.set_major_formatter("{x:g}")
+    axes.yaxis.set_minor_locator(NullLocator())
     axes.grid(alpha=0.3)
 
 
@@ -147,7 +142,6 @@ def comparison_curves(
         A number for each run. Runs with the same number, such as those that differ only in their
         seed, have one colour and one label.
     """
-    check_some("comparison_curves", "runs", runs)
     groups = list(range(len(runs)) if groups is None else groups)
     figure, axes = one_panel(8, 5)
     levels: list[float] = []
@@ -171,7 +165,7 @@ def comparison_curves(
         levels += [*training, *validation]
     perplexity_axis(axes, levels)
     axes.set_xlabel("epoch")
-    axes.xaxis.set_major_locator(MaxNLocator(integer=True))
+    whole_ticks(axes.xaxis)
     axes.legend(frameon=False, loc="upper right", title="validation (thin: training)")
     return figure
 

@@ -108,20 +108,16 @@ def table_of_seeds(runs: Sequence[ComparedRun]) -> list[list[str]] | None:
     groups = [list(found.values()) for found in by_seed.values()]
     if max(map(len, groups)) == 1:
         return None
-    left_out = {*settings_with(experiment=False)}
-    left_out |= {name for group in groups for name in differences(group)}  # a text may have several
-    different = [name for name in differences(runs) if name not in left_out]
     rows = [
         [
             ", ".join(run.name for run in group),
-            *(shown(group[0].settings.get(name)) for name in different),
             str(len(group)),
             mean_and_spread([run.valid for run in group]),
             mean_and_spread([run.test for run in group]),
         ]
         for group in groups
     ]
-    return [["runs", *different, "seeds", "valid", "test"], *rows]
+    return [["runs", "seeds", "valid", "test"], *rows]
 
 
 def shown(value: Any, form: str = "") -> str:

@@ -13,8 +13,6 @@ from numpylstm.printing import printable
 from numpylstm.training.metrics import Row
 from numpylstm.training.sample_log import Sample
 
-WIDE, NARROW = (9.0, 5.6), (4.2, 5.6)  # inches of a picture on a screen, and on a phone
-
 FULL_COLOUR = 10.0  # bits of surprise at full colour
 
 
@@ -84,26 +82,19 @@ def findings(report: Report) -> str:
     found = report.result["findings"]
     if not found:
         return (
-            "<p>None of the five problems that this page looks for: rising validation perplexity, "
-            "diverging curves, much &lt;unk&gt;, a network no better than a bigram model, a "
-            "learning rate that is too small.</p>"
+            "<p>None of the three problems that this page looks for: rising validation perplexity, "
+            "much &lt;unk&gt;, a network no better than a bigram model.</p>"
         )
     return f'<ul class="findings">{"".join(f"<li>{text(entry)}</li>" for entry in found)}</ul>'
 
 
 def curves(report: Report) -> str:
-    """Return perplexity, gradient norm and learning rate, for each width of screen."""
+    """Return perplexity, gradient norm and learning rate."""
     references = list(report.result["baselines"].items())
-    wide, narrow = (
-        inline_svg(
-            training_curves(report.rows, clip=report.config.clip, references=references, size=size)
-        )
-        for size in (WIDE, NARROW)
-    )
+    figure = training_curves(report.rows, clip=report.config.clip, references=references)
     return (
-        f'<picture><source media="(max-width: 600px)" srcset="{narrow}"><img src="{wide}" '
+        f'<img src="{inline_svg(figure)}" '
         'alt="Perplexity of training and validation over the epochs; gradient norm and rate">'
-        "</picture>"
     )
 
 
@@ -164,18 +155,12 @@ def samples(report: Report) -> str:
     """Return samples of the network during training, and one of the best network."""
     written = [
         ("Before training" if sample.epoch == 0 else f"After epoch {sample.epoch}", sample.text)
-        for sample in some_of(report.samples)
-        if not report.sample.startswith(sample.text)  # the best one's, which follows
+        for sample in report.samples
     ]
     written.append(("The best network", report.sample))
     return "\n".join(
         f"<h3>{title}</h3>\n<pre>{text(content, lines=True)}</pre>" for title, content in written
     )
-
-
-def some_of(samples: Sequence[Sample]) -> Sequence[Sample]:
-    """Return the first four samples and the last two; all if they are no more."""
-    return samples if len(samples) <= 6 else [*samples[:4], *samples[-2:]]
 
 
 def definitions(entries: Iterable[tuple[str, object]]) -> str:

@@ -8,9 +8,10 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from numpylstm.baselines import interpolated_bigram_perplexity, unigram_perplexity
-from numpylstm.data import SPLITS, Corpus
-from numpylstm.data.text import shortened
+from numpylstm.data import Corpus
 from numpylstm.evaluation import Evaluation, evaluate, surprise, true_and_predicted
 from numpylstm.plots import training_curves, training_lag_heatmap
 from numpylstm.printing import printable
@@ -72,15 +73,14 @@ def conclude(
     with waiting("scoring the test text", quiet=quiet) as shown:
         streams = min(run.config.test_streams, len(corpus.test) // 2)
         test = evaluate(model, corpus.test, streams, watch=shown.share)
-    true, predicted = (
-        shortened(corpus.vocabulary.decode(ids)) for ids in true_and_predicted(model, corpus.test)
-    )
+    true, predicted = map(corpus.vocabulary.decode, true_and_predicted(model, corpus.test))
     sample = written(model, corpus, SAMPLE_LENGTH[corpus.level], run.config.seed)
     tell(corpus, test, references, true, predicted, sample)
     try:
+        unk, splits = corpus.vocabulary.unk_id, (corpus.train, corpus.valid, corpus.test)
         found = findings(
             run.rows,
-            unknown=count_unknown(corpus),
+            unknown=sum(int(np.count_nonzero(ids == unk)) for ids in splits),
             tokens=sum(corpus.num_tokens.values()),
             test=test.perplexity,
             references=references,
@@ -129,9 +129,12 @@ def tell(
 ) -> None:
     """Print the outcome of a run."""
     level = corpus.level
+    streams = f" in {test.batch_size} streams" if test.batch_size > 1 else ""
+    unread = f", {corpus.unread['test']:,} left unread" if corpus.unread["test"] else ""
     LINES.info(
         f"\nTest perplexity {test.perplexity:.2f}{in_bits(test.perplexity, level)}, accuracy "
-        f"{test.accuracy:.3f} ({ledger(corpus, test)})"
+        f"{test.accuracy:.3f} ({test.tokens:,} tokens scored{streams}{unread}, "
+        f"{corpus.oov['test']:,} of the text <unk>)"
     )
     for name, perplexity in references.items():
         bits = in_bits(perplexity, level)
@@ -142,21 +145,6 @@ def tell(
         LINES.info(printable(separator.join(tokens)))
     LINES.info(f"\nA sample (temperature {TEMPERATURE:g}):")
     LINES.info(printable(sample, lines=True))
-
-
-def count_unknown(corpus: Corpus) -> int:
-    """Return the number of ``<unk>`` in the whole text."""
-    splits = (getattr(corpus, split) for split in SPLITS)
-    return sum(int((ids == corpus.vocabulary.unk_id).sum()) for ids in splits)
-
-
-def ledger(corpus: Corpus, test: Evaluation) -> str:
-    """Describe the part of the test text that was scored, and its ``<unk>`` tokens."""
-    streams = f" in {test.batch_size} streams" if test.batch_size > 1 else ""
-    unread = f", {corpus.unread['test']:,} left unread" if corpus.unread["test"] else ""
-    return (
-        f"{test.tokens:,} tokens scored{streams}{unread}, {corpus.oov['test']:,} of the text <unk>"
-    )
 
 
 def in_bits(perplexity: float, level: str) -> str:

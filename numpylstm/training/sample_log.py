@@ -12,7 +12,6 @@ from typing import NamedTuple
 
 from numpylstm.checks import NotFinite
 from numpylstm.data import UNK, Corpus, detokenize
-from numpylstm.data.text import shortened
 from numpylstm.models import LanguageModel
 from numpylstm.sampling import generate
 from numpylstm.training.loop import Run
@@ -40,7 +39,7 @@ def written(model: LanguageModel, corpus: Corpus, length: int, seed: int) -> str
         ids = generate(model, prompt, length, temperature=TEMPERATURE, banned=banned, rng=seed)
     except NotFinite:
         return ""
-    return detokenize(shortened(corpus.vocabulary.decode(ids)), corpus.level)
+    return detokenize(corpus.vocabulary.decode(ids), corpus.level)
 
 
 def follow(folder: Path, run: Run, corpus: Corpus) -> None:
