@@ -5,6 +5,7 @@ has two memory arrays for each parameter and uses the number of steps: signs of 
 the size of the largest gradient so far.
 """
 
+import contextlib
 import inspect
 import json
 
@@ -54,56 +55,58 @@ from numpylstm.optim import Optimizer
 
 {inspect.getsource(Signs)}
 optim.OPTIMIZERS["signs"] = Signs
+statuses = []
 for line in sys.argv[1:]:
-    if status := train.main(line.split()):
-        sys.exit(status)
+    try:
+        statuses.append(train.main(line.split()))
+    except SystemExit as left:  # from argparse
+        statuses.append(left.code)
+print(statuses)
 """
 FLAGS = "--threads 1 --train text.txt --hidden-size 5 --batch-size 4 --num-steps 5 --lr 0.1"
+LINES = {  # with the new optimiser; the status of each
+    f"{FLAGS} --optimizer signs --out whole --epochs 2": 0,
+    f"{FLAGS} --optimizer signs --out parts --epochs 1": 0,
+    "--resume parts --epochs 2": 0,
+    "--resume before-parts --epochs 2": 0,
+    f"{FLAGS} --optimizer signs --momentum 0.5": 2,
+    f"{FLAGS} --fading 0.4": 2,
+    "--help": 0,
+}
 
 
-@pytest.fixture
-def with_signs(tmp_path, monkeypatch):
-    """Return a function that runs lines of numpylstm-train with the new optimiser."""
-    monkeypatch.chdir(tmp_path)
-    (tmp_path / "text.txt").write_text("a b c d e f g\n" * 60)
-
-    def run(*lines, expect=0):
-        return "".join(run_python(COMMAND, *lines, expect=expect))
-
-    return run
+@pytest.fixture(scope="module")
+def said(folder):
+    """Run the lines after two runs without the optimiser; return all that they print."""
+    (folder / "text.txt").write_text("a b c d e f g\n" * 60)
+    with contextlib.chdir(folder):
+        for flags in ("--out before-whole --epochs 2", "--out before-parts --epochs 1"):
+            assert train_command.main(f"{FLAGS} {flags}".split()) == 0
+    out, err = run_python(COMMAND, *LINES, cwd=folder)
+    assert out.splitlines()[-1] == str([*LINES.values()])
+    return " ".join(f"{out} {err}".split())
 
 
 def arrays(run):
     """Return the bytes of parameters and of the optimiser's memory by name."""
-    with np.load(f"{run}/last.npz") as file:
+    with np.load(run / "last.npz") as file:
         names = [name for name in file.files if name.startswith(("parameters/", "optimizer/"))]
         return {name: file[name].tobytes() for name in names}
 
 
-def test_training_and_resuming_to_the_byte(with_signs, tmp_path):
-    said = with_signs(
-        f"{FLAGS} --optimizer signs --out whole --epochs 2",
-        f"{FLAGS} --optimizer signs --out parts --epochs 1",
-        "--resume parts --epochs 2",
-        "--help",
-    )
-    assert "optimizer/largest/lstm.0.Wh" in arrays("whole")
-    assert arrays("whole") == arrays("parts")
-    assert json.loads((tmp_path / "whole" / "config.json").read_text())["fading"] == 0.5
-    assert "--fading X fading of Signs (default: 0.5" in " ".join(said.split())
+def test_training_and_resuming_to_the_byte(said, folder):
+    assert "optimizer/largest/lstm.0.Wh" in arrays(folder / "whole")
+    assert arrays(folder / "whole") == arrays(folder / "parts")
+    assert json.loads((folder / "whole" / "config.json").read_text())["fading"] == 0.5
+    assert "--fading X fading of Signs (default: 0.5" in said
 
 
-def test_checkpoints_from_before_it_existed_are_read(with_signs):
-    for flags in (f"{FLAGS} --out whole --epochs 2", f"{FLAGS} --out parts --epochs 1"):
-        assert train_command.main(flags.split()) == 0
-    with_signs("--resume parts --epochs 2")
-    assert arrays("whole") == arrays("parts")
+def test_checkpoints_from_before_it_existed_are_read(said, folder):
+    assert arrays(folder / "before-whole") == arrays(folder / "before-parts")
 
 
-def test_a_setting_of_another_optimiser_is_refused(with_signs):
-    said = with_signs(f"{FLAGS} --optimizer signs --momentum 0.5", expect=2)
+def test_a_setting_of_another_optimiser_is_refused(said):
     assert "--momentum must be left out, got 0.5; it is a setting of 'sgd', and the" in said
-    said = with_signs(f"{FLAGS} --fading 0.4", expect=2)
     assert "--fading must be left out, got 0.4; it is a setting of 'signs', and the" in said
 
 

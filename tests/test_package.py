@@ -41,14 +41,12 @@ def test_every_public_name_is_there_and_offered():
         assert hasattr(numpylstm, name)
 
 
+WITH_EXAMPLES = {"numpylstm.models", "numpylstm.evaluation", "numpylstm.laboratory.gradcheck"}
 MODULES = [module.name for module in pkgutil.walk_packages(numpylstm.__path__, "numpylstm.")]
 
 
 @pytest.mark.parametrize("name", MODULES)
 def test_examples_in_docstrings(name):
-    assert doctest.testmod(importlib.import_module(name)).failed == 0
-
-
-@pytest.mark.parametrize("name", ["models", "evaluation", "laboratory.gradcheck"])
-def test_there_are_examples(name):
-    assert doctest.testmod(importlib.import_module(f"numpylstm.{name}")).attempted > 0
+    tried = doctest.testmod(importlib.import_module(name))
+    assert tried.failed == 0
+    assert tried.attempted > 0 or name not in WITH_EXAMPLES

@@ -8,19 +8,18 @@ from numpylstm.kernels.threads import PROCESSORS
 from numpylstm.report.result import facts
 
 from .configurations import CONFIGURATIONS, GRID, SCORED
-from .measure import Settings, compare, installed, pause, start_up
+from .measure import Settings, compare, installed, pause
 from .tables import (
     busy_warning,
     comparison_table,
     grid_summary,
     grid_table,
-    start_table,
     title,
 )
 
 QUICK = ("tiny", "char", "small", "medium")
-ALL = (*CONFIGURATIONS, "eval", "sample", "start")
-STANDARD = CONFIGURATIONS["medium"]  # on which eval, sample and start are measured
+ALL = (*CONFIGURATIONS, "eval", "sample")
+STANDARD = CONFIGURATIONS["medium"]  # on which eval and sample are measured
 
 
 def make_parser():
@@ -33,7 +32,6 @@ def make_parser():
         "same numbers. Without names: tiny, char, small and medium, in about two minutes.",
         epilog=f"names: a model to train,\n{sizes}\nor, on medium,\n"
         "  eval    score a text\n  sample  draw one token at a time\n"
-        "  start   fresh processes up to their first training step\n"
         f"or groups of shapes of the grid:\n  {', '.join(GRID)}",
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
@@ -60,16 +58,15 @@ def main(argv=None):
     machine = facts() | {"threads": str(settings.threads)}
     print("\n".join(f"{name:12}{value}" for name, value in machine.items()))
     print(busy_warning(pause()), flush=True)
-    results = measure_named(names, settings)
+    comparisons = measure_named(names, settings)
     if options.json is not None:
-        text = json.dumps({"machine": machine, **results}, indent=2)
+        text = json.dumps({"machine": machine, "comparisons": comparisons}, indent=2)
         options.json.write_text(f"{text}\n", encoding="utf-8")
 
 
 def measure_named(names, settings):
     """Measure what the names say, one after the other; print each table as soon as it is made."""
-    results = {"comparisons": [], "start_up": []}
-    in_grid = []
+    alone, in_grid = [], []
     with settings.workers() as workers:
         best_product = workers[0].product_speed()
         for name in names:
@@ -78,20 +75,16 @@ def measure_named(names, settings):
                 found = [compare(task, c, settings, best_product, workers) for c in GRID[name]]
                 in_grid += found
                 print(grid_table(name, found), flush=True)
-            elif name == "start":
-                results["start_up"] = start_up(STANDARD, settings)
-                print(f"{title(name, STANDARD)}\n{start_table(results['start_up'])}", flush=True)
             else:
                 task = {"eval": "evaluate", "sample": "sample"}.get(name, "train")
                 c = CONFIGURATIONS.get(name, STANDARD)
                 best_product = max(best_product, workers[0].product_speed())
                 found = compare(task, c, settings, best_product, workers)
-                results["comparisons"].append(found)
+                alone.append(found)
                 print(f"{title(task, c)}\n{comparison_table(found)}", flush=True)
     if in_grid:
         print(grid_summary(in_grid))
-    results["comparisons"] += in_grid
-    return results
+    return alone + in_grid
 
 
 if __name__ == "__main__":

@@ -4,17 +4,11 @@ Workers for other libraries import this module, so of numpylstm it imports only 
 """
 
 import math
-from collections.abc import Mapping
 from dataclasses import dataclass, replace
-from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
 from numpylstm.cells import CELLS
-
-Array = NDArray[Any]
-Weights = Mapping[str, Array] | None  # initial parameters by path; None for the library's own
 
 TASKS = {"train": "trainer", "evaluate": "evaluator", "sample": "sampler"}
 """Each task, and the function of a peer that does it."""

@@ -11,7 +11,6 @@ import math
 import os
 import subprocess
 import sys
-import tempfile
 import time
 from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -39,14 +38,10 @@ def installed():
 
 
 class Worker(AbstractContextManager["Worker"]):
-    """A process with one library; as a context manager it ends the process.
+    """A process with one library; as a context manager it ends the process."""
 
-    `about` holds the library's ``version`` and the ``seconds`` of its import.
-    """
-
-    def __init__(self, library, threads, **environment):
+    def __init__(self, library, threads):
         self.library = library
-        variables = os.environ | ONLY_PROCESSOR | dict.fromkeys(THREADS, str(threads))
         self._process = subprocess.Popen(
             [sys.executable, "-m", "tests.benchmarks.worker", library],
             cwd=ROOT,
@@ -54,9 +49,9 @@ class Worker(AbstractContextManager["Worker"]):
             stdout=subprocess.PIPE,
             text=True,
             encoding="utf-8",
-            env=variables | environment,
+            env=os.environ | ONLY_PROCESSOR | dict.fromkeys(THREADS, str(threads)),
         )
-        self.about = self._answer()
+        self.version = self._answer()["version"]
 
     def ask(self, request, **arguments):
         """Send a request and return the answer; a worker that failed raises BenchmarkError."""
@@ -114,7 +109,7 @@ def compare(task, c, settings, best_product, workers):
     work = {"task": task, "settings": asdict(c)}
     check_agreement({w.library: w.ask("check", **work)["results"] for w in workers})
     for worker in workers:
-        worker.ask("prepare", **work, own_weights=False)
+        worker.ask("prepare", **work)
     turns = {worker.library: [] for worker in workers}
     shares = []
     for _ in range(settings.rounds):
@@ -128,7 +123,7 @@ def compare(task, c, settings, best_product, workers):
         seconds = median(turns[worker.library])
         speed = flops(task, c) / seconds
         libraries[worker.library] = {
-            "version": worker.about["version"],
+            "version": worker.version,
             "seconds_of_turns": turns[worker.library],
             "seconds": seconds,
             "tokens_per_second": tokens(task, c) / seconds,
@@ -158,30 +153,3 @@ def check_agreement(results):
                     f"{library} and {OURS} do not compute the same, so their times are not "
                     f"compared: {name} is {theirs[name]:.8g} and {expected:.8g}"
                 )
-
-
-def start_up(configuration, settings):
-    """Time fresh processes up to their first training step, with their own initial weights.
-
-    Ours is measured with the compiled kernels on disk, and once without.
-    """
-    warm, cold = "compiled kernels on disk", "nothing compiled yet"
-
-    def first_step(library, case="", **environment):
-        with Worker(library, settings.threads, **environment) as worker:
-            work = {"task": "train", "settings": asdict(configuration), "own_weights": True}
-            parts = {"imported": worker.about["seconds"], **worker.ask("prepare", **work)}
-        return {"library": library, "case": case, **parts, "total": sum(parts.values())}
-
-    first_step(OURS)  # so that the kernels are on disk
-    starts = {library: [] for library in settings.libraries}
-    for _ in range(settings.rounds):
-        for library in settings.libraries:
-            pause()
-            starts[library].append(first_step(library, warm if library == OURS else ""))
-    with tempfile.TemporaryDirectory() as empty:
-        without = first_step(OURS, cold, NUMBA_CACHE_DIR=empty)
-    typical = [
-        sorted(found, key=lambda s: s["total"])[len(found) // 2] for found in starts.values()
-    ]
-    return [typical[0], without, *typical[1:]]

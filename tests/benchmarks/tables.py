@@ -90,14 +90,3 @@ def grid_summary(comparisons):
         )
     lines.append(busy_warning(*(found["share_used_by_others"] for found in comparisons)))
     return "\n".join(lines).rstrip()
-
-
-def start_table(found):
-    """Format the seconds up to the end of the first training step of a fresh process."""
-    header = ["", "import s", "model s", "first step s", "together s"]
-    parts = ("imported", "built", "first_step", "total")
-    rows = [
-        [", ".join(filter(None, [one["library"], one["case"]])), *(f"{one[p]:.2f}" for p in parts)]
-        for one in found
-    ]
-    return table(header, rows)

@@ -1,7 +1,6 @@
 """One library in one process: reads a request on each line of stdin, answers on stdout, in JSON.
 
-It imports the standard library only: the import of the library is one of the things measured, and
-a process that measures another library must not pay for ours.
+A process that measures another library must not load ours.
 """
 
 import importlib
@@ -11,29 +10,19 @@ import sys
 import time
 from itertools import cycle
 
+import numpy as np
+
+from . import configurations as c
+
 WARM_UP = 0.2  # of the time measured
 GREEDY_LENGTH = 5  # tokens that all libraries must agree on
 IN_CHECK = {"dropout": 0.0, "lr": 1.0, "clip": 0.5}  # the clip is so small that it acts
 
 
-def load(library):
-    """Import a library; return its peer and what importing it cost."""
-    start = time.perf_counter()
-    module = importlib.import_module(library)
-    if library == "numpylstm":
-        importlib.import_module("numpylstm.public")  # as the first name that is used does
-    seconds = time.perf_counter() - start
-    peer = importlib.import_module(f".peers.{library}", __package__)
-    return peer, {"version": module.__version__, "seconds": seconds}
-
-
-def calls(peer, task, settings, own_weights):
+def calls(peer, task, settings):
     """Return a function that makes one call of a task: a training step, or what `tokens` says."""
-    from . import configurations as c
-
     configuration = c.Configuration(**settings)
-    weights = None if own_weights else c.weights(configuration)
-    work = getattr(peer, c.TASKS[task])(configuration, weights)
+    work = getattr(peer, c.TASKS[task])(configuration, c.weights(configuration))
     if task == "train":
         step, batches = work[0], cycle(c.windows(configuration, 8))
         return lambda: step(*next(batches))
@@ -45,16 +34,12 @@ def calls(peer, task, settings, own_weights):
 
 def results(peer, task, settings):
     """Return numbers that every library must find from the same weights and data; no dropout."""
-    from . import configurations as c
-
     configuration = c.Configuration(**(settings | IN_CHECK))
     work = getattr(peer, c.TASKS[task])(configuration, c.weights(configuration))
     if task == "evaluate":
         return {"the loss": work(c.evaluation_text(configuration))[0]}
     if task == "sample":
         return {f"token {n}": token for n, token in enumerate(work(GREEDY_LENGTH, True), 1)}
-    import numpy as np
-
     step, parameters = work
     before = parameters()
     found = {}
@@ -88,8 +73,6 @@ def product_speed(size, seconds):
 
     NumPy's product and our own are both timed, and the faster counts.
     """
-    import numpy as np
-
     from numpylstm.functional import linear_forward
 
     A, B = np.random.default_rng(0).random((2, size, size), dtype=np.float32)
@@ -103,8 +86,8 @@ def product_speed(size, seconds):
 
 def answers(library, lines):
     """Yield an answer to each request, after one that describes the library."""
-    peer, about = load(library)
-    yield about
+    peer = importlib.import_module(f".peers.{library}", __package__)
+    yield {"version": importlib.import_module(library).__version__}
     call = None
     for line in lines:
         request = json.loads(line)
@@ -112,11 +95,9 @@ def answers(library, lines):
             case "check":
                 yield {"results": results(peer, **request)}
             case "prepare":
-                start = time.perf_counter()
                 call = calls(peer, **request)
-                built = time.perf_counter()
                 call()
-                yield {"built": built - start, "first_step": time.perf_counter() - built}
+                yield {}
             case "measure" if call is not None:
                 seconds = request["seconds"]
                 yield {"times": timed(call, seconds, WARM_UP * seconds)}

@@ -1,8 +1,7 @@
 """The same work in each library, written as its own documentation recommends.
 
-A module here is named after its library and is imported only in that library's process. It names
-the ``CELLS`` and ``DTYPES`` that it computes, and has these functions. Each takes a `Configuration`
-and the weights by path (None: the library's own initial values), and returns a function that
+A module here is named after its library and is imported only in that library's process. It has
+these functions. Each takes a `Configuration` and the weights by path, and returns a function that
 carries its state from call to call.
 
 ``trainer``    (x, y) -> (loss, gradient norm): one training step on a window (T, B); it comes with

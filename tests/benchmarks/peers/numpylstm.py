@@ -10,8 +10,7 @@ def model_of(c, weights):
     model = nl.LanguageModel(
         c.V, c.H, c.L, cell=c.cell, dropout=c.dropout, init_scale=c.init_scale, dtype=c.dtype, rng=0
     )
-    if weights is not None:
-        model.load_state_dict(weights)
+    model.load_state_dict(weights)
     return model
 
 

@@ -37,7 +37,7 @@ class Model(nn.Module):
                 self.by_path[f"{path}.bn"] = second  # its last block
         self.to(getattr(torch, c.dtype))
         with torch.no_grad():
-            for path, array in (weights or {}).items():
+            for path, array in weights.items():
                 theirs = array if path == "embedding.W" else array.T
                 self.by_path[path][-len(theirs) :].copy_(torch.from_numpy(theirs))
 
