@@ -550,10 +550,9 @@ class TrainConfig(ModelConfig):
                 "and characters need no splitting",
             )
 
-    @property
-    def optimizer_settings(self) -> dict[str, Any]:
-        """The settings of the optimiser, as keywords of its class."""
-        names = settings_with(owner="optimizer")
+    def settings_for(self, owner: str) -> dict[str, Any]:
+        """Return the settings of the "optimizer" or the "schedule", as keywords of its class."""
+        names = settings_with(owner=owner)
         return {k: v for k in names if (v := getattr(self, k)) is not None}
 
 

@@ -109,7 +109,7 @@ class Optimizer:
     @classmethod
     def from_config(cls, parameters: Owners, config: TrainConfig) -> Self:
         """Return an optimiser of this class with the settings of a run."""
-        return cls(parameters, **config.optimizer_settings)
+        return cls(parameters, **config.settings_for("optimizer"))
 
     def update_parameter(self, path: str, parameter: Parameter) -> None:
         """Update one parameter with its gradient."""

@@ -18,7 +18,7 @@ from support.runs import BIN, call, called
 
 import numpylstm as nl
 from numpylstm.__main__ import main as package
-from numpylstm.cli.train import announce, as_called
+from numpylstm.cli.train import as_called
 from numpylstm.data import corpus
 from numpylstm.exchange import write_run
 from numpylstm.kernels.threads import PROCESSORS
@@ -489,22 +489,6 @@ def test_own_text_is_not_cut_and_a_cut_is_said(folder, here):
     assert unknown > 90
     assert f"{unknown:,} of the text <unk>)" in out
     assert f"unknown        {unknown:,}, scored as <unk>\n" in here("numpylstm-eval", "cut")[0]
-
-
-def test_a_size_is_advised_where_a_vocabulary_is_made(folder, here, monkeypatch, caplog):
-    """A run that starts from another keeps its vocabulary."""
-    monkeypatch.setattr("numpylstm.cli.train.LARGE_VOCABULARY", 40)
-    monkeypatch.setattr("numpylstm.cli.train.SMALLER_VOCABULARY", 30)
-    caplog.set_level("INFO", "numpylstm.lines")
-    corpus = nl.data.load_text("text.txt")
-    config = nl.TrainConfig(train="text.txt", hidden_size=8)
-    announce(nl.new_run(config, corpus), corpus)
-    left_out = nl.data.load_text("text.txt", max_vocab=30).oov["train"] / len(corpus.train)
-    assert f"--max-vocab 30 would leave out {left_out:.1%} of" in caplog.text
-    caplog.clear()
-    announce(*session.tune(folder / "run", {}))
-    assert "words train" in caplog.text
-    assert "--max-vocab" not in caplog.text
 
 
 def test_characters_are_called_characters_and_have_bits(folder, here):

@@ -1,5 +1,7 @@
 """The loop of `nl.fit`: what it updates, keeps, returns and refuses."""
 
+from types import SimpleNamespace
+
 import numpy as np
 import pytest
 from conftest import B, D, H, T, V
@@ -97,17 +99,20 @@ def test_a_language_model_passes_its_state_on(rng):
     assert history[0].validation is None
 
 
+class Mine(nl.Module):
+    """A model of your own."""
+
+    def __init__(self):
+        self.linear, self.error = nl.Linear(D, 2, rng=0), nl.SquaredError()
+
+    def forward(self, x, y, training=True):
+        return self.error.forward(self.linear.forward(x, training), y, None, training)
+
+    def backward(self):
+        self.linear.backward(self.error.backward())
+
+
 def test_a_model_of_your_own(rng):
-    class Mine(nl.Module):
-        def __init__(self):
-            self.linear, self.error = nl.Linear(D, 2, rng=0), nl.SquaredError()
-
-        def forward(self, x, y, training=True):
-            return self.error.forward(self.linear.forward(x, training), y, None, training)
-
-        def backward(self):
-            self.linear.backward(self.error.backward())
-
     x = rng.standard_normal((T, 20, D)).astype("f4")
     y = x[..., :2] - 2 * x[..., 1:3]
     model = Mine()
@@ -165,12 +170,6 @@ NOT_IDS = np.zeros((T, B))
         (None, {"validation": []}, ValueError, "fit: validation must hold at least one batch"),
         (None, {"epochs": 0}, ValueError, "epochs must be at least 1, got 0"),
         (None, {"optimizer": 0.1}, TypeError, "optimizer must be an Optimizer, got float"),
-        (
-            None,
-            {"optimizer": nl.SGD(nl.LSTM(2, 3), 1.0)},
-            ValueError,
-            "fit: no gradient reached any",
-        ),
         (None, {"rate": 0.1}, TypeError, "rate must be a function, got 0.1; a const"),
         (None, {"patience": 1}, ValueError, "fit: patience needs a validation"),
         (None, {"average_after": 1}, ValueError, "fit: average_after needs a validation"),
@@ -182,7 +181,6 @@ NOT_IDS = np.zeros((T, B))
         ),
         (None, {"patience": 0, "validation": []}, ValueError, "patience must be at least 1, got 0"),
         (None, {"clip": 0}, ValueError, "fit: clip must be positive, got 0"),
-        (None, {"model": None}, TypeError, "optimizer must be given, .*: NoneType is"),
     ],
 )
 def test_a_sentence_says_what_is_wrong(rng, batches, changes, error, says):
@@ -194,18 +192,14 @@ def test_a_sentence_says_what_is_wrong(rng, batches, changes, error, says):
 def test_a_frozen_model_is_not_trained_in_vain(rng):
     model = tagger()
     model.freeze(model.parameters())
-    with pytest.raises(ValueError, match=r"fit: model must have trainable .* or all are frozen"):
+    with pytest.raises(ValueError, match=r"Adam: parameters must hold one to train, .* not frozen"):
         nl.fit(model, batches_of(rng), quiet=True)
 
 
-def test_a_model_of_your_own_must_return_its_loss(rng):
-    class Mine(nl.SequenceTagger):
-        def forward(self, *arguments):
-            super().forward(*arguments)
-
-    model = Mine(V, 2, H, rng=0)
+def test_a_model_of_your_own_must_return_its_loss(rng, monkeypatch):
+    monkeypatch.setattr(nl.SequenceTagger, "forward", lambda *_: None)
     with pytest.raises(TypeError, match=r"the result of model\.forward must be a number, got None"):
-        nl.fit(model, batches_of(rng), quiet=True)
+        nl.fit(tagger(), batches_of(rng), quiet=True)
 
 
 def test_the_history_is_drawn(rng):
@@ -278,21 +272,15 @@ def test_a_schedule_changes_the_rate_with_each_update(rng):
 
 
 def test_a_gradient_that_reaches_no_parameter_is_noticed(rng):
-    class Mine:
-        linear, other, error = nl.Linear(D, 2, rng=0), nl.Linear(D, 2, rng=0), nl.SquaredError()
-
-        def forward(self, x, y, training=True):
-            return self.error.forward(self.linear.forward(x, training), y, None, training)
-
-        def backward(self):
-            self.linear.backward(self.error.backward())
-
     x = rng.standard_normal((T, B, D)).astype("f4")
-    mine, batches = Mine(), [(x, x[..., :2])]
-    optimizer = nl.SGD(mine.other, lr=0.1)
+    optimizer = nl.SGD(nl.Linear(D, 2, rng=0), lr=0.1)  # not the layer of the model
     with pytest.raises(ValueError, match="no gradient reached any parameter of the optimizer"):
-        nl.fit(mine, batches, optimizer=optimizer, quiet=True)
-    with pytest.raises(TypeError, match=r"must have state_dict and load_state_dict .* got Mine"):
-        nl.fit(mine, batches, optimizer=optimizer, validation=batches, quiet=True)
-    with pytest.raises(TypeError, match="fit: optimizer must be given"):
-        nl.fit(mine, batches, quiet=True)
+        nl.fit(Mine(), [(x, x[..., :2])], optimizer=optimizer, quiet=True)
+
+
+def test_an_object_that_is_no_module_needs_more(rng):
+    plain = SimpleNamespace(forward=None, backward=None)
+    with pytest.raises(TypeError, match=r"must have state_dict and load_state_dict .* got Simple"):
+        nl.fit(plain, [], validation=[])
+    with pytest.raises(TypeError, match=r"Adam: parameters must be a layer, .* SimpleNamespace"):
+        nl.fit(plain, [])

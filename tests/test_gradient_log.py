@@ -11,11 +11,11 @@ import pytest
 
 import numpylstm as nl
 from numpylstm import diagnostics
-from numpylstm.cli import train as train_command
 from numpylstm.data import Corpus
 from numpylstm.report import summary
-from numpylstm.training import gradient_log, session
+from numpylstm.training import logs, session
 from numpylstm.training.checkpoint import load, restore_model, restore_run
+from numpylstm.training.run_folder import RunFolderError
 
 VOCABULARY = nl.Vocabulary(("<unk>", *(f"w{k}" for k in range(1, 11))))
 SETTINGS = nl.TrainConfig(
@@ -43,9 +43,7 @@ def finished(folder, corpus, **changes):
     """Train in a folder; return the checkpoint at the end."""
     folder.mkdir()
     run = nl.new_run(dataclasses.replace(SETTINGS, **changes), corpus)
-    session.train_to_end(
-        run, corpus, folder, draw=lambda run, log: summary.draw(folder, run, log, {})
-    )
+    session.train_to_end(run, corpus, folder, draw=lambda run: summary.draw(folder, run, {}))
     return load(folder / "last.npz")
 
 
@@ -68,18 +66,17 @@ def test_the_log_and_its_picture(tmp_path, kind):
     for row in rows[-5 * depth * len(units) :]:  # after the last update
         layer, t, unit = int(row["layer"]), 4 - int(row["lag"]), row["unit"]
         assert float(row["norm"]) == pytest.approx(norms[unit][layer, t], rel=1e-5)
-    shown, reach = gradient_log.GradientLog(folder, restore_run(last), corpus).norms()
+    shown, reach = logs.norms_by_lag(logs.read_gradients(folder / "gradients.csv"))
     assert (shown, reach.shape) == (steps, (depth, len(steps), 5))
     expected = [norms["h"][layer, ::-1] for layer in range(depth)]
     np.testing.assert_allclose(reach[:, -1], expected, rtol=1e-5)
     assert (folder / "gradients.png").read_bytes().startswith(b"\x89PNG")
 
 
-@pytest.mark.parametrize("kind", ["lstm", "dropout"])
-def test_it_changes_no_number_of_the_training(tmp_path, kind):
+def test_it_changes_no_number_of_the_training(tmp_path):
     corpus = text()
-    watched = finished(tmp_path / "watched", corpus, **KINDS[kind])
-    alone = finished(tmp_path / "alone", corpus, **KINDS[kind], log_gradients=False)
+    watched = finished(tmp_path / "watched", corpus, **KINDS["dropout"])
+    alone = finished(tmp_path / "alone", corpus, **KINDS["dropout"], log_gradients=False)
     assert watched.arrays.keys() == alone.arrays.keys()
     for name, array in watched.arrays.items():
         assert array.tobytes() == alone.arrays[name].tobytes(), name
@@ -90,63 +87,29 @@ def test_it_changes_no_number_of_the_training(tmp_path, kind):
     assert not (tmp_path / "alone" / "gradients.csv").exists()
 
 
-def test_the_row_of_a_limit_of_steps_is_measured_until_the_run_goes_on(tmp_path):
-    """An epoch has 8 updates."""
-    corpus, log = text(), tmp_path / "limited" / "gradients.csv"
-    last = finished(log.parent, corpus, steps=10)
-    rows = gradient_log.read(log)
-    assert list(dict.fromkeys(row.step for row in rows)) == [0, 3, 6, 8, 10]
-    run = restore_run(last)
-    run.config = dataclasses.replace(run.config, steps=None)
-    session.train_to_end(run, corpus, log.parent)
-    finished(tmp_path / "whole", corpus)
-    assert log.read_bytes() == (tmp_path / "whole" / "gradients.csv").read_bytes()
-
-
-@pytest.fixture
-def here(tmp_path, monkeypatch):
-    """Return a function that runs numpylstm-train in a folder with a text."""
-    monkeypatch.chdir(tmp_path)
-    words = np.random.default_rng(1).integers(0, 30, 600)
-    (tmp_path / "text.txt").write_text(" ".join(f"w{k}" for k in words))
-    return lambda *flags: train_command.main(["--threads", "1", *map(str, flags)])
-
-
-NEW = ("--train", "text.txt", "--hidden-size", "6", "--batch-size", "4", "--num-steps", "5",
-       "--log-every", "7", "--out", "run", "--log-gradients")  # fmt: skip
-
-
-def test_rows_that_the_checkpoint_does_not_know_are_made_again(here, tmp_path):
-    """As after a kill between the log and the checkpoint."""
-    assert here(*NEW, "--epochs", "2") == 0
-    expected = (tmp_path / "run" / "gradients.csv").read_bytes()
-    (tmp_path / "run").rename(tmp_path / "two")
-    assert here(*NEW, "--epochs", "1") == 0
-    assert len((tmp_path / "run" / "gradients.csv").read_bytes()) < len(expected)
-    (tmp_path / "run" / "gradients.csv").write_bytes(expected)  # ahead of last.npz
-    assert here("--resume", "run", "--epochs", "2") == 0
-    assert (tmp_path / "run" / "gradients.csv").read_bytes() == expected
-
-
 @pytest.mark.parametrize(
-    "change",
-    [
-        lambda text: text + "1,2\n",
-        lambda text: "",
-        lambda text: "\udcff",  # a byte that is no UTF-8
-    ],
+    ("first", "steps"), [({"steps": 10}, [0, 3, 6, 8, 10]), ({"epochs": 1}, [0, 3, 6, 8])]
 )
-def test_a_log_that_was_changed_is_named(here, tmp_path, capsys, change):
-    assert here(*NEW, "--steps", "1") == 0
-    log = tmp_path / "run" / "gradients.csv"
-    log.write_text(change(log.read_text()), errors="surrogateescape")
-    capsys.readouterr()
-    assert here("--resume", "run", "--steps", "2") == 2
-    err = capsys.readouterr().err
-    assert (
-        "run/gradients.csv does not hold the gradients of this run; move it away to continue" in err
-    )
-    assert err.count("\n") == 1
+def test_rows_that_the_run_does_not_have_are_dropped_or_made_again(tmp_path, first, steps):
+    """That of a limit within an epoch of 8 updates; those that a killed process wrote last."""
+    corpus, log = text(), tmp_path / "resumed" / "gradients.csv"
+    run = restore_run(finished(log.parent, corpus, **first))
+    assert list(dict.fromkeys(row.step for row in logs.read_gradients(log))) == steps
+    finished(tmp_path / "whole", corpus)
+    expected = (tmp_path / "whole" / "gradients.csv").read_bytes()
+    if "epochs" in first:
+        log.write_bytes(expected)  # ahead of last.npz
+    run.config = dataclasses.replace(run.config, steps=None, epochs=2)
+    session.train_to_end(run, corpus, log.parent)
+    assert log.read_bytes() == expected
+
+
+@pytest.mark.parametrize("content", [b"step,layer,lag,unit,norm\n1,2\n", b"", b"\xff"])
+def test_a_log_that_was_changed_is_named(tmp_path, content):
+    (tmp_path / "gradients.csv").write_bytes(content)
+    says = "gradients.csv does not hold the gradients of this run; move it away to continue"
+    with pytest.raises(RunFolderError, match=says):
+        logs.read_gradients(tmp_path / "gradients.csv")
 
 
 def test_norms_beyond_all_numbers_are_measured():
@@ -154,5 +117,5 @@ def test_norms_beyond_all_numbers_are_measured():
     for parameter in model.parameters().values():
         parameter.data[...] = 1e200
     ids = np.arange(18).reshape(6, 3) % 11
-    rows = gradient_log.measure(model, 7, ids[:-1], ids[1:])
+    rows = logs.measure(model, 7, ids[:-1], ids[1:])
     assert not all(np.isfinite(row.norm) for row in rows)

@@ -30,7 +30,7 @@ from support.runs import (
 
 import numpylstm as nl
 from numpylstm.cli import train as train_command
-from numpylstm.training import checkpoint, gradient_log, sample_log
+from numpylstm.training import checkpoint, logs
 from numpylstm.training import loop as training
 from numpylstm.training.checkpoint import load, restore_run
 from numpylstm.training.display import Progress
@@ -48,8 +48,7 @@ def kill_and_resume(folder, settings, kills, seed):
     """Kill a run at random moments, resume it each time, and compare its end.
 
     A moment is some rows of metrics, of which a run prints 25 or more, and some milliseconds: so
-    all kills come before the end, on a machine of any speed. Returns how many kills there were,
-    and how many of them in a save.
+    all kills come before the end, on a machine of any speed. Returns the number of kills in a save.
     """
     expected, expected_report = whole_run(folder, settings)
     moments = random.Random(seed)
@@ -76,30 +75,26 @@ def kill_and_resume(folder, settings, kills, seed):
             break
     assert report(printed) == expected_report
     assert files(out) == expected  # and no temporary file is left
-    return killed, in_a_save
+    return in_a_save
 
 
-def test_a_run_that_is_killed_three_times_ends_with_the_same_bytes(folder):
-    killed, _ = kill_and_resume(folder, TINY, kills=3, seed=1)
-    assert killed == 3
+MANY = [
+    (11, ()),
+    (12, ("--momentum", "0.5", "--lr", "0.3", "--schedule", "plateau")),
+    (13, ("--cell", "rnn", "--level", "char", "--dtype", "float64", "--optimizer", "adam")),
+    (14, ("--tied", "--dropout", "0.5", "--steps", "250")),
+    (15, ("--cell", "rnn", "--activation", "relu", "--log-gradients")),
+]
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize(
-    ("seed", "flags"),
-    [
-        (11, ()),
-        (12, ("--momentum", "0.5", "--lr", "0.3", "--schedule", "plateau")),
-        (13, ("--cell", "rnn", "--level", "char", "--dtype", "float64", "--optimizer", "adam")),
-        (14, ("--tied", "--dropout", "0.5", "--steps", "250")),
-        (15, ("--cell", "rnn", "--activation", "relu", "--log-gradients")),
-    ],
+    ("seed", "flags", "kills"),
+    [(1, (), 3), *(pytest.param(*case, 8, marks=pytest.mark.slow) for case in MANY)],
 )
-def test_kills_without_end(folder, seed, flags, capsys):
-    killed, in_a_save = kill_and_resume(folder, (*TINY, *flags), kills=8, seed=seed)
+def test_a_run_that_is_killed_often_ends_with_the_same_bytes(folder, seed, flags, kills, capsys):
+    in_a_save = kill_and_resume(folder, (*TINY, *flags), kills, seed)
     with capsys.disabled():
-        print(f"\nkilled {killed} times, {in_a_save} of them while a file was written")
-    assert killed == 8
+        print(f"\nkilled {kills} times, {in_a_save} of them while a file was written")
 
 
 # --- signals -----------------------------------------------------------------------------------
@@ -130,10 +125,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(folder):
     """The printed command resumes the run."""
     out, words = stopped_by(folder, "SIGINT")
     assert words[1:] == ["--resume", out.name, "--save-every", "1"]
-    done = subprocess.run(
-        words, cwd=folder, capture_output=True, text=True, timeout=300, check=True
-    )
-    printed = done.stdout
+    printed = subprocess.check_output(words, cwd=folder, text=True, timeout=300)
     expected, expected_report = whole_run(folder, TINY)
     assert report(printed) == expected_report
     assert files(out) == expected
@@ -173,7 +165,7 @@ def before_call(patch, place, name, act, at):
 PHASES = {  # a function of ours, the number of its call, the step that is saved
     "the first update": (training, "update", 1, 1),
     "an update": (training, "update", 60, 60),
-    "a sample": (sample_log, "written", 2, 97),
+    "a sample": (logs, "written", 2, 97),
     "a validation": (Progress, "validation", 7, 97),
     "a save": (checkpoint, "save", 2, 97),
 }
@@ -200,8 +192,8 @@ ERRORS = {  # an error in an update leaves the last save; all others save first
     "a backward pass": (nl.LanguageModel, "backward", 61, 0),
     "the step of the optimizer": (nl.SGD, "step", 123, 97),
     "a validation": (training, "evaluate", 2, 194),
-    "a sample": (sample_log, "written", 2, 97),
-    "the log of gradients": (gradient_log, "measure", 3, 20),
+    "a sample": (logs, "written", 2, 97),
+    "the log of gradients": (logs, "measure", 3, 20),
     "the display": (Progress, "show", 60, 55),
 }
 
@@ -250,16 +242,18 @@ def test_the_rows_before_an_explosion_are_kept(folder, monkeypatch):
 # --- limits ------------------------------------------------------------------------------------
 
 
-def test_a_run_that_a_limit_of_steps_ended_goes_on_to_another(folder, monkeypatch, capsys):
+@pytest.mark.parametrize(("flag", "first", "last"), [("--steps", 150, 250), ("--epochs", 2, 3)])
+def test_a_run_that_is_made_longer(folder, monkeypatch, capsys, flag, first, last):
     """All files equal those of a run with the last limit, except where they hold the limit."""
-    train_here(folder, monkeypatch, *TINY, "--steps", "150", "--out", "limited")
+    out = folder / f"longer by {flag}"
+    train_here(folder, monkeypatch, *TINY, flag, first, "--out", out.name)
     capsys.readouterr()
-    assert train_here(folder, monkeypatch, "--resume", "limited", "--steps", "250") == 0
+    assert train_here(folder, monkeypatch, "--resume", out.name, flag, last) == 0
     printed = capsys.readouterr().out
-    expected, expected_report = whole_run(folder, (*TINY, "--steps", "250"))
+    expected, expected_report = whole_run(folder, (*TINY, flag, str(last)))
     assert report(printed) == expected_report
-    found = files(folder / "limited")
-    for name in expected.keys() - {"best.npz"}:
+    found = files(out)
+    for name in expected.keys() - {"best.npz"}:  # made under the first limit
         assert found[name] == expected[name]
 
 
@@ -318,14 +312,6 @@ def test_a_full_disk(folder):
         assert files(out)[name] == whole_run(folder, TINY)[0][name]
 
 
-def test_a_run_that_was_killed_before_its_first_save_can_be_started_again(folder):
-    out = folder / "early"
-    out.mkdir()
-    (out / ".last.npz.0123abcd.tmp").write_bytes(b"PK")
-    train(folder, *TINY, "--steps", "3", "--out", out.name)
-    assert not list(out.glob(".*.tmp"))
-
-
 # --- the same bytes ----------------------------------------------------------------------------
 
 
@@ -349,18 +335,6 @@ def test_a_folder_in_which_another_process_trains_is_left_alone(folder):
     assert files(folder / "held") == expected
 
 
-def test_resumed_at_the_end_of_an_epoch_and_made_longer(folder):
-    """All files equal those of a longer run, except where they hold the number of epochs."""
-    out = folder / "longer"
-    train(folder, *TINY, "--epochs", "2", "--out", out.name)
-    printed, _ = train(folder, "--resume", out.name, "--epochs", "3")
-    expected, expected_report = whole_run(folder, TINY)
-    found = files(out)
-    assert report(printed) == expected_report
-    for name in expected.keys() - {"best.npz"}:  # made while two epochs were planned
-        assert found[name] == expected[name]
-
-
 @pytest.mark.parametrize("limit", [(), ("--steps", "30")], ids=["epochs", "steps"])
 def test_a_run_that_has_ended_ends_again_with_its_pictures(folder, monkeypatch, capsys, limit):
     """It may have been killed between its last save and its last picture."""
@@ -374,29 +348,13 @@ def test_a_run_that_has_ended_ends_again_with_its_pictures(folder, monkeypatch, 
     assert files(out) == expected
 
 
-def test_early_is_only_said_of_what_ends_early(folder, monkeypatch, capsys):
-    settings = (*TINY, "--lr", "1e-30", "--patience", "1")  # nothing improves
-    for epochs, early in (("2", False), ("3", True)):
-        arguments = (*settings, "--epochs", epochs, "--out", f"patience-{epochs}")
-        assert train_here(folder, monkeypatch, *arguments) == 0
-        assert ("Stopped early" in capsys.readouterr().out) is early
-
-
 def test_the_number_of_threads_changes_nothing(folder):
-    """One thread; two threads, stopped within an epoch and resumed with one."""
     expected, expected_report = whole_run(folder, WIDE)
     rows = 20 * 8
     assert rows * 72 * 50 < nl.functional.WORTH_WAKING < rows * 72 * 4 * 72  # both kinds of kernel
-    out = folder / "threads"
-    process = start(folder, *WIDE, "--threads", "2", "--out", out.name, threads=2)
-    wait_for(process, "epoch   2")
-    process.send_signal(signal.SIGINT)
-    finish(process, expect=130)
-    printed, _ = train(folder, "--resume", out.name)
+    printed, _ = run(folder, *WIDE, "--threads", "2", "--out", "threads", threads=2)
     assert report(printed) == expected_report
-    assert files(out) == expected
-    run(folder, *WIDE, "--threads", "2", "--out", "both", threads=2)
-    assert files(folder / "both") == expected
+    assert files(folder / "threads") == expected
 
 
 # --- memory ------------------------------------------------------------------------------------

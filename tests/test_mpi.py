@@ -181,11 +181,6 @@ def test_one_shard_has_the_masks_of_a_model_without_shards(rng):
     assert cost == other.forward(x, y)[0]
 
 
-def test_a_batch_is_not_cut_into_unequal_shards():
-    with pytest.raises(nl.ConfigError, match="shards must divide batch_size 20"):
-        nl.TrainConfig(batch_size=20, shards=3)
-
-
 @pytest.mark.parametrize("parts", range(1, 10))
 def test_the_tree_of_a_sum_does_not_depend_on_blocks(parts):
     """A block of 1, 2 or 4 parts may be added by another rank first."""

@@ -22,7 +22,7 @@ from numpylstm.cli import train as train_command
 from numpylstm.laboratory.doctor import chain, lines
 from numpylstm.model_check import check_model
 from numpylstm.reference import PaddedCache, padded_backward, padded_forward
-from numpylstm.training import gradient_log
+from numpylstm.training import logs
 
 LeakyState = namedtuple("LeakyState", "h m")
 LeakyCache = namedtuple("LeakyCache", "x h_prev m_prev z n m h Wx Wh s leak")
@@ -188,7 +188,7 @@ def test_diagnostics(model, rng):
     assert "leaky cell, leak 0.5" in diagnostics.compare_cells(x, y, vocab_size=V, hidden_size=4)
     horizon = diagnostics.memory_horizon([3], cells=["leaky"], seeds=[0], steps=2)
     assert horizon.cells == ("leaky",)
-    rows = gradient_log.measure(model, 0, x, y)
+    rows = logs.measure(model, 0, x, y)
     assert {row.unit for row in rows} == set(CELLS["leaky"].states)
 
 

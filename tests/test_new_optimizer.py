@@ -114,7 +114,7 @@ def test_the_settings_are_arguments_of_the_classes():
     assert config.OPTIMIZERS.keys() == optim.OPTIMIZERS.keys()
     for name, kind in optim.OPTIMIZERS.items():
         arguments = inspect.signature(kind).parameters
-        settings = config.TrainConfig(optimizer=name).optimizer_settings
+        settings = config.TrainConfig(optimizer=name).settings_for("optimizer")
         assert "lr" in settings
         for setting, default in settings.items():
             if name != "sgd" or setting != "lr":  # the class has none

@@ -58,15 +58,6 @@ def test_a_bar_that_stays_has_the_last_state():
     assert re.fullmatch(r"step 9  \|[█#]+\|", last)
 
 
-def test_an_interruption_says_what_was_not_finished():
-    with (
-        pytest.raises(KeyboardInterrupt) as interrupted,
-        waiting("reading my.txt", quiet=True),
-    ):
-        raise KeyboardInterrupt
-    assert interrupted.value.__notes__ == ["reading my.txt was not finished"]
-
-
 # --- a run -------------------------------------------------------------------------------------
 
 STEPS = [Step(1, k, 4, k, 1.0, 12.34, math.exp(k), 0.125, 8.7654, 700) for k in range(1, 5)]

@@ -12,10 +12,10 @@ import numpylstm as nl
 from numpylstm.report import summary
 from numpylstm.report.page import Report, page
 from numpylstm.report.result import read_result, write_result
-from numpylstm.training import sample_log
+from numpylstm.training import logs
+from numpylstm.training.logs import Sample, read_samples
 from numpylstm.training.metrics import Row
 from numpylstm.training.run_folder import RunFolderError
-from numpylstm.training.sample_log import Sample, read_samples
 
 
 class Seen(HTMLParser):
@@ -139,7 +139,7 @@ def test_samples_that_the_run_has_not_come_to_are_made_again(whole, tmp_path):
     run = nl.restore_run(nl.load(whole / "last.npz"))
     run.epoch, run.step = 1, 97
     corpus = nl.data.load_text(run.config.train, max_vocab=run.config.max_vocab)
-    sample_log.follow(tmp_path, run, corpus)
+    logs.follow(tmp_path, run, corpus)
     assert [sample.epoch for sample in read_samples(tmp_path / "samples.json")] == [0, 1]
 
 

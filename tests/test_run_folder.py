@@ -65,16 +65,19 @@ def test_a_refused_folder_keeps_all_its_files(tmp_path):
             (tmp_path / name).unlink(missing_ok=True)
 
 
-def test_resuming_removes_leftovers_of_the_run_only(tmp_path, folder, whole):
-    for name, content in whole.items():
-        (tmp_path / name).write_bytes(content)
+def test_leftovers_of_the_run_only_are_removed(tmp_path):
     leftovers = {f".{name}.0123abcd.tmp" for name in run_folder.FILES}
     others = {".notes.txt.0123abcd.tmp", ".last.npz.0123abcd.tmp.txt", ".last.npz.xyz.tmp"}
     for name in leftovers | others:
         (tmp_path / name).write_text("mine")
     with run_folder.held(tmp_path):
-        pass
-    assert {path.name for path in tmp_path.iterdir()} == whole.keys() | others
+        assert {path.name for path in tmp_path.iterdir()} == others
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / ".last.npz.0123abcd.tmp").write_text(
+        "of a run killed before its first save"
+    )
+    with run_folder.new(tmp_path / "run", "demo") as path:
+        assert not any(path.iterdir())
 
 
 # --- what is taken -----------------------------------------------------------------------------
@@ -99,18 +102,14 @@ def test_a_damaged_checkpoint_is_named(tmp_path, train, whole, best, capsys):
 
 
 @pytest.mark.parametrize("name", run_folder.FILES)
-def test_a_link_in_a_run_folder_is_refused(tmp_path, train, whole, name, capsys):
+def test_a_link_in_a_run_folder_is_refused(tmp_path, name):
     """Else a run folder from somebody else would write where it likes."""
-    out, victim = tmp_path / "run", tmp_path / "victim"
-    out.mkdir()
-    victim.write_text("mine")
-    for other, content in whole.items():
-        (out / other).write_bytes(content)
-    (out / name).unlink(missing_ok=True)
-    (out / name).symlink_to(victim)
-    assert train("--resume", out) == 2
-    assert f"{name} is a link; remove it" in capsys.readouterr().err
-    assert victim.read_text() == "mine"
+    (tmp_path / name).symlink_to("victim")
+    with (
+        pytest.raises(RunFolderError, match=f"{name} is a link; remove it"),
+        run_folder.held(tmp_path),
+    ):
+        pass
 
 
 def test_in_a_folder_that_is_not_there_no_older_file_was(tmp_path):

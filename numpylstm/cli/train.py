@@ -8,25 +8,21 @@ import shlex
 import shutil
 import sys
 import time
-from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
-from textwrap import indent
+from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
-from numpylstm.cli.common import CommandError, Parser, check_plots, flag, run, set_threads
+from numpylstm.cli.common import CommandError, Parser, check_plots, run, set_threads
 from numpylstm.cli.output import logged
-from numpylstm.config import PRESETS, TrainConfig, from_preset, settings_of, settings_with
-from numpylstm.printing import aligned, printable
+from numpylstm.config import PRESETS, from_preset, settings_with
+from numpylstm.printing import printable
 from numpylstm.training.display import LINES, waiting
 
 if TYPE_CHECKING:  # commands import slow modules only when they need them
-    from collections.abc import Iterator
-
     from numpylstm.data import Corpus
     from numpylstm.training.loop import Run
 
-LARGE_VOCABULARY, SMALLER_VOCABULARY = 20_000, 10_000
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -45,23 +41,13 @@ def interval(text: str) -> tuple[float, float]:
     return math.inf, seconds("--save-every", text, "a number of updates such as 500, or ")
 
 
-def table_of_presets() -> str:
-    """Return the table of the presets' settings, for the help text."""
-    defaults = {setting.name: setting.default for setting in settings_of(TrainConfig)}
-    names = dict.fromkeys(name for preset in PRESETS.values() for name in preset)
-    rows = [["", *PRESETS]]
-    for name in names:
-        values = (preset.get(name, defaults[name]) for preset in PRESETS.values())
-        cells = (
-            "-" if v is None else f"{v:.3g}" if isinstance(v, float) else str(v) for v in values
-        )
-        rows.append([name.replace("_", "-"), *cells])
-    shared = ", ".join(
-        f"{flag(name)} {value}"
-        for name, value in defaults.items()
-        if name not in names and value is not None and not isinstance(value, bool)
-    )
-    return f"presets:\n{indent(aligned(rows), '  ')}\n  and in all of them: {shared}"
+def list_of_presets() -> str:
+    """Return the settings of each preset, for the help text."""
+    lines = ["presets:"]
+    for name, preset in PRESETS.items():
+        settings = ", ".join(f"{setting} {value}" for setting, value in preset.items())
+        lines.append(fill(f"{name}: {settings}", initial_indent="  ", subsequent_indent="    "))
+    return "\n".join(lines)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -70,7 +56,7 @@ def make_parser() -> argparse.ArgumentParser:
         prog="numpylstm-train",
         description="Train a recurrent language model with gradients written by hand. Without "
         "flags, it trains the demo preset on Python's language reference in one to three minutes.",
-        epilog=table_of_presets(),
+        epilog=list_of_presets(),
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument(
@@ -121,10 +107,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
     parser = make_parser()
     words = [parser.prog, *(sys.argv[1:] if argv is None else argv)]
-
-    def train() -> int:
-        return run(parser, partial(command, words), argv)
-
+    train = partial(run, parser, partial(command, words), argv)
     if os.environ.keys() & {"PMI_RANK", "PMIX_RANK"}:  # mpiexec or srun has started this process
         from numpylstm.training.parallel import on_all_ranks
 
@@ -149,12 +132,9 @@ def command(
     started = time.monotonic()
     with waiting("loading", quiet=quiet):  # slow the first time
         check_plots()
-        from numpylstm.report import summary
         from numpylstm.training import run_folder, session
     if threads is not None:
         set_threads(threads)
-    every = (math.inf, math.inf) if save_every is None else interval(save_every)
-    deadline = None if stop_after is None else started + seconds("--stop-after", stop_after)
     again = ["--quiet"] * quiet
     kept = {"--threads": threads, "--save-every": save_every, "--stop-after": stop_after}
     for name, value in kept.items():
@@ -162,116 +142,103 @@ def command(
             again += [name, str(value)]
     for name in changes.keys() & settings_with(text=True):  # whole, to resume from any folder
         changes[name] = whole_path(changes[name])
-    with opened(resume, out, preset, changes, check_gradients=check_gradients, quiet=quiet) as (
-        folder,
-        training_run,
-        corpus,
-    ):
-        go_on = [as_called("numpylstm-train"), "--resume", str(folder), *again]
-        run_folder.begin(folder, training_run)
-        with logged(folder / run_folder.LOG, words):
-            if not quiet:
-                announce(training_run, corpus)
-            try:
-                with waiting("counting for the baselines", quiet=quiet):
-                    references = summary.baselines(corpus)
-                timing = session.train_to_end(
-                    training_run,
-                    corpus,
-                    folder,
-                    save_every=every,
-                    deadline=deadline,
-                    resume_command=go_on,
-                    quiet=quiet,
-                    draw=lambda run, log: summary.draw(folder, run, log, references),
-                )
-                summary.conclude(
-                    folder,
-                    training_run,
-                    corpus,
-                    references=references,
-                    timing=timing,
-                    command=words,
-                    quiet=quiet,
-                )
-            except KeyboardInterrupt as interrupt:
-                interrupt.add_note(f"continue with {printable(shlex.join(go_on))}")
-                raise
-            say_what_is_next(folder, training_run)
+    train = partial(
+        train_and_report,
+        words=words,
+        resume_flags=again,
+        save_every=(math.inf, math.inf) if save_every is None else interval(save_every),
+        deadline=None if stop_after is None else started + seconds("--stop-after", stop_after),
+        quiet=quiet,
+    )
+    reading = waiting("reading the text", quiet=quiet)
+    if resume is not None:
+        for_new_runs = {
+            "--out": out,
+            "--preset": preset,
+            "--init-from": changes.get("init_from"),
+            "--check-gradients": check_gradients or None,
+        }
+        for name, given in for_new_runs.items():
+            if given is not None:
+                raise CommandError(f"{name} is for a new run; --resume continues in the old folder")
+        with run_folder.held(resume) as folder:
+            with reading:
+                training_run, corpus = session.resume(folder, changes)
+            train(folder, training_run, corpus)
+        return
+    init_from = changes.pop("init_from", None)
+    if preset is not None and init_from is not None:
+        raise CommandError("--preset cannot be combined with --init-from, whose settings are kept")
+    with reading:
+        if init_from is None:
+            name = preset or ("char" if changes.get("level") == "char" else "demo")
+            training_run, corpus = session.start(from_preset(name, **changes))
+        else:
+            name = "tuned"
+            training_run, corpus = session.tune(Path(init_from), changes)
+    if check_gradients:
+        session.check_gradients(training_run, corpus, quiet=quiet)
+    with run_folder.new(out, name) as folder:
+        train(folder, training_run, corpus)
 
 
-@contextmanager
-def opened(
-    resume: Path | None,
-    out: Path | None,
-    preset: str | None,
-    changes: dict[str, Any],
+def train_and_report(
+    folder: Path,
+    training_run: "Run",
+    corpus: "Corpus",
     *,
-    check_gradients: bool,
+    words: list[str],
+    resume_flags: list[str],
+    save_every: tuple[float, float],
+    deadline: float | None,
     quiet: bool,
-) -> "Iterator[tuple[Path, Run, Corpus]]":
-    """Hold the folder of a new or resumed run in this context, with the run and its text."""
+) -> None:
+    """Train a run in its folder to the end, and report."""
+    from numpylstm.report import summary
     from numpylstm.training import run_folder, session
 
-    reading = waiting("reading the text", quiet=quiet)
-    if resume is None:
-        with reading:
-            name, training_run, corpus = start(preset, changes)
-        if check_gradients:
-            from numpylstm.training import gradient_check
-
-            gradient_check.check_gradients(training_run, corpus, quiet=quiet)
-        with run_folder.new(out, name) as folder:
-            yield folder, training_run, corpus
-        return
-    for_new_runs = {
-        "--out": out,
-        "--preset": preset,
-        "--init-from": changes.get("init_from"),
-        "--check-gradients": check_gradients or None,
-    }
-    for name, value in for_new_runs.items():
-        if value is not None:
-            raise CommandError(f"{name} is for a new run; --resume continues in the old folder")
-    with run_folder.held(resume) as folder:
-        with reading:
-            training_run, corpus = session.resume(folder, changes)
-        yield folder, training_run, corpus
+    go_on = [as_called("numpylstm-train"), "--resume", str(folder), *resume_flags]
+    run_folder.begin(folder, training_run)
+    with logged(folder / run_folder.LOG, words):
+        if not quiet:
+            announce(training_run, corpus)
+        try:
+            with waiting("counting for the baselines", quiet=quiet):
+                references = summary.baselines(corpus)
+            timing = session.train_to_end(
+                training_run,
+                corpus,
+                folder,
+                save_every=save_every,
+                deadline=deadline,
+                resume_command=go_on,
+                quiet=quiet,
+                draw=partial(summary.draw, folder, references=references),
+            )
+            summary.conclude(
+                folder,
+                training_run,
+                corpus,
+                references=references,
+                timing=timing,
+                command=words,
+                quiet=quiet,
+            )
+        except KeyboardInterrupt as interrupt:
+            interrupt.add_note(f"continue with {printable(shlex.join(go_on))}")
+            raise
+        say_what_is_next(folder, training_run)
 
 
 def say_what_is_next(folder: Path, training_run: "Run") -> None:
-    """Name the pictures of the gradients, and the commands that take the folder of the run."""
+    """Name the commands that take the folder of the run."""
     from numpylstm.explore import cells_of_engine
-    from numpylstm.training import run_folder
 
-    if training_run.config.log_gradients:
-        names = f"{run_folder.GRADIENTS}, {run_folder.GRADIENT_MAP}"
-        LINES.info(f"How far the gradients reach: {names}")
     offered = ["numpylstm-sample"]
     if training_run.config.cell in cells_of_engine():
         offered.append("numpylstm-explore")
     commands = [shlex.join([as_called(name), str(folder)]) for name in offered]
     LINES.info(f"Next: {printable(', '.join(commands))}")
-
-
-def start(preset: str | None, changes: dict[str, Any]) -> tuple[str, "Run", "Corpus"]:
-    """Return a name for the folder of a new run, the run before its first update, and its text."""
-    from numpylstm.data.configured import load_corpus
-    from numpylstm.training import session
-    from numpylstm.training.loop import check_corpus, new_run
-
-    init_from = changes.pop("init_from", None)
-    if init_from is not None:
-        if preset is not None:
-            raise CommandError(
-                "--preset cannot be combined with --init-from, whose settings are kept"
-            )
-        return "tuned", *session.tune(Path(init_from), changes)
-    preset = preset or ("char" if changes.get("level") == "char" else "demo")
-    config = from_preset(preset, **changes)
-    corpus = load_corpus(config)
-    check_corpus(config, corpus)
-    return preset, new_run(config, corpus), corpus
 
 
 def as_called(name: str) -> str:
@@ -305,15 +272,9 @@ def announce(training_run: "Run", corpus: "Corpus") -> None:
         f"numpylstm {__version__}: {describe(training_run)}, {used}{parallel.in_words()}\n"
         f"{printable(str(corpus))}\nHeld out: {printable(corpus.held_out)}"
     )
-    V, N = len(corpus.vocabulary), len(corpus.train)
     if unknown := corpus.oov["train"]:
+        V, N = len(corpus.vocabulary), len(corpus.train)
         LINES.info(
             f"{unknown:,} of the {N:,} {unit(corpus.level)}s of the training text "
             f"({unknown / N:.1%}) are <unk>: the vocabulary of {V:,} leaves them out"
-        )
-    elif V > LARGE_VOCABULARY and training_run.step == 0 and training_run.config.init_from is None:
-        cut = int((corpus.train >= SMALLER_VOCABULARY - 1).sum())  # ids are in order of frequency
-        LINES.info(
-            f"A vocabulary of {V:,} makes every step slow; --max-vocab {SMALLER_VOCABULARY} would "
-            f"leave out {cut / N:.1%} of the training text"
         )

@@ -10,8 +10,8 @@ from typing import Any, NamedTuple
 from numpylstm.config import TrainConfig, settings_of
 from numpylstm.plots import coloured_text, inline_svg, training_curves
 from numpylstm.printing import printable
+from numpylstm.training.logs import Sample
 from numpylstm.training.metrics import Row
-from numpylstm.training.sample_log import Sample
 
 FULL_COLOUR = 10.0  # bits of surprise at full colour
 

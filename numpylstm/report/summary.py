@@ -22,10 +22,15 @@ from numpylstm.saving import write_atomically
 from numpylstm.training import run_folder
 from numpylstm.training.checkpoint import load, restore_model
 from numpylstm.training.display import LINES, Timing, waiting
-from numpylstm.training.gradient_log import GradientLog
+from numpylstm.training.logs import (
+    TEMPERATURE,
+    norms_by_lag,
+    read_gradients,
+    read_samples,
+    written,
+)
 from numpylstm.training.loop import Run, describe
 from numpylstm.training.run_folder import RunFolderError, write_text
-from numpylstm.training.sample_log import TEMPERATURE, read_samples, written
 
 SAMPLE_LENGTH = {"word": 100, "char": 400}
 
@@ -40,15 +45,16 @@ def baselines(corpus: Corpus) -> dict[str, float]:
     }
 
 
-def draw(folder: Path, run: Run, log: GradientLog | None, references: dict[str, float]) -> None:
+def draw(folder: Path, run: Run, references: dict[str, float]) -> None:
     """Draw the curves of a run, and its gradients by lag. A failure only gives a warning."""
     try:
         lines = list(references.items())
         figures = {
             run_folder.CURVES: training_curves(run.rows, clip=run.config.clip, references=lines)
         }
-        if log is not None and log.rows:
-            figures[run_folder.GRADIENT_MAP] = training_lag_heatmap(*log.norms())
+        if run.config.log_gradients:
+            rows = read_gradients(folder / run_folder.GRADIENTS)
+            figures[run_folder.GRADIENT_MAP] = training_lag_heatmap(*norms_by_lag(rows))
         for name, figure in figures.items():
             write_atomically(folder / name, partial(figure.savefig, format="png"))
     except Exception as error:

@@ -13,27 +13,20 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
-from numpylstm.checks import check_array, check_finite, check_kind
+from numpylstm.checks import Array, check_array, check_finite, check_kind
 from numpylstm.config import TrainConfig
 from numpylstm.data import Vocabulary
 from numpylstm.models import LanguageModel
 from numpylstm.optim import OPTIMIZERS
 from numpylstm.parameters import parameter_shapes
-from numpylstm.saving import (
-    check_shapes,
-    fitting_together,
-    read_arrays,
-    within,
-    write_arrays,
-)
+from numpylstm.saving import check_shapes, fitting_together, read_arrays, within, write_arrays
 from numpylstm.training.loop import Run
 from numpylstm.training.metrics import Row, Tally
 
 FORMAT, VERSION, READ = "numpylstm checkpoint", 3, (2, 3)
 
-Arrays = Mapping[str, NDArray[Any]]
+Arrays = Mapping[str, Array]
 
 
 @dataclass(frozen=True)
@@ -70,14 +63,7 @@ def save(run: Run, path: str | Path, *, parameters: Arrays | None = None) -> Non
     kind = OPTIMIZERS[run.config.optimizer]
     because = "name it with TrainConfig(optimizer=...)"
     check_kind("save", "run.optimizer", run.optimizer, kind, because)
-    frozen = [path for path, p in run.model.all_parameters().items() if not p.trainable]
-    groups: dict[str, Arrays] = {"parameters": parameters or run.model.state_dict()}
-    for memory, kept in run.optimizer.memory.items():
-        moving = {path: array for path, array in kept.items() if path not in frozen}
-        groups[f"optimizer/{memory}"] = moving
-    groups["state"] = run.state._asdict()
-    for name, part in run.parts.items():
-        groups[f"parts/{name}"] = part.state_dict()
+    groups = {"parameters": parameters or run.model.state_dict(), **memories(run)}
     arrays = {
         f"{group}/{path}": array for group, own in groups.items() for path, array in own.items()
     }
@@ -96,7 +82,7 @@ def save(run: Run, path: str | Path, *, parameters: Arrays | None = None) -> Non
         "rows": [list(row) for row in run.rows],
         "tally": asdict(run.tally),
         "rng": run.model.rng.bit_generator.state,
-        "frozen": frozen,
+        "frozen": [path for path, p in run.model.all_parameters().items() if not p.trainable],
     }
     write_arrays(path, arrays, meta)
 
@@ -151,22 +137,33 @@ def restore_run(checkpoint: Checkpoint) -> Run:
     CheckpointError
         As `restore_model`, and for the optimiser's memory, the recurrent state and other parts.
     """
-    check_kind("restore_run", "checkpoint", checkpoint, Checkpoint, "load(path) returns one")
     model = restore_model(checkpoint)
     config, meta, arrays = checkpoint.config, checkpoint.meta, checkpoint.arrays
     with fitting_together(checkpoint.path):
         run = Run.begin(config, checkpoint.vocabulary, str(meta["fingerprint"]), model)
-        for memory, own in run.optimizer.memory.items():
-            fill(memory, own, within(f"optimizer/{memory}", arrays))
-        fill("state", run.state._asdict(), within("state", arrays))
-        for name, part in run.parts.items():
-            fill(name, part.state_dict(), within(f"parts/{name}", arrays))
+        for group, own in memories(run).items():
+            fill(group, own, within(group, arrays))
         run.epoch, run.window = index(meta["epoch"]), index(meta["window"])
         run.step = run.optimizer.steps = index(meta["step"])
         run.valid_losses = [float(loss) for loss in meta["valid_losses"]]
         run.rows = [Row(*row) for row in meta["rows"]]
         run.tally = Tally(**meta["tally"])
     return run
+
+
+def memories(run: Run) -> dict[str, Arrays]:
+    """Return the arrays of a run itself besides its parameters, by the group of their names."""
+    groups: dict[str, Arrays] = {}
+    for memory, arrays in run.optimizer.memory.items():
+        groups[f"optimizer/{memory}"] = {
+            path: array
+            for path, array in arrays.items()
+            if run.optimizer.parameters[path].trainable
+        }
+    groups["state"] = run.state._asdict()
+    for name, part in run.parts.items():
+        groups[f"parts/{name}"] = part.state_dict()
+    return groups
 
 
 def fill(group: str, own: Arrays, saved: Arrays) -> None:

@@ -1,9 +1,8 @@
-"""The training loop for any model: `fit`, and `updates`, the generator that it runs.
+"""The training loop for any model: `fit`.
 
 `numpylstm.train` is for language models on a text, with a run that can be saved and resumed.
 """
 
-import copy
 import math
 from collections.abc import Callable, Iterable, Iterator
 from statistics import fmean
@@ -15,9 +14,13 @@ from numpylstm.checks import check_in, check_kind, check_number, check_whole
 from numpylstm.models import LanguageModel
 from numpylstm.optim import Adam, Optimizer, clip_by_global_norm
 from numpylstm.parameters import Module
-from numpylstm.training.averaging import AveragedParameters, loaded
 from numpylstm.training.display import Display
-from numpylstm.training.loop import TrainingFailed, out_of_patience
+from numpylstm.training.loop import (
+    AveragedParameters,
+    TrainingFailed,
+    loaded,
+    out_of_patience,
+)
 from numpylstm.training.schedules import Progress, Schedule
 
 Batches = Iterable[tuple[Any, ...]] | Callable[[], Iterable[tuple[Any, ...]]]
@@ -54,13 +57,11 @@ def losses(model: Any, batches: Batches, training: bool) -> Iterator[BatchLoss]:
         x, y, *rest = batch
         if isinstance(model, LanguageModel):
             loss, state = model.forward(x, y, state, training, *rest)
-            weights = rest[0] if rest else None
-            answers = np.size(y) if weights is None else float(np.sum(weights))
+            rest = [None, *rest]  # it takes no lengths
         else:
             loss = model.forward(x, y, training, *rest)
-            answers = count_answers(model, x, y, *rest)
         check_number("fit", "the result of model.forward", loss)
-        yield BatchLoss(loss, answers)
+        yield BatchLoss(loss, count_answers(model, x, y, *rest))
     if loss is None:
         raise ValueError(
             f"fit: {name} must hold at least one batch, got none; a function must return all "
@@ -88,32 +89,26 @@ def mean_loss(done: Iterable[BatchLoss]) -> float:
     return math.fsum(batch.loss * batch.answers for batch in done) / total if total else 0.0
 
 
-def updates(
-    model: Any, batches: Batches, optimizer: Optimizer, clip: float, rate: Callable[[int], float]
-) -> Iterator[tuple[BatchLoss, float]]:
-    """Make one update for each batch; yield its loss and the norm of the gradient before clipping.
+def update(model: Any, loss: float, optimizer: Optimizer, clip: float) -> float:
+    """Make the update after a forward pass; return the norm of the gradient before clipping.
 
-    The rate is a function of the number of the batch. If the loss or the norm is not finite,
-    TrainingFailed is raised before the update.
+    If the loss or the norm is not finite, TrainingFailed is raised before the update.
     """
-    for window, batch in enumerate(losses(model, batches, training=True)):
-        optimizer.lr = rate(window)
-        optimizer.zero_grad()
-        model.backward()
-        norm = clip_by_global_norm(optimizer.parameters, clip)
-        if not math.isfinite(batch.loss + norm):
-            raise TrainingFailed(
-                f"fit: the loss is {batch.loss:.3g} and the norm of the gradient {norm:.3g}; "
-                f"usually the learning rate is too high (here {optimizer.lr:g}) or the data are "
-                "not scaled"
-            )
-        if optimizer.steps == 0 and norm == 0 and batch.loss != 0:
-            raise ValueError(
-                "fit: no gradient reached any parameter of the optimizer; it was made with other "
-                "parameters than those that model.forward uses, or backward() reaches none of them"
-            )
-        optimizer.step()
-        yield batch, norm
+    optimizer.zero_grad()
+    model.backward()
+    norm = clip_by_global_norm(optimizer.parameters, clip)
+    if not math.isfinite(loss + norm):
+        raise TrainingFailed(
+            f"fit: the loss is {loss:.3g} and the norm of the gradient {norm:.3g}; usually the "
+            f"learning rate is too high (here {optimizer.lr:g}) or the data are not scaled"
+        )
+    if optimizer.steps == 0 and norm == 0 and loss != 0:
+        raise ValueError(
+            "fit: no gradient reached any parameter of the optimizer; it was made with other "
+            "parameters than those that model.forward uses, or backward() reaches none of them"
+        )
+    optimizer.step()
+    return norm
 
 
 @np.errstate(over="ignore", invalid="ignore")  # an overflow shows in the loss
@@ -202,7 +197,9 @@ def fit(
             "fit: model must have state_dict and load_state_dict to keep the best epoch of a "
             f"validation, got {type(model).__name__}"
         )
-    optimizer = optimizer_for(model, optimizer)
+    if optimizer is None:
+        optimizer = Adam(model, lr=0.01)
+    check_kind("fit", "optimizer", optimizer, Optimizer)
     average = None
     if average_after is not None:
         check_whole("fit", "average_after", average_after, 0, epochs - 1)
@@ -214,32 +211,29 @@ def fit(
     valid_losses: list[float] = []
     best, display = None, Display("training", None, quiet, epochs)
     windows = 0 if callable(batches) else len(list(batches))
-
-    def rate_of(window: int) -> float:
-        if rate is None:
-            return optimizer.lr
-        return rate(Progress(len(history), epochs, window, windows, valid_losses))
-
     try:
         for epoch in range(1, epochs + 1):
             done, norms, valid, told = [], [], None, ""
-            for batch, norm in updates(model, batches, optimizer, clip, rate_of):
+            for window, batch in enumerate(losses(model, batches, training=True)):
+                if rate is not None:
+                    progress = Progress(len(history), epochs, window, windows, valid_losses)
+                    optimizer.lr = rate(progress)
+                norms.append(update(model, batch.loss, optimizer, clip))
                 done.append(batch)
-                norms.append(norm)
                 if average is not None:
                     average.after_update(len(history))
                 display.show(f"epoch {epoch}/{epochs}  loss {batch.loss:.4g}", epoch - 1)
             if validation is not None:
                 valid = mean_loss(losses(model, validation, training=False))
-                better = None  # the mean, if it is better than the last parameters
-                if average is not None and average.count[0]:
-                    with loaded(model, average.mean):
+                parameters = model.state_dict()
+                if average is not None and (mean := average.offer()) is not None:
+                    with loaded(model, mean):
                         of_mean = mean_loss(losses(model, validation, training=False))
-                    if of_mean < valid:
-                        valid, better = of_mean, average.mean
+                        if of_mean < valid:
+                            valid, parameters = of_mean, model.state_dict()
                 told = f"  validation {valid:.4g}"
                 if valid < min(valid_losses, default=math.inf):
-                    best = model.state_dict() if better is None else copy.deepcopy(better)
+                    best = parameters
                 valid_losses.append(valid)
             row = FitEpoch(epoch, float(optimizer.lr), mean_loss(done), fmean(norms), valid)
             history.append(row)
@@ -261,21 +255,3 @@ def fit(
         if best is not None:
             model.load_state_dict(best)
     return history
-
-
-def optimizer_for(model: Any, optimizer: Optimizer | None) -> Optimizer:
-    """Return the optimiser of `fit`, by default Adam; raise unless it can train the model."""
-    if optimizer is None:
-        if not isinstance(model, Module):
-            raise TypeError(
-                "fit: optimizer must be given, made of the layers of the model: "
-                f"{type(model).__name__} is no layer or model whose parameters can be found"
-            )
-        if not model.parameters():
-            raise ValueError(
-                f"fit: model must have trainable parameters, got {type(model).__name__} with none; "
-                "a Module finds those in its attributes, or all are frozen"
-            )
-        optimizer = Adam(model, lr=0.01)
-    check_kind("fit", "optimizer", optimizer, Optimizer)
-    return optimizer

@@ -6,6 +6,7 @@ continues as if it had never stopped.
 
 import math
 from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
@@ -21,8 +22,8 @@ from numpylstm.errors import NumpylstmError
 from numpylstm.evaluation import Evaluation, Watch, evaluate, safe_exp
 from numpylstm.models import LanguageModel
 from numpylstm.optim import OPTIMIZERS, Optimizer, clip_by_global_norm
+from numpylstm.parameters import Module
 from numpylstm.training import parallel, schedules
-from numpylstm.training.averaging import AveragedParameters, loaded
 from numpylstm.training.metrics import Row, Step, Tally
 from numpylstm.training.schedules import Progress
 from numpylstm.training.thread_trials import ThreadTrials
@@ -31,7 +32,7 @@ Arrays = Mapping[str, NDArray[Any]]
 
 
 class TrainingFailed(NumpylstmError, RuntimeError):
-    """A loss, a gradient or a parameter is no longer finite."""
+    """A loss or a gradient is no longer finite."""
 
     exit_status = 1
 
@@ -106,15 +107,14 @@ class Run:
         return run
 
     @property
-    def out_of_patience(self) -> bool:
-        """True if the validation has not improved for too many epochs."""
-        return out_of_patience(self.valid_losses, self.config.patience)
-
-    @property
     def finished(self) -> bool:
         """True if no update is left to do."""
-        epochs, steps = self.config.epochs, self.config.steps or math.inf
-        return self.epoch >= epochs or self.step >= steps or self.out_of_patience
+        config = self.config
+        return (
+            self.epoch >= config.epochs
+            or self.step >= (config.steps or math.inf)
+            or out_of_patience(self.valid_losses, config.patience)
+        )
 
     @property
     def validated(self) -> bool:
@@ -160,6 +160,8 @@ def new_run(config: TrainConfig, corpus: Corpus) -> Run:
     ------
     ConfigError
         If a setting does not fit the corpus.
+    DataError
+        If the training text is too short.
     """
     check_kind("new_run", "config", config, TrainConfig)
     check_kind("new_run", "corpus", corpus, Corpus)
@@ -169,6 +171,7 @@ def new_run(config: TrainConfig, corpus: Corpus) -> Run:
         raise ConfigError(
             "level", f"must be {corpus.level!r}, as in the corpus, got {config.level!r}"
         )
+    check_corpus(config, corpus)
     model = LanguageModel.from_config(config, len(corpus.vocabulary), rng=config.seed)
     return Run.begin(config, corpus.vocabulary, fingerprint(corpus), model)
 
@@ -200,7 +203,7 @@ def train(run: Run, corpus: Corpus, *, watch: Watch | None = None) -> Iterator[S
         If the corpus is another text.
     TrainingFailed
         If the loss, the perplexity or a gradient is not finite; the parameters are those before the
-        update. Also if a parameter or the validation perplexity is not finite in a validation.
+        update. Also if the validation perplexity is not finite.
     """
     check_kind("train", "run", run, Run)
     check_kind("train", "corpus", corpus, Corpus)
@@ -239,9 +242,7 @@ def update(run: Run, x: NDArray[Any], y: NDArray[Any], windows: int) -> Step:
     norm = clip_by_global_norm(optimizer.parameters, config.clip)
     perplexity = safe_exp(nll / y.size)
     if not all(map(math.isfinite, (cost, norm, perplexity))):
-        problem = f"the loss is {cost:.3g}; its perplexity or the gradient's norm is infinite"
-        if culprits := not_finite({path: p.grad for path, p in optimizer.parameters.items()}):
-            problem = f"the loss is {cost} and the gradient is not finite in {culprits}"
+        problem = f"the loss is {cost:.3g}, its perplexity {perplexity:.3g}, the norm {norm:.3g}"
         raise failure(run, run.step + 1, problem)
     optimizer.step()
     run.state = state
@@ -321,9 +322,8 @@ def take_back_validation(run: Run) -> None:
 def validate(run: Run, corpus: Corpus, watch: Watch | None) -> Evaluation:
     """Score the validation text with the parameters, and with those that a part offers.
 
-    Return the better result. Parameters and perplexity must be finite.
+    Return the better result.
     """
-    check_parameters(run)
     valid, run.offered = score(run, corpus, watch), None
     for part in run.parts.values():
         if (parameters := part.offer()) is None:
@@ -369,26 +369,6 @@ def check_corpus(config: TrainConfig, corpus: Corpus) -> None:
     parallel.check_shards(config.shards)
 
 
-def check_parameters(run: Run) -> None:
-    """Check that every parameter and the memory of the optimiser are finite.
-
-    Raises
-    ------
-    TrainingFailed
-        Naming those that are not.
-    """
-    arrays = {path: p.data for path, p in run.optimizer.parameters.items()}
-    for memory, kept in run.optimizer.memory.items():
-        arrays |= {f"the {memory} of {path}": array for path, array in kept.items()}
-    if culprits := not_finite(arrays):
-        raise failure(run, run.step, f"not finite: {culprits}")
-
-
-def not_finite(arrays: Arrays) -> str:
-    """Return the names of arrays that are not finite."""
-    return ", ".join(name for name, array in arrays.items() if not np.isfinite(array).all())
-
-
 def failure(run: Run, step: int, problem: str) -> TrainingFailed:
     """Return an error with the place in the run, and the usual causes."""
     config = run.config
@@ -407,3 +387,46 @@ def describe(run: Run) -> str:
         f"{config.num_layers} x {config.hidden_size} {cell}, "
         f"{run.model.num_parameters:,} parameters, {config.dtype}, seed {config.seed}"
     )
+
+
+# --- averaged parameters, also of `nl.fit` -------------------------------------------------------
+
+
+@contextmanager
+def loaded(model: Module, parameters: Arrays) -> Iterator[None]:
+    """Give a model other parameters in this context."""
+    own = model.state_dict()
+    model.load_state_dict(parameters)
+    try:
+        yield
+    finally:
+        model.load_state_dict(own)
+
+
+class AveragedParameters:
+    """A part of a run: the mean of all parameters after each update past so many epochs.
+
+    It is often better than the last parameters (Polyak and Juditsky 1992; Merity et al. 2018).
+    """
+
+    def __init__(self, model: Module, after: int) -> None:
+        self.model, self.after = model, after
+        self.count = np.zeros(1, np.int64)  # updates in the mean
+        self.mean = {path: np.zeros_like(p.data) for path, p in model.all_parameters().items()}
+
+    def after_update(self, epoch: int) -> None:
+        """Take the parameters into the mean if so many epochs are finished."""
+        if epoch < self.after:
+            return
+        self.count += 1
+        for path, parameter in self.model.all_parameters().items():
+            mean = self.mean[path]
+            mean += (parameter.data - mean) / int(self.count[0])
+
+    def offer(self) -> dict[str, NDArray[Any]] | None:
+        """Return the mean if there is one."""
+        return self.mean if self.count[0] else None
+
+    def state_dict(self) -> dict[str, NDArray[Any]]:
+        """Return the arrays themselves: the mean by path, and the number of updates in it."""
+        return {**self.mean, "count": self.count}

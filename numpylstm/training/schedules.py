@@ -7,9 +7,9 @@ are settings of the same names. `nl.fit(rate=...)` takes them too, or a function
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
-from numpylstm.config import TrainConfig, settings_with
+from numpylstm.config import TrainConfig
 from numpylstm.optim import decayed_rate, plateau_rate
 
 
@@ -122,6 +122,4 @@ PLANNED = "one-cycle", "cosine"
 
 def from_config(config: TrainConfig) -> Schedule:
     """Return the schedule of a run."""
-    own = {name: getattr(config, name) for name in settings_with(owner="schedule")}
-    settings: dict[str, Any] = {k: v for k, v in own.items() if v is not None}
-    return SCHEDULES[config.schedule](config.lr, **settings)
+    return SCHEDULES[config.schedule](config.lr, **config.settings_for("schedule"))

@@ -1,35 +1,45 @@
-"""Resume a run in its folder, or fine-tune another; train it to the end and save it regularly."""
+"""Start or resume a run, or fine-tune another; train it to the end and save it regularly."""
 
 import math
 import os
 import shlex
 import time
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import suppress
 from dataclasses import replace
 from pathlib import Path
-from typing import Any, NoReturn
+from typing import Any
 
-from numpylstm.cells import CELLS
+import numpy as np
+
 from numpylstm.config import ConfigError, TrainConfig, settings_with, updated
-from numpylstm.data import Corpus, num_batches
+from numpylstm.data import Corpus, Vocabulary, batches, num_batches
 from numpylstm.data.configured import load_corpus, load_same_text, splits_punctuation
+from numpylstm.model_check import check_model, check_precision
 from numpylstm.printing import printable
-from numpylstm.training import parallel, run_folder, sample_log
+from numpylstm.training import logs, parallel, run_folder
 from numpylstm.training.checkpoint import load, restore_model, restore_run
-from numpylstm.training.display import Progress, Timing
-from numpylstm.training.gradient_log import GradientLog
+from numpylstm.training.display import LINES, Progress, Timing, waiting
 from numpylstm.training.loop import (
     Run,
     TrainingFailed,
     check_corpus,
-    check_parameters,
     new_run,
+    out_of_patience,
     train,
 )
 from numpylstm.training.metrics import Row, Step
 from numpylstm.training.schedules import PLANNED
 from numpylstm.training.signals import Stopped, stop_requests
+
+CHECKED_STREAMS, CHECKED_STEPS = 4, 8  # enough for every path that a gradient takes
+EVERY_ENTRY_UP_TO = 2_000  # parameters: one evaluation each, a few seconds in all
+TOLERANCE = 1e-9  # a thousand times the usual: initial values may be large, units saturated
+
+
+def start(config: TrainConfig, vocabulary: Vocabulary | None = None) -> tuple[Run, Corpus]:
+    """Return a new run and its text, whose vocabulary may be given."""
+    corpus = load_corpus(config, vocabulary)
+    return new_run(config, corpus), corpus
 
 
 def resume(folder: Path, changes: Mapping[str, Any]) -> tuple[Run, Corpus]:
@@ -65,7 +75,7 @@ def change_settings(run: Run, changes: Mapping[str, Any]) -> None:
         )
     run.config = replace(run.config, **changes)
     if run.finished and run.epoch < changes.get("epochs", 0):
-        limit = "patience" if run.out_of_patience else "steps"
+        limit = "patience" if out_of_patience(run.valid_losses, run.config.patience) else "steps"
         raise ConfigError("epochs", f"cannot continue a run that {limit} ended; raise that too")
 
 
@@ -79,12 +89,10 @@ def tune(path: Path, changes: Mapping[str, Any]) -> tuple[Run, Corpus]:
     """
     saved, changes = load(run_folder.checkpoint_of(path)), dict(changes)
     old, vocabulary = saved.config, saved.vocabulary
-    options = {name for cell in CELLS.values() for name in cell.options}
-    for name in sorted(changes.keys() & {*options, *settings_with(shapes=True)}):
-        if changes[name] != old.options.get(name, getattr(old, name, None)):
+    before = {**old.to_dict(), **old.options}
+    for name in sorted(changes.keys() - settings_with(shapes=False)):
+        if changes.pop(name) != before.get(name):
             raise ConfigError(name, f"cannot change with --init-from: it comes from {path}")
-        if name in options:
-            del changes[name]
     if changes.keys().isdisjoint({"data", "train"}):
         if not saved.meta["fingerprint"]:
             raise ConfigError("train", f"must be given: {path} was imported, without a text")
@@ -93,14 +101,46 @@ def tune(path: Path, changes: Mapping[str, Any]) -> tuple[Run, Corpus]:
         split = "train" in changes and splits_punctuation(old, vocabulary)
         changes = {**dict.fromkeys(settings_with(text=True)), "split_punctuation": split, **changes}
     settings = updated(old.to_dict(), {"steps": None, **changes, "init_from": None})
-    config = TrainConfig(**settings)
-    corpus = load_corpus(config, vocabulary)
-    check_corpus(config, corpus)
-    run = new_run(config, corpus)
-    run.config = replace(config, init_from=os.path.abspath(path))
+    run, corpus = start(TrainConfig(**settings), vocabulary)
+    run.config = replace(run.config, init_from=os.path.abspath(path))
     run.model.load_state_dict(restore_model(saved).state_dict())
     run.model.freeze(saved.meta["frozen"])
     return run, corpus
+
+
+@np.errstate(over="ignore", invalid="ignore")  # non-finite values fail the check
+def check_gradients(run: Run, corpus: Corpus, *, quiet: bool = False) -> None:
+    """Compare the gradients of a run's model with slopes, on the start of its text; print tables.
+
+    The backward pass of the run is compared, in float64 and with dropout, with the complex step
+    through the textbook: along every entry of a small model, along one random direction in each
+    array of a larger one. If the run is in float32, its gradient is then compared with the one in
+    float64. Copies are checked: the run itself stays the same, bit for bit. TrainingFailed names
+    the arrays that fail.
+    """
+    config, model = run.config, run.model
+    num_steps = min(config.num_steps, CHECKED_STEPS)
+    x, y = next(batches(corpus.train, min(config.batch_size, CHECKED_STREAMS), num_steps))
+    small = sum(p.data.size for p in model.parameters().values()) <= EVERY_ENTRY_UP_TO
+    LINES.info(
+        f"Checking the gradients ({config.impl}, {num_steps} steps of {x.shape[1]} streams); "
+        "training is not affected ..."
+    )
+    along = "entries" if small else "arrays"
+    with waiting("checking the gradients", quiet=quiet):
+        reports = [check_model(model, x, y, along=along, tolerance=TOLERANCE)]
+        if config.dtype == "float32":
+            reports.append(check_precision(model, x, y))
+    for report in reports:
+        LINES.info(f"{report}\n")
+    wrong = [entry.path for report in reports for entry in report.entries if not entry.passed]
+    if wrong:
+        raise TrainingFailed(
+            f"the gradient check failed for {', '.join(dict.fromkeys(wrong))}: the backward pass "
+            "does not give the slope of the loss, so nothing was trained; unless its code was "
+            "changed, slopes are lost in rounding with these initial values "
+            f"(init_scale {config.init_scale:g}), as in saturated units"
+        )
 
 
 def train_to_end(
@@ -111,7 +151,7 @@ def train_to_end(
     save_every: tuple[float, float] = (math.inf, math.inf),
     deadline: float | None = None,
     resume_command: Sequence[str] = (),
-    draw: Callable[[Run, GradientLog | None], None] = lambda run, log: None,
+    draw: Callable[[Run], None] = lambda run: None,
     quiet: bool = False,
 ) -> Timing:
     """Train until the run is finished or a stop is requested; save it between updates.
@@ -125,87 +165,67 @@ def train_to_end(
     after each epoch.
     """
     windows = num_batches(len(corpus.train), run.config.batch_size, run.config.num_steps)
-    log = GradientLog(folder, run, corpus) if run.config.log_gradients else None
     timing = Timing()
     progress = Progress(run, windows, timing, quiet=quiet)
-    saves = Saves(folder, run, save_every)
+    saved = run.step, time.monotonic()
     if not (quiet or run.ended):
         progress.line("Compiling kernels, or loading them from the cache ...")
 
-    def stop(status: int) -> NoReturn:
-        progress.line(
-            f"Stopped at epoch {run.epoch + 1}, step {run.step}; saved. Resume with\n"
-            f"  {printable(shlex.join(resume_command))}"
-        )
-        raise Stopped(status)
+    def stop_if_asked() -> None:
+        status = parallel.asked_to_stop(requests)
+        if status and not run.ended:
+            raise Stopped(status)
 
     def in_validation(done: int, total: int) -> None:  # the run was saved before it
         progress.validation(done, total)
-        if status := parallel.asked_to_stop(requests):
-            stop(status)
+        stop_if_asked()
 
-    def follow() -> None:
-        sample_log.follow(folder, run, corpus)
-        if log is not None:
-            log.follow(run)
-
-    def between_updates(item: Step | Row) -> int:
-        follow()
-        status = parallel.asked_to_stop(requests)
-        if status or run.finished or saves.are_due(item):
-            saves.save()
+    def between_updates(item: Step | Row) -> None:
+        nonlocal saved
+        logs.follow(folder, run, corpus)
+        if run.finished or save_is_due(item, save_every, *saved):
+            run_folder.save(folder, run)
+            saved = run.step, time.monotonic()
         progress.show(item)
         if isinstance(item, Row) and item.valid_perplexity is not None:
-            draw(run, log)
-        return status
+            draw(run)
+        stop_if_asked()
 
     with stop_requests(deadline) as requests:
         parallel.begin(run, corpus, requests)
         try:
-            follow()  # at the start, or where an error has prevented it before
+            logs.follow(folder, run, corpus)  # at the start, or where an error has prevented it
             if run.ended:
-                draw(run, log)  # the process may have been killed after its last save
+                draw(run)  # the process may have been killed after its last save
             for item in timing.of(train(run, corpus, watch=in_validation)):
                 try:
-                    status = between_updates(item)
+                    between_updates(item)
                 except BaseException:
-                    with suppress(Exception):  # report the first error
-                        saves.save()
+                    run_folder.save(folder, run)
                     raise
-                if status and not run.ended:
-                    stop(status)
+        except Stopped:
+            progress.line(
+                f"Stopped at epoch {run.epoch + 1}, step {run.step}; saved. Resume with\n"
+                f"  {printable(shlex.join(resume_command))}"
+            )
+            raise
         except TrainingFailed:
             run_folder.write_metrics(folder, run)  # its rows show why
             raise
         finally:
             progress.close()
-    if run.out_of_patience and run.epoch < run.config.epochs and not quiet:
-        progress.line(
-            f"Stopped early: the validation has not improved for {run.config.patience} epochs."
-        )
     return timing
 
 
-class Saves:
-    """The saves of a run in its folder; `every` are the updates and the seconds between two."""
-
-    def __init__(self, folder: Path, run: Run, every: tuple[float, float]) -> None:
-        self.folder, self.run, self.every = folder, run, every
-        self.last = run.step, time.monotonic()
-
-    def save(self) -> None:
-        """Save the run, if all its numbers are finite."""
-        check_parameters(self.run)
-        run_folder.save(self.folder, self.run)
-        self.last = self.run.step, time.monotonic()
-
-    def are_due(self, item: Step | Row) -> bool:
-        """Return True before and after a validation, and by `every`."""
-        if isinstance(item, Row):
-            return item.valid_perplexity is not None
-        (steps, seconds), (last_step, last_time) = self.every, self.last
-        return (
-            item.window == item.windows
-            or item.step - last_step >= steps
-            or time.monotonic() - last_time >= seconds
-        )
+def save_is_due(
+    item: Step | Row, every: tuple[float, float], last_step: int, last_time: float
+) -> bool:
+    """Return True before and after a validation, and if `every` has passed since the last save."""
+    if isinstance(item, Row):
+        return item.valid_perplexity is not None
+    steps, seconds = every
+    return (
+        item.window == item.windows
+        or item.step - last_step >= steps
+        or time.monotonic() - last_time >= seconds
+    )

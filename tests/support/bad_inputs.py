@@ -80,6 +80,7 @@ TRAIN = [
     Command("--forget-bias nan", "--forget-bias must be at least -1000 and at most 1000, got nan"),
     Command("--constant-epochs -1", "--constant-epochs must be at least 0, got -1"),
     Command("--schedule plateau --decay-patience 0", "--decay-patience must be at least 1, got 0"),
+    Command("--schedule cosine --constant-epochs 7", "--constant-epochs must be left out, got 7"),
     Command("--decay-patience 2", "--decay-patience must be left out, got 2; it is a setting of"),
     Command("--log-every 0", "--log-every must be at least 1, got 0"),
     Command("--seed -1", "--seed must be at least 0, got -1"),
