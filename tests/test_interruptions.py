@@ -271,19 +271,6 @@ def test_the_end_of_the_time_stops_as_ctrl_c_does(folder, monkeypatch, capsys):
     assert files(out) == whole_run(folder, NOT_SAVED_OFTEN)[0]
 
 
-@pytest.mark.skipif(nl.kernels.machine.compiling.config.DISABLE_JIT, reason="nothing is compiled")
-def test_ctrl_c_while_kernels_are_compiled(folder, tmp_path, monkeypatch):
-    """The first update is finished and saved."""
-    monkeypatch.setenv("NUMBA_CACHE_DIR", str(tmp_path))
-    process = start(folder, *TINY, "--out", "compiling")
-    wait_for(process, "Compiling kernels")
-    time.sleep(1)
-    process.send_signal(signal.SIGINT)
-    out, err = finish(process, expect=130)
-    assert err == ""
-    assert "Stopped at epoch 1, step 1; saved." in out
-
-
 # --- the disk, from outside --------------------------------------------------------------------
 
 

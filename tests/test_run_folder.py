@@ -1,9 +1,11 @@
 """The folder of a run: who may use it, what is removed from it, and what replaces damaged files."""
 
 import subprocess
+import threading
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
-from support.runs import BIN, SHORT, files, start
+from support.runs import BIN, files
 
 from numpylstm.saving import SaveError, write_atomically
 from numpylstm.training import run_folder
@@ -19,14 +21,27 @@ def whole(whole):
 # --- whose it is -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("tries", "rivals"), [(1, 3), pytest.param(5, 8, marks=pytest.mark.slow)])
-def test_of_several_that_start_at_once_one_has_the_folder(folder, whole, tries, rivals):
-    for k in range(tries):
-        started = [start(folder, *SHORT, "--out", f"wanted-{rivals}-{k}") for _ in range(rivals)]
-        said = [process.communicate(timeout=300)[1] for process in started]
-        assert sorted(process.returncode for process in started) == [0] + [2] * (rivals - 1)
-        assert all("is in use" in err or "is not empty" in err for err in said if err)
-        assert files(folder / f"wanted-{rivals}-{k}") == whole
+def test_of_several_that_start_at_once_one_has_the_folder(tmp_path):
+    """Each lock belongs to an open folder, so threads compete as processes do."""
+    rivals = 8
+    start, end = threading.Barrier(rivals), threading.Barrier(rivals)
+
+    def attempt(number):
+        start.wait()
+        try:
+            with run_folder.new(tmp_path / "wanted", "demo") as path:
+                (path / f"made by {number}").touch()
+                end.wait()
+                return "has it"
+        except RunFolderError as error:
+            end.wait()
+            return str(error)
+
+    with ThreadPoolExecutor(rivals) as pool:
+        said = list(pool.map(attempt, range(rivals)))
+    assert said.count("has it") == 1
+    assert sum("is in use" in text for text in said) == rivals - 1
+    assert len(list((tmp_path / "wanted").iterdir())) == 1
 
 
 def test_without_a_name_each_run_has_a_folder_of_its_own(tmp_path, monkeypatch):
@@ -38,15 +53,11 @@ def test_without_a_name_each_run_has_a_folder_of_its_own(tmp_path, monkeypatch):
 # --- what is removed ---------------------------------------------------------------------------
 
 
-def test_a_system_without_locks_leaves_the_folder_unlocked(tmp_path):
+def test_a_system_without_locks_leaves_the_folder_unlocked(tmp_path, monkeypatch):
     """As Windows, which has no fcntl."""
-    program = (
-        "import sys; sys.modules['fcntl'] = None\n"
-        "from numpylstm.training import run_folder\n"
-        "with run_folder.new(None, 'demo') as path: print(path.as_posix())"
-    )
-    printed = subprocess.check_output([BIN / "python", "-c", program], cwd=tmp_path, text=True)
-    assert printed == "runs/demo-1\n"
+    monkeypatch.setattr(run_folder, "fcntl", None)
+    with run_folder.new(tmp_path, "demo") as path, run_folder.held(path):
+        pass
 
 
 def test_a_refused_folder_keeps_all_its_files(tmp_path):

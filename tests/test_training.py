@@ -129,13 +129,11 @@ def rates_of(run, updates=10):
 
 
 def test_rates_follow_the_schedule(corpus):
-    run = new_run(corpus, schedule="plateau", decay=0.25, constant_epochs=None)
-    run.valid_losses = [2.0, 1.9, 1.95]
-    assert rates_of(run)[0] == pytest.approx(0.7 * 0.25)
-    run.config = replace(run.config, decay_patience=2)
-    assert rates_of(run)[0] == 0.7
-    run.valid_losses += [1.9]
-    assert rates_of(run)[0] == pytest.approx(0.7 * 0.25)
+    plateau = {"schedule": "plateau", "decay": 0.25, "constant_epochs": None}
+    for patience, rate in (None, 0.7 * 0.25), (2, 0.7):
+        run = new_run(corpus, **plateau, decay_patience=patience)
+        run.valid_losses = [2.0, 1.9, 1.95]
+        assert rates_of(run)[0] == pytest.approx(rate)
     run = new_run(corpus, schedule="epoch", decay=0.5, constant_epochs=2)
     assert rates_of(run)[::10] == pytest.approx([0.7, 0.7, 0.35])
     rates = rates_of(new_run(corpus, schedule="one-cycle", warmup=0.5, constant_epochs=None))
