@@ -27,6 +27,11 @@ PR_SET_TIMERSLACK = 29  # without it, Linux lets a thread sleep 50 microseconds 
 run_parallel = threads.run_parallel
 
 
+def sleep_as_long(seconds, share, _) -> None:
+    """Sleep for the seconds of this share."""
+    time.sleep(max(0.0, seconds[share] - OVERSLEEPS))
+
+
 class Cores:
     """Replacement for `run_parallel`.
 
@@ -37,16 +42,16 @@ class Cores:
     def __init__(self) -> None:
         self.done = self.met = self.imagined = 0.0
 
-    def run_parallel(self, part, shares):
+    def run_parallel(self, kernel, arguments, shares):
         began = time.perf_counter()
         seconds = []
         for share in range(shares):
             start = time.perf_counter()
-            part(share)
+            kernel(*arguments, share, shares)
             seconds.append(time.perf_counter() - start)
         asleep = time.perf_counter()
         self.imagined += asleep - began
-        run_parallel(lambda share: time.sleep(max(0.0, seconds[share] - OVERSLEEPS)), shares)
+        run_parallel(sleep_as_long, (seconds,), shares)
         self.done += max(seconds)
         self.met += time.perf_counter() - asleep - max(seconds)
 

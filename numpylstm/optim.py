@@ -26,8 +26,6 @@ from numpylstm.parameters import Module, Parameter, Rows, parameters_of
 
 Owners = Module | Mapping[str, Parameter] | Sequence[Module | Mapping[str, Parameter]]
 
-REPLACED = "data was replaced after the optimiser was made"
-
 
 def clip_by_global_norm(parameters: Owners, max_norm: float) -> float:
     """Scale all gradients by ``min(1, max_norm / norm)``.
@@ -100,7 +98,6 @@ class Optimizer:
             check_array(where, path, p.data, getattr(p.data, "shape", ()))
         self.lr = lr
         self.steps = 0
-        self.kinds = {path: (p.data.shape, p.data.dtype) for path, p in self.parameters.items()}
         self.memory: dict[str, dict[str, Array]] = {
             name: {k: np.zeros(p.data.shape, p.data.dtype) for k, p in self.parameters.items()}
             for name in memories
@@ -116,20 +113,15 @@ class Optimizer:
         raise NotImplementedError
 
     def step(self) -> None:
-        """Update every parameter that is not frozen.
-
-        If the data of one was replaced by an array that does not fit, none is changed.
-        """
+        """Update every parameter that is not frozen."""
         where = type(self).__name__
         check_in(where, "lr", self.lr, "[0, 3e38]")  # which float32 can hold
         self.lr = float(self.lr)  # a float64 of NumPy would turn float32 data into float64
-        trained = {path: p for path, p in self.parameters.items() if p.trainable}
-        for path, parameter in trained.items():
-            check_array(where, path, parameter.data, *self.kinds[path], REPLACED)
-            check_in_place(where, path, parameter.data)
         self.steps += 1
-        for path, parameter in trained.items():
-            self.update_parameter(path, parameter)
+        for path, parameter in self.parameters.items():
+            if parameter.trainable:
+                check_in_place(where, path, parameter.data)
+                self.update_parameter(path, parameter)
 
     def zero_grad(self) -> None:
         """Set every gradient to zero."""

@@ -337,13 +337,14 @@ def parameters_of(where: str, owners: Any) -> dict[str, Parameter]:
     found: dict[str, Parameter] = {}
     for owner in owners if isinstance(owners, list | tuple) else [owners]:
         parameters = owner.parameters() if isinstance(owner, Module) else owner
-        kinds = set(map(type, parameters.values())) if isinstance(parameters, Mapping) else {object}
-        if not all(issubclass(kind, Parameter) for kind in kinds):
-            raise TypeError(
-                f"{where}: parameters must be a layer, a model, a dict of path -> Parameter or a "
-                f"list of these, got {type(owner).__name__}"
-            )
+        if not isinstance(parameters, Mapping):
+            parameters = {"": owner}  # refused below
         for path, parameter in parameters.items():
+            if not isinstance(parameter, Parameter):
+                raise TypeError(
+                    f"{where}: parameters must be a layer, a model, a dict of path -> Parameter or "
+                    f"a list of these, got {type(owner).__name__}"
+                )
             if found.setdefault(path, parameter) is not parameter:
                 raise ValueError(
                     f"{where}: parameters must have one path each, got two with the path {path!r}; "

@@ -79,10 +79,13 @@ def at_most(number):
         _limit.set(before)
 
 
-def run_parallel(task, count):
-    """Call task(0), ..., task(count - 1) on at most as many threads; return when all have."""
+def run_parallel(kernel, arguments, count):
+    """Call ``kernel(*arguments, share, count)`` for each share of `count`, on as many threads.
+
+    Return when all calls have returned.
+    """
     if count == 1:
-        task(0)
+        kernel(*arguments, 0, 1)
         return
     left, results, finished = list(range(count)), [], SimpleQueue()
     came, gone = [], []  # helpers
@@ -90,12 +93,12 @@ def run_parallel(task, count):
     def work():
         while True:
             try:
-                k = left.pop()
+                share = left.pop()
             except IndexError:
                 return
             error = None
             try:
-                task(k)
+                kernel(*arguments, share, count)
             except BaseException as mistake:
                 error = mistake
             results.append(error)

@@ -62,11 +62,7 @@ def kernel(function):
         *given, shares = arguments
         if shares == 1:
             return compiled(*given, 0, 1)
-
-        def compute(share):
-            compiled(*given, share, shares)
-
-        threads.run_parallel(compute, shares)
+        threads.run_parallel(compiled, given, shares)
 
     in_shares.compiled = compiled
     return in_shares

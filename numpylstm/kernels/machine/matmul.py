@@ -288,9 +288,9 @@ def multiply_all(products, shares):
 
     Threads are woken once, and none waits for another between two products.
     """
+    threads.run_parallel(_multiply_each, (products,), shares)
 
-    def compute(share):
-        for arguments in products:
-            multiply.compiled(*arguments, share, shares)
 
-    threads.run_parallel(compute, shares)
+def _multiply_each(products, share, shares):
+    for arguments in products:
+        multiply.compiled(*arguments, share, shares)
