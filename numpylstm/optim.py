@@ -15,7 +15,6 @@ from numpylstm import functional
 from numpylstm.checks import (
     Array,
     any_array,
-    check_array,
     check_in,
     check_in_place,
     check_number,
@@ -95,7 +94,8 @@ class Optimizer:
             )
         check_in(where, "lr", lr, "(0, inf)")
         for path, p in self.parameters.items():
-            check_array(where, path, p.data, getattr(p.data, "shape", ()))
+            if p.trainable:
+                check_in_place(where, path, p.data)
         self.lr = lr
         self.steps = 0
         self.memory: dict[str, dict[str, Array]] = {
@@ -114,13 +114,11 @@ class Optimizer:
 
     def step(self) -> None:
         """Update every parameter that is not frozen."""
-        where = type(self).__name__
-        check_in(where, "lr", self.lr, "[0, 3e38]")  # which float32 can hold
+        check_in(type(self).__name__, "lr", self.lr, "[0, 3e38]")  # which float32 can hold
         self.lr = float(self.lr)  # a float64 of NumPy would turn float32 data into float64
         self.steps += 1
         for path, parameter in self.parameters.items():
             if parameter.trainable:
-                check_in_place(where, path, parameter.data)
                 self.update_parameter(path, parameter)
 
     def zero_grad(self) -> None:

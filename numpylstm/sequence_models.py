@@ -38,7 +38,6 @@ class SequenceModel(Model):
     """Base class: inputs with lengths, forward pass, scores and predictions."""
 
     average_across_timesteps = True
-    answers_are = ""  # what y must be, for the message
 
     input_size: int | None = None
     bidirectional: bool = False
@@ -174,9 +173,23 @@ class SequenceModel(Model):
         weights with an axis of time, and None for the weights if all answers count alike.
         """
         x, lengths, inside = self._inputs(where, x, lengths)
-        y, answers = any_array(where, "y", y), x.shape[:2] if self.every_step else x.shape[1:2]
+        y, (T, B) = any_array(where, "y", y), x.shape[:2]
+        at, other, turned, answers = "for each sequence", "at each step", T, x.shape[1:2]
+        if self.every_step:
+            at, other, turned, answers = other, at, B, x.shape[:2]
         shape = answers if self.classes else (*answers, self.answer_size)
-        because = f"{self.answers_are}; the x of batch-first data is x.swapaxes(0, 1)"
+        because = f"an answer {at}"
+        if y.ndim == len(shape):
+            if y.shape[0] == turned != shape[0]:
+                because += "; time comes first, and the x of batch-first data is x.swapaxes(0, 1)"
+        elif not self.classes:
+            because += "; one number is y[..., None], and "
+            because += f"every_step={not self.every_step} gives an answer {other}"
+        elif y.ndim > 1 and y.shape[-1] == self.answer_size:
+            because += "; the ids of one-hot answers are y.argmax(axis=-1)"
+        else:
+            kind = "SequenceClassifier" if self.every_step else "SequenceTagger"
+            because += f"; {kind} gives an answer {other}"
         check_shape(where, "y", y, shape, because)
         dtype = np.dtype(self.config.dtype)
         counts = None
@@ -203,14 +216,18 @@ class SequenceModel(Model):
     ) -> tuple[Array, Array | None, Array | None]:
         """Return x, with id 0 past the ends, lengths, and a mask (T, B) of what is before them."""
         x, ids, D = any_array(where, "x", x), self.vocab_size is not None, self.config.input_size
-        if ids:
-            because = "time comes first; one-hot vectors are the ids x.argmax(axis=-1), and other "
-            because += "vectors need an input_size"
-            check_shape(where, "x", x, ("T", "B"), because)
-        else:
-            because = "time comes first; one number at each step is x[..., None], a single "
-            because += "sequence x[:, None], and ids need a vocab_size"
-            check_shape(where, "x", x, ("T", "B", D), because)
+        because = "time comes first"
+        if ids and x.ndim == 3:
+            because = (
+                "the ids of one-hot vectors are x.argmax(axis=-1), and a model of other vectors is "
+                "made with input_size"
+            )
+        elif not ids and x.ndim == 2:
+            because = "one number at each step is x[..., None], and ids need a vocab_size"
+            if x.shape[1] == D:
+                because = "a single sequence is x[:, None]"
+        check_shape(where, "x", x, ("T", "B") if ids else ("T", "B", D), because)
+        if not ids:
             check_array(where, "x", x, x.shape, np.dtype(self.config.dtype))
         if lengths is None:
             return x, None, None
@@ -257,8 +274,6 @@ class SequenceClassifier(SequenceModel):
     """
 
     answer, every_step = "num_classes", False
-    answers_are = "one id for each sequence, y.argmax(axis=-1) if they are one-hot; "
-    answers_are += "SequenceTagger answers at each step"
 
     vocab_size: int | None = None
     num_classes: int | None = None
@@ -291,8 +306,6 @@ class SequenceTagger(SequenceClassifier):
     """
 
     every_step = True
-    answers_are = "one id at each step, y.argmax(axis=-1) if they are one-hot; "
-    answers_are += "SequenceClassifier answers once for each sequence"
 
 
 @dataclass(eq=False, repr=False)
@@ -321,8 +334,6 @@ class SequenceRegressor(SequenceModel):
     """
 
     answer, classes = "num_outputs", False
-    answers_are = "K numbers, y[..., None] if it is one, at each step, or with every_step=False "
-    answers_are += "for each sequence"
 
     vocab_size: int | None = None
     num_outputs: int | None = None

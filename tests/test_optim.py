@@ -411,21 +411,17 @@ def misaligned(data):
 
 
 SPOILED = {
-    "Adam: b must be writeable .* a read-only array; copy it": lambda b: np.broadcast_to(
-        b, b.shape
-    ),
-    "Adam: b must be writeable .* a misaligned array; copy it": misaligned,
-    "Adam: b must be a NumPy array, got list": list,
-    "adam_update: dw must have shape .*it has the shape of w": lambda b: b[:2].copy(),
+    "b must be writeable .* a read-only array; copy it": lambda b: np.broadcast_to(b, b.shape),
+    "b must be writeable .* a misaligned array; copy it": misaligned,
+    "b must be a NumPy array, got list": list,
 }
 
 
 @pytest.mark.parametrize("says", SPOILED)
 def test_data_that_cannot_be_updated_is_refused(parameters, says):
-    optimizer = nl.Adam(parameters)
     parameters["b"].data = SPOILED[says](parameters["b"].data)
-    with pytest.raises((ValueError, TypeError), match=says):
-        optimizer.step()
+    with pytest.raises((ValueError, TypeError), match=f"Adam: {says}"):
+        nl.Adam(parameters)
 
 
 def test_a_frozen_parameter_may_be_read_only(parameters):
