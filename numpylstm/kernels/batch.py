@@ -37,7 +37,7 @@ class Batch:
             states[-1][: self.B] = start[self.order]
         for _ in range(others):
             filled.append(empty(shape, x.dtype))
-        return x, states, filled
+        return self.rows(x), states, filled
 
     def end(self, states, others):
         """Return hs (T, B, H), states before and all arrays after each step, and last states."""
@@ -54,11 +54,15 @@ class Batch:
         copies = []
         for dstate in dstates:
             copies.append(np.array(dstate[self.order], order="C"))
-        return dhs, copies
+        return self.rows(dhs), copies
 
     def end_backward(self, dx, dstates):
         """Return dx (N, D) as (T, B, D), and the dstates in the order of the batch."""
         return dx.reshape(self.T, self.B, -1), dstates
+
+    def rows(self, values):
+        """Return values (T, B, .) as a cache keeps them."""
+        return values
 
 
 class PaddedBatch(Batch):
@@ -77,17 +81,15 @@ class PaddedBatch(Batch):
         self.rank = np.argsort(self.order)
         self.place_last = (self.offsets[lengths_in_order] + np.arange(self.B))[self.rank]
 
-    def begin(self, x, starts, others):  # noqa: D102
-        return super().begin(_rows(x, self.place), starts, others)
-
     def end(self, states, others):  # noqa: D102
         before = [_rows(state, self.place_before) for state in states]
         after = [array[self.B :] for array in (*states, *others)]
         last = [state[self.place_last] for state in states]
         return self.padded(after[0]), before, after, last
 
-    def begin_backward(self, dhs, dstates):  # noqa: D102
-        return super().begin_backward(_rows(dhs, self.place), dstates)
+    def rows(self, values):
+        """Return the rows (N, .) before the ends."""
+        return _rows(values, self.place)
 
     def end_backward(self, dx, dstates):  # noqa: D102
         return self.padded(dx), [dstate[self.rank] for dstate in dstates]
