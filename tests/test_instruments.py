@@ -416,15 +416,14 @@ def test_a_gate_is_held_while_the_model_learns():
 
 
 def test_the_texts_that_can_be_learnt():
+    """`test_browser` has those that are too short or too long."""
     many = "".join(chr(0x4E00 + k % 300) for k in range(1000))
-    texts = ["ab" * 70, "a\0b" * 500, "é" * 100_001, "\ufeffab\r\nc\r" * 200, many]
+    texts = ["a\0b" * 500, "é" * 100_001, "\ufeffab\r\nc\r" * 200, many]
     texts += ["A single line. " * 40 + "\n", "🦀" * 600 + "\n", "One of many lines\n" * 40]
     found = node("own_text", task="texts", texts=texts)
     assert [each["prompt"] for each in found[-3:]] == ["A single", "🦀" * 8, "One of m"]
-    short, binary, long, line_ends, symbols = found[:5]
-    assert short["said"] == "This text has 140 characters; learning needs at least 500."
+    binary, long, line_ends, symbols = found[:4]
     assert binary["said"] == "This is not a text: it has a NUL character."
-    assert long["said"] == "This text has 201 kB; the page learns from at most 200 kB."
     assert long["begins"] == 100_000  # whole characters
     assert line_ends["said"] is None
     assert sorted(line_ends["tokens"]) == ["\n", "<unk>", "a", "b", "c", "\ufeff"]

@@ -354,6 +354,11 @@ def test_a_squared_error_of_weights_0_is_0(rng):
 # --- attention ---------------------------------------------------------------------------------
 
 
+def methods_for(other_sizes):
+    """Return both methods at the usual sizes, and the complex step where a size is one."""
+    return ["complex"] if other_sizes else ["complex", "central"]
+
+
 def attention_arrays(rng, T=T, S=S, B=B, H=H, K=K):
     shapes = {"queries": (T, B, H), "keys": (S, B, H), "values": (S, B, K)}
     return {name: rng.standard_normal(shape) for name, shape in shapes.items()}
@@ -369,7 +374,7 @@ def test_attention(rng, sizes, lengths):
         for name in ("keys", "values"):
             arrays[name][np.arange(S)[:, None] >= lengths] = np.nan  # what is past an end
     forward = partial(reference.attention_forward, lengths=lengths)
-    prove(rng, forward, reference.attention_backward, arrays)
+    prove(rng, forward, reference.attention_backward, arrays, methods_for(sizes))
 
 
 def test_attention_is_a_mean_by_the_softmax_of_dot_products(rng):
@@ -415,7 +420,7 @@ def matrix_arrays(rng, kind, T=T, B=B, K=K, M=7):
 @pytest.mark.parametrize("kind", ["linear_attention", "delta_rule", "gated_delta_rule"])
 def test_matrix_state(rng, kind, sizes):
     forward, backward = (getattr(reference, f"{kind}_{way}") for way in ("forward", "backward"))
-    prove(rng, forward, backward, matrix_arrays(rng, kind, **sizes))
+    prove(rng, forward, backward, matrix_arrays(rng, kind, **sizes), methods_for(sizes))
 
 
 @pytest.mark.parametrize("kind", ["linear_attention", "delta_rule", "gated_delta_rule"])
