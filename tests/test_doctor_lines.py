@@ -109,18 +109,15 @@ def test_what_is_said_is_true_of_all_that_looks_the_same(right, wrong, kind, wor
 
 def renamed(f, backward, arrays, fixed):
     """Return the same arguments of `examine`, with meaningless names."""
-    names = dict(zip([*arrays, *fixed], "PQRSTUVWXYZ", strict=False))
-    back = {new: old for old, new in names.items()}
+    letters = dict(zip([*arrays, *fixed], "PQRSTUVWXYZ", strict=False))
 
     def old(a):
-        return {back[name]: array for name, array in a.items()}
+        return {name: a[letter] for name, letter in letters.items()}
 
-    return (
-        lambda a: f(old(a)),
-        lambda a: {names[name]: g for name, g in backward(old(a)).items()},
-        {names[name]: array for name, array in arrays.items()},
-        {names[name]: array for name, array in fixed.items()},
-    )
+    def new(a):
+        return {letters[name]: array for name, array in a.items()}
+
+    return lambda a: f(old(a)), lambda a: new(backward(old(a))), new(arrays), new(fixed)
 
 
 @pytest.mark.parametrize("name", ["forget for input gate", "dcT ignored", "dWh transposed"])
