@@ -316,10 +316,9 @@ class TestSequenceModels:
             assert_same_bytes(model, twin)
 
 
-@pytest.mark.parametrize("cell", ["mingru", "minlstm", "slstm"])
-def test_safetensors_hold_every_cell_in_both_directions(cell, tmp_path):
+def test_safetensors_name_the_cell_of_both_directions(tmp_path):
     needed("safetensors")
-    model = nl.SequenceTagger(V, 3, H, L, cell=cell, bidirectional=True, rng=0)
+    model = nl.SequenceTagger(V, 3, H, L, cell="mingru", bidirectional=True, rng=0)
     exchange.export_model(model, tmp_path / "m", "safetensors")
     assert_same_bytes(model, exchange.import_model(tmp_path / "m")[0])
 
@@ -640,11 +639,10 @@ def test_a_file_that_is_none(tmp_path):
 # --- the commands -------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("to", ["safetensors", "torch"])
-def test_a_run_out_and_back_is_evaluated_and_sampled_alike(whole, to, tmp_path):
-    needed(to)
+def test_a_run_out_and_back_is_evaluated_and_sampled_alike(whole, tmp_path):
+    needed("safetensors")
     run, file, back = (str(path) for path in (whole, tmp_path / "file", tmp_path / "back"))
-    call(tmp_path, "numpylstm-export", run, "--to", to, "--out", file)
+    call(tmp_path, "numpylstm-export", run, "--to", "safetensors", "--out", file)
     out, _ = call(tmp_path, "numpylstm-import", file, "--out", back)
     assert out.startswith("Imported LanguageModel(")
     text = ("--file", str(whole.parent / "text.txt"))

@@ -64,10 +64,9 @@ def command(
     threads: int | None = None,
 ) -> None:
     """Load, read, rank, write."""
-    from numpylstm.data.configured import scored_text, tokens_like
-    from numpylstm.data.text import read_texts
+    from numpylstm.data.configured import scored_text
     from numpylstm.explore import cells_of_engine
-    from numpylstm.explore.own import MOST_PARAMETERS, ReadText, explorer_page
+    from numpylstm.explore.own import MOST_PARAMETERS, explorer_page
     from numpylstm.saving import write_atomically
     from numpylstm.training import run_folder
 
@@ -81,16 +80,15 @@ def command(
     most = max_tokens or (200 if model.num_parameters <= MOST_PARAMETERS else 100)
     if text is None and prompt is None:
         saved = run_folder.where_its_text_is(saved, checkpoint)
-        with waiting("reading the text", stream=sys.stderr, quiet=quiet):
-            fingerprint = saved.meta["fingerprint"]
-            found = scored_text(saved.config, vocabulary, fingerprint, at_most=most)
-        read = ReadText(found.name, found.ids, vocabulary.decode(found.ids))
-    else:
-        name, content = "the text of --prompt", prompt or ""
-        if text is not None:
-            name, content = text, "".join(read_texts([text]))
-        tokens = tokens_like(saved.config, vocabulary, content)[:most]
-        read = ReadText(name, vocabulary.encode(tokens)[0], tokens)
+    with waiting("reading the text", stream=sys.stderr, quiet=quiet):
+        read = scored_text(
+            saved.config,
+            vocabulary,
+            saved.meta["fingerprint"],
+            file=None if text is None else [text],
+            prompt=prompt,
+            at_most=most,
+        )
     if len(read.ids) < 2:
         raise CommandError(f"{read.name}: must hold at least 2 tokens, got {len(read.ids)}")
     with waiting("holding each cell at its mean", stream=sys.stderr, quiet=quiet) as shown:

@@ -91,11 +91,15 @@ def splits_punctuation(config: TrainConfig, vocabulary: Vocabulary) -> bool:
 
 
 class ScoredText(NamedTuple):
-    """A text as ids of a checkpoint's vocabulary, with its name and its count of unknown tokens."""
+    """A text as ids of a checkpoint's vocabulary, with its name and its count of unknown tokens.
+
+    A text of its own, of no corpus, has its tokens too, before unknown ones became ``<unk>``.
+    """
 
     name: str
     ids: NDArray[Any]
     unknown: int
+    tokens: Sequence[str] = ()
 
 
 def scored_text(
@@ -105,18 +109,23 @@ def scored_text(
     *,
     data: str | None = None,
     file: Sequence[str] | None = None,
+    prompt: str | None = None,
     split: str = "test",
     at_most: int | None = None,
 ) -> ScoredText:
     """Return the text to score a checkpoint on.
 
-    A split of a Treebank folder or archive (`data`), whole files (`file`) or, if neither is named,
-    a split of the training run's text, whose fingerprint must be `expected`. The first `at_most`
-    tokens of it; by default all, or of a split as many as the run uses.
+    A split of a Treebank folder or archive (`data`), whole files (`file`), a text that is given
+    (`prompt`) or, without any of them, a split of the training run's text, whose fingerprint must
+    be `expected`. The first `at_most` tokens of it; by default all, or of a split as many as the
+    run uses.
     """
+    name, text = "the text of --prompt", prompt
     if file is not None:
-        tokens = tokens_like(config, vocabulary, "".join(read_texts(file)))[:at_most]
-        return ScoredText(named(file), *vocabulary.encode(tokens))
+        name, text = named(file), "".join(read_texts(file))
+    if text is not None:
+        tokens = tokens_like(config, vocabulary, text)[:at_most]
+        return ScoredText(name, *vocabulary.encode(tokens), tokens)
     advice = "name the text with --text (numpylstm-eval: or with --data)"
     if data is not None:
         other: dict[str, Any] = dict.fromkeys(settings_with(text=True))

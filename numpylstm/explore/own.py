@@ -7,7 +7,7 @@ the browser. For a larger model it holds what was recorded on one text.
 import base64
 import copy
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 
@@ -15,7 +15,7 @@ from numpylstm.cells import CELLS
 from numpylstm.checks import Array, NotFinite
 from numpylstm.config import TrainConfig
 from numpylstm.data import Vocabulary
-from numpylstm.data.configured import splits_punctuation
+from numpylstm.data.configured import ScoredText, splits_punctuation
 from numpylstm.evaluation import Watch, evaluate
 from numpylstm.explore import assemble, cell_record
 from numpylstm.functional import softmax
@@ -41,20 +41,12 @@ INVERSE: dict[str, Callable[[float], float]] = {
 }
 
 
-class ReadText(NamedTuple):
-    """A text to read: its name, its ids, and the tokens before unknown ones became ``<unk>``."""
-
-    name: str
-    ids: Array
-    tokens: Sequence[str]
-
-
 def explorer_page(
     name: str,
     model: LanguageModel,
     vocabulary: Vocabulary,
     config: TrainConfig,
-    text: ReadText,
+    text: ScoredText,
     watch: Watch | None = None,
 ) -> str:
     """Return the explorer of the run `name` as one self-contained HTML document.
@@ -79,7 +71,7 @@ def explorer_page(
         "options": [*cell.arguments(config.options).values()],
         "tokens": vocabulary.tokens,
         "ids": ids.tolist(),
-        "words": list(text.tokens),
+        "words": list(text.tokens or vocabulary.decode(ids)),
         "loss": loss,
         "ranking": ranking,
         "H": H,

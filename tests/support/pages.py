@@ -7,7 +7,7 @@ from typing import Any
 import numpy as np
 
 from numpylstm import LanguageModel, TrainConfig, Vocabulary
-from numpylstm.explore.own import ReadText
+from numpylstm.data.configured import ScoredText
 
 
 def data_of(page: str) -> Any:
@@ -17,7 +17,7 @@ def data_of(page: str) -> Any:
 
 def untrained(
     words: tuple[str, ...], scale: float, **settings: Any
-) -> tuple[LanguageModel, Vocabulary, TrainConfig, ReadText]:
+) -> tuple[LanguageModel, Vocabulary, TrainConfig, ScoredText]:
     """Return a model of 7 units with large random weights, what belongs to it, and a text."""
     config = TrainConfig(train="text.txt", hidden_size=7, **settings)
     vocabulary = Vocabulary((*words, "<unk>", "<eos>"))
@@ -25,4 +25,4 @@ def untrained(
     for parameter in model.parameters().values():
         parameter.data[...] = rng.normal(0, scale, parameter.data.shape)
     ids = rng.integers(0, len(vocabulary), 23)
-    return model, vocabulary, config, ReadText("text", ids, vocabulary.decode(ids))
+    return model, vocabulary, config, ScoredText("text", ids, 0)
