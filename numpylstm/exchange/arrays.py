@@ -3,7 +3,6 @@
 import importlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import permutations
 from reprlib import repr as shortened
 from typing import Any
 
@@ -256,24 +255,29 @@ def one_direction(where: str, layers: list[Sequence[Array]], way: int) -> list[S
 
 
 def around(rest: dict[str, Array], D: int, width: int, problem: ValueError) -> dict[str, Array]:
-    """Return the arrays of the embedding and the decoder, known by their shapes."""
+    """Return the arrays of the embedding and the decoder.
+
+    The decoder is the matrix with a bias of its name; without a bias, the shapes tell.
+    """
     if not rest:
         return {}
-    matrices = [key for key, array in rest.items() if array.ndim == 2][:3]
-    fits: list[tuple[Any, Array, Array]] = []
-    for table, decoder in [*permutations(matrices, 2), *((None, key) for key in matrices)]:
-        E, W = rest.get(table or ""), rest[decoder]
-        bias = decoder.removesuffix("weight") + "bias"
-        chained = W.shape[1] == width and (E is None or E.shape[1] == D)
-        if chained and rest.keys() <= {table, decoder, bias}:
-            fits.append((E, W, rest.get(bias, np.zeros(len(W), W.dtype))))
-    tied = bool(fits) and fits[0][0] is not None and np.array_equal(fits[0][0], fits[0][1])
-    if len(fits) != 1 and not tied:
+    biases = [key for key, array in rest.items() if array.ndim == 1]
+    matrices = [key for key, array in rest.items() if array.ndim == 2]
+    decoders = [key for key in matrices if rest[key].shape[1] == width]
+    if biases:
+        decoders = [key for key in decoders if key.removesuffix("weight") + "bias" in biases]
+    tied = len(matrices) == 2 and np.array_equal(rest[matrices[0]], rest[matrices[1]])
+    if not decoders or (len(decoders) > 1 and not tied):
         raise problem
-    E, W, b = fits[0]
-    found = {"decoder.b": b}
-    if E is not None:
-        found["embedding.W"] = E
+    W = rest[decoders[0]]
+    tables = [rest[key] for key in matrices if key != decoders[0]]
+    if len(biases) > 1 or len(tables) > 1 or len(rest) > len(biases) + len(matrices):
+        raise problem
+    found = {"decoder.b": rest[biases[0]] if biases else np.zeros(len(W), W.dtype)}
+    for table in tables:
+        if table.shape[1] != D:
+            raise problem
+        found["embedding.W"] = table
     if not tied:
         found["decoder.W"] = W.T.copy()
     return found
