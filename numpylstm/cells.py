@@ -9,7 +9,7 @@ Only the standard library is imported: ``--help`` reads the records too.
 """
 
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
 LARGEST_SIZE = 500_000_000  # a matrix (H, 4H) still has a number of bytes that fits 64 bits
@@ -40,12 +40,11 @@ class SLSTMState(NamedTuple):
 State = RNNState | LSTMState | SLSTMState
 
 
-@dataclass(frozen=True)
-class Option:
+class Option(NamedTuple):
     """A setting of some cells: one of `choices`, or a number.
 
-    `examples` are the values in comparisons of cells, by default all choices; `called` is the form
-    of a choice in the name of a cell, such as "reset-after" GRU.
+    `examples` are the values in comparisons of cells, by default all choices, or the default;
+    `called` is the form of a choice in the name of a cell, such as "reset-after" GRU.
     """
 
     default: Any
@@ -53,10 +52,6 @@ class Option:
     choices: tuple[str, ...] | None = None
     examples: tuple[Any, ...] = ()
     called: str = "{}"
-
-    def __post_init__(self) -> None:
-        values = self.examples or self.choices or (self.default,)
-        object.__setattr__(self, "examples", values)
 
 
 class Vector(NamedTuple):
@@ -215,7 +210,7 @@ LSTM = Cell(
         Unit("c", "cell"),
         Unit("h", "hidden"),
     ),
-    options={"forget_bias": replace(FORGET_BIAS, examples=(0.0, 1.0, 3.0))},
+    options={"forget_bias": FORGET_BIAS._replace(examples=(0.0, 1.0, 3.0))},
     biases={"f": "forget_bias"},
     keep="f",
     memory="c",
@@ -329,7 +324,7 @@ def examples() -> dict[str, dict[str, Any]]:
     named: dict[str, dict[str, Any]] = {}
     for cell in CELLS.values():
         for name, option in cell.options.items():
-            for value in option.examples:
+            for value in option.examples or option.choices or (option.default,):
                 words = (
                     f" {option.called.format(value)}" if option.choices
                     else f", {name.replace('_', ' ')} {value:g}"

@@ -292,12 +292,11 @@ def cell_options(cell: str, given: Mapping[str, Any]) -> dict[str, Any]:
         raise ConfigError("options", f"must be a dict of name -> value, got {shortened(given)}")
     own = {name: option.default for name, option in CELLS[cell].options.items()}
     for name, value in given.items():
-        owners = {c.name: c.options[name] for c in CELLS.values() if name in c.options}
-        if not owners:
+        defaults = {c.name: c.options[name].default for c in CELLS.values() if name in c.options}
+        if not defaults:
             raise TypeError(f"{name!r} is not an option of any cell; got {shortened(value)}")
-        defaults = [option.default for option in owners.values()]
         if name in own:
-            option = owners[cell]
+            option = CELLS[cell].options[name]
             known = Metadata(
                 MODEL,
                 option.help,
@@ -307,8 +306,8 @@ def cell_options(cell: str, given: Mapping[str, Any]) -> dict[str, Any]:
             )
             own[name] = plain(value)
             check_value(name, own[name], type(option.default), known._asdict())
-        elif not isinstance(value, str | int | float) or value not in defaults:
-            raise left_over(name, value, owners, "cell", cell)
+        elif value not in defaults.values():
+            raise left_over(name, value, defaults, "cell", cell)
     return own
 
 

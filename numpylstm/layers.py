@@ -20,6 +20,7 @@ checks nothing.
 from __future__ import annotations  # so that help() says DTypeLike, not all that it stands for
 
 from collections.abc import Mapping, Sequence
+from dataclasses import KW_ONLY, dataclass
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -59,9 +60,25 @@ IMPLEMENTATIONS: dict[str, ModuleType] = {"fast": functional, "reference": refer
 class Layer(Module):
     """Base class of the layers: `impl` chooses the module with the mathematics."""
 
+    rng: np.random.Generator  # of the layers with dropout
+
     def __init__(self, impl: str) -> None:
         check_choice("layer", "impl", impl, IMPLEMENTATIONS)
         self.impl = impl
+
+    def draw_mask(
+        self, p: float, shape: tuple[int, ...], dtype: DTypeLike, same_along: int | None = None
+    ) -> Array:
+        """Draw a dropout mask from `rng`: 0 with probability p, else 1 / (1 - p).
+
+        With `same_along` it is constant along that axis, and read-only.
+        """
+        drawn = list(shape)
+        if same_along is not None:
+            drawn[same_along] = 1
+        uniform = self.rng.random(drawn, dtype=np.float32)
+        mask: Array = IMPLEMENTATIONS[self.impl].dropout_mask(uniform, p, np.dtype(dtype))
+        return mask if same_along is None else np.broadcast_to(mask, shape)
 
 
 class Embedding(Layer):
@@ -165,7 +182,7 @@ class Dropout(Layer):
         check_array("Dropout.forward", "x", x, shape)
         if training and self.p > 0:
             axis = 0 if self.locked else None
-            mask = draw_mask(self.impl, self.rng, self.p, x.shape, x.dtype, axis)
+            mask = self.draw_mask(self.p, x.shape, x.dtype, axis)
             y, cache = IMPLEMENTATIONS[self.impl].dropout_forward(x, mask)
         else:
             y, cache = x.view(), None
@@ -186,26 +203,6 @@ class Dropout(Layer):
     def sizes(self) -> dict[str, Any]:
         """Return the settings that `repr` shows."""
         return {"p": self.p, **({"locked": True} if self.locked else {})}
-
-
-def draw_mask(
-    impl: str,
-    rng: np.random.Generator,
-    p: float,
-    shape: tuple[int, ...],
-    dtype: DTypeLike,
-    same_along: int | None = None,
-) -> Array:
-    """Draw a dropout mask: 0 with probability p, else 1 / (1 - p).
-
-    With `same_along` it is constant along that axis, and read-only.
-    """
-    drawn = list(shape)
-    if same_along is not None:
-        drawn[same_along] = 1
-    uniform = rng.random(drawn, dtype=np.float32)
-    mask: Array = IMPLEMENTATIONS[impl].dropout_mask(uniform, p, np.dtype(dtype))
-    return mask if same_along is None else np.broadcast_to(mask, shape)
 
 
 class Linear(Layer):
@@ -433,15 +430,15 @@ class RecurrentStack(Layer):
 
     def draw_masks(self, T: int, B: int) -> dict[str, Array]:
         """Draw the dropout masks of a window, as `stack_forward` takes them."""
-        source, masks = (self.impl, self.rng), {}
+        masks = {}
         if self.dropout > 0:
             shape, axis = (T, B, self.hidden_size), 0 if self.dropout_locked else None
             for k in range(1, self.num_layers):
-                masks[f"{k}.x"] = draw_mask(*source, self.dropout, shape, self.dtype, axis)
+                masks[f"{k}.x"] = self.draw_mask(self.dropout, shape, self.dtype, axis)
         if self.dropout_weights > 0:
             for layer, own in self.by_layer.items():
                 shape = own["Wh"].data.shape
-                masks[f"{layer}.Wh"] = draw_mask(*source, self.dropout_weights, shape, self.dtype)
+                masks[f"{layer}.Wh"] = self.draw_mask(self.dropout_weights, shape, self.dtype)
         return masks
 
     def forward(
@@ -556,7 +553,34 @@ class RecurrentStack(Layer):
         }
 
 
-class RNN(RecurrentStack):
+@dataclass(eq=False, repr=False)
+class StackOfCell(RecurrentStack):
+    """Base class of the stacks of one cell: its fields are the arguments of their constructors.
+
+    Each adds the options of its cell.
+    """
+
+    kind = ""  # the cell
+
+    input_size: int
+    hidden_size: int
+    num_layers: int = 1
+    _: KW_ONLY
+    dropout: float = 0.0
+    dropout_locked: bool = False
+    dropout_weights: float = 0.0
+    init_scale: float = 0.05
+    dtype: Any = "float32"
+    impl: str = "fast"
+    rng: Any = None
+    name: str | None = None
+
+    def __post_init__(self) -> None:
+        super().__init__(self.kind, **vars(self))
+
+
+@dataclass(kw_only=True, eq=False, repr=False)
+class RNN(StackOfCell):
     """Vanilla recurrent layers: ``h = f(x @ Wx + h_prev @ Wh + b)``.
 
     Parameters
@@ -568,40 +592,13 @@ class RNN(RecurrentStack):
         As for `RecurrentStack`.
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        *,
-        activation: str = "tanh",
-        dropout: float = 0.0,
-        dropout_locked: bool = False,
-        dropout_weights: float = 0.0,
-        init_scale: float = 0.05,
-        dtype: DTypeLike = "float32",
-        impl: str = "fast",
-        rng: Rng = None,
-        name: str | None = None,
-    ) -> None:
-        super().__init__(
-            "rnn",
-            input_size,
-            hidden_size,
-            num_layers,
-            activation=activation,
-            dropout=dropout,
-            dropout_locked=dropout_locked,
-            dropout_weights=dropout_weights,
-            init_scale=init_scale,
-            dtype=dtype,
-            impl=impl,
-            rng=rng,
-            name=name,
-        )
+    kind = "rnn"
+
+    activation: str = "tanh"
 
 
-class LSTM(RecurrentStack):
+@dataclass(kw_only=True, eq=False, repr=False)
+class LSTM(StackOfCell):
     """Long short-term memory layers; see `numpylstm.reference.lstm_step_forward`.
 
     Parameters
@@ -615,40 +612,13 @@ class LSTM(RecurrentStack):
         As for `RecurrentStack`.
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        *,
-        forget_bias: float = 1.0,
-        dropout: float = 0.0,
-        dropout_locked: bool = False,
-        dropout_weights: float = 0.0,
-        init_scale: float = 0.05,
-        dtype: DTypeLike = "float32",
-        impl: str = "fast",
-        rng: Rng = None,
-        name: str | None = None,
-    ) -> None:
-        super().__init__(
-            "lstm",
-            input_size,
-            hidden_size,
-            num_layers,
-            forget_bias=forget_bias,
-            dropout=dropout,
-            dropout_locked=dropout_locked,
-            dropout_weights=dropout_weights,
-            init_scale=init_scale,
-            dtype=dtype,
-            impl=impl,
-            rng=rng,
-            name=name,
-        )
+    kind = "lstm"
+
+    forget_bias: float = 1.0
 
 
-class GRU(RecurrentStack):
+@dataclass(kw_only=True, eq=False, repr=False)
+class GRU(StackOfCell):
     """Gated recurrent layers; see `numpylstm.reference.gru_step_forward`.
 
     Parameters
@@ -664,37 +634,9 @@ class GRU(RecurrentStack):
         As for `RecurrentStack`.
     """
 
-    def __init__(
-        self,
-        input_size: int,
-        hidden_size: int,
-        num_layers: int = 1,
-        *,
-        reset: str = "after",
-        dropout: float = 0.0,
-        dropout_locked: bool = False,
-        dropout_weights: float = 0.0,
-        init_scale: float = 0.05,
-        dtype: DTypeLike = "float32",
-        impl: str = "fast",
-        rng: Rng = None,
-        name: str | None = None,
-    ) -> None:
-        super().__init__(
-            "gru",
-            input_size,
-            hidden_size,
-            num_layers,
-            reset=reset,
-            dropout=dropout,
-            dropout_locked=dropout_locked,
-            dropout_weights=dropout_weights,
-            init_scale=init_scale,
-            dtype=dtype,
-            impl=impl,
-            rng=rng,
-            name=name,
-        )
+    kind = "gru"
+
+    reset: str = "after"
 
 
 class SequenceCrossEntropy(Layer):
@@ -783,8 +725,7 @@ class SquaredError(Layer):
     def score(self, y: Array, targets: Array) -> tuple[Array, Array]:
         """Return the mean over K of the squared errors, (T, B) or (B,), and y."""
         check_shapes("SquaredError.score", "y * K, targets * K", y, targets)
-        _, cache = IMPLEMENTATIONS[self.impl].squared_error_forward(y, targets)
-        return np.square(cache.difference).mean(axis=-1), y
+        return np.square(y - targets).mean(axis=-1), y
 
     def backward(self) -> Array:
         """Return the gradient of the loss with respect to y."""

@@ -10,7 +10,6 @@ which a `ModelConfig` checks and holds.
 
 from __future__ import annotations  # so that help() says DTypeLike, not all that it stands for
 
-import functools
 from collections.abc import Mapping
 from dataclasses import KW_ONLY, dataclass, fields
 from typing import Any, NamedTuple, Self
@@ -41,7 +40,6 @@ from numpylstm.layers import (
     RecurrentStack,
     SequenceCrossEntropy,
     SquaredError,
-    draw_mask,
     stack_forward,
 )
 from numpylstm.parameters import Module
@@ -161,20 +159,19 @@ class Encoder(Layer):
 
     def draw_masks(self, T: int, B: int, every_step: bool = True) -> dict[str, Any]:
         """Draw the dropout masks of a window, by name, as in a `Window`."""
-        config, masks = self.config, {}
-        draw = functools.partial(draw_mask, self.impl, self.rng, dtype=config.dtype)
+        config, dtype, masks = self.config, self.config.dtype, {}
         of_input = config.dropout if config.dropout_input is None else config.dropout_input
         of_output = config.dropout if config.dropout_output is None else config.dropout_output
         axis = 0 if config.dropout_locked else None
         if config.dropout_words > 0:  # a whole row of the table, (V, D)
-            masks["words"] = draw(config.dropout_words, self.embedding.W.data.shape, same_along=1)
+            shape = self.embedding.W.data.shape
+            masks["words"] = self.draw_mask(config.dropout_words, shape, dtype, same_along=1)
         if of_input > 0:
-            masks["input"] = draw(of_input, (T, B, self.input_size), same_along=axis)
+            masks["input"] = self.draw_mask(of_input, (T, B, self.input_size), dtype, axis)
         masks |= self.recurrent.draw_masks(T, B)
         if of_output > 0:
-            masks["output"] = draw(
-                of_output, (T if every_step else 1, B, self.width), same_along=axis
-            )
+            shape = (T if every_step else 1, B, self.width)
+            masks["output"] = self.draw_mask(of_output, shape, dtype, axis)
         return masks
 
     def forward(

@@ -172,13 +172,6 @@ def test_initial_values_fill_the_range_and_do_not_depend_on_the_dtype():
     np.testing.assert_array_equal(single, double.astype(np.float32))
 
 
-def test_parameter_gradient_must_have_its_shape():
-    p = Parameter(np.zeros((2, 3)), "w")
-    p.grad = np.ones((2, 3))
-    with pytest.raises(ValueError, match=r"w: grad must have shape \(2, 3\), got \(3, 2\)"):
-        p.grad = np.ones((3, 2))
-
-
 def test_a_gradient_kept_as_rows_reads_like_any_other(rng):
     """Rows and arrays in any order: `grad` is their sum."""
     array = rng.standard_normal((5, 3))

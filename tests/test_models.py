@@ -77,14 +77,11 @@ def test_both_implementations_train_alike(rng, variant, dtype, tolerance):
 
 
 def test_parameter_paths():
-    names = ("Wx", "Wh", "b")
-    recurrent = [f"{{}}.{layer}.{name}" for layer in range(L) for name in names]
-    assert list(language_model("lstm").parameters()) == [
-        "embedding.W", *(p.format("lstm") for p in recurrent), "decoder.W", "decoder.b",
-    ]  # fmt: skip
+    recurrent = [f"lstm.{layer}.{name}" for layer in range(L) for name in ("Wx", "Wh", "b")]
+    paths = ["embedding.W", *recurrent, "decoder.W", "decoder.b"]
+    assert list(language_model().parameters()) == paths
     assert "rnn.1.Wh" in language_model("tanh").parameters()
     assert "decoder.W" not in language_model("tied").parameters()
-    assert language_model().parameters()["decoder.W"].data.shape == (H, V)
 
 
 def test_state_dict_is_a_copy_and_loads_back(rng):
@@ -187,18 +184,17 @@ def test_what_is_frozen_keeps_no_gradient(rng, path):
     assert not parameter.grad.any()
 
 
-def test_masked_tokens_have_no_influence_on_the_gradient(rng):
+def test_tokens_of_weight_0_have_no_influence_on_the_gradient(rng):
     x, y = window(rng)
     weights = (rng.random((T, B)) < 0.6).astype(float)
-    other_y = np.where(weights == 0, (y + 1) % V, y)
     gradients = []
-    for targets in (y, other_y):
+    for targets in (y, np.where(weights == 0, (y + 1) % V, y)):
         model = language_model()
-        model.forward(x, targets, model.zero_state(B), weights=weights)
+        model.forward(x, targets, weights=weights)
         model.backward()
-        gradients.append({path: p.grad for path, p in model.parameters().items()})
-    for path, gradient in gradients[0].items():
-        np.testing.assert_array_equal(gradient, gradients[1][path], err_msg=path)
+        gradients.append([p.grad for p in model.parameters().values()])
+    for one, other in zip(*gradients, strict=True):
+        np.testing.assert_array_equal(one, other)
 
 
 def test_scores_agree_with_the_loss_and_the_logits(rng):
@@ -304,10 +300,6 @@ def test_a_model_of_a_configuration_is_that_of_its_keywords():
         np.testing.assert_array_equal(twin.state_dict()[path], array)
     of_a_run = nl.LanguageModel.from_config(nl.from_preset("demo", hidden_size=H), V, rng=3)
     assert of_a_run.config.tied
-    with pytest.raises(
-        TypeError, match=r"LanguageModel\.from_config: config must be a ModelConfig"
-    ):
-        nl.LanguageModel.from_config({"hidden_size": H}, V)
 
 
 @pytest.mark.parametrize("kind", [nl.LanguageModel, nl.SequenceClassifier, nl.SequenceRegressor])
@@ -323,21 +315,6 @@ def test_the_signature_shows_settings_and_options_with_their_defaults(kind):
     assert shown["rng"] is None
 
 
-def test_what_has_nothing_to_drop_is_refused():
-    with pytest.raises(nl.ConfigError, match="dropout_weights must be 0, got"):
-        language_model(cell="mingru", dropout_weights=0.1)
-    with pytest.raises(nl.ConfigError, match="dropout_words must be 0 with vectors"):
-        nl.SequenceTagger(input_size=D, num_classes=2, hidden_size=H, dropout_words=0.1)
-
-
-def test_a_wrong_keyword_is_named_before_a_missing_one():
-    for kind in (nl.LanguageModel, nl.SequenceClassifier, nl.SequenceRegressor):
-        with pytest.raises(TypeError, match="unexpected keyword argument 'num_hidden'"):
-            kind(V, num_hidden=3)
-    with pytest.raises(TypeError, match="unexpected keyword argument 'tied'"):
-        nl.SequenceClassifier(V, 3, H, tied=True)
-
-
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_a_sequence_model_of_a_configuration(bidirectional):
     twin = nl.SequenceRegressor(
@@ -350,9 +327,6 @@ def test_a_sequence_model_of_a_configuration(bidirectional):
     assert repr(model) == repr(twin)
     x = np.ones((T, B, D), np.float32)
     np.testing.assert_array_equal(model.predict(x), twin.predict(x))
-    tied = nl.ModelConfig(hidden_size=H, tied=True)
-    with pytest.raises(nl.ConfigError, match="tied must be False, got True; SequenceTagger has"):
-        nl.SequenceTagger.from_config(tied, V, 2)
 
 
 # --- common to all ----------------------------------------------------------------------

@@ -197,16 +197,6 @@ def test_weights(rng, kind, bidirectional):
             assert model.forward(x, missing, lengths=[*LENGTHS], weights=weights) == want
 
 
-def test_weights_of_the_classes(rng):
-    """As each class so many times: weights 2 and 3 are two copies and three."""
-    model = make("classifier", init_scale=0.3)
-    x, y = data(rng, "classifier")
-    of_class = np.arange(1.0, 1 + C)
-    copies = np.repeat(np.arange(B), of_class[y].astype(int))
-    want = model.forward(x[:, copies], y[copies])
-    assert model.forward(x, y, weights=of_class[y]) == pytest.approx(want, rel=1e-12)
-
-
 # --- streams -------------------------------------------------------------------------------------
 
 
@@ -226,12 +216,6 @@ def test_a_stream_is_answered_as_the_sequence(rng, kind, inputs, cell):
     else:
         got, want = nl.functional.softmax(got), model.probabilities(x)
     np.testing.assert_allclose(got, want, rtol=0, atol=1e-12)
-
-
-def test_a_stream_has_no_end_to_begin_at(rng):
-    model = make("tagger", bidirectional=True)
-    with pytest.raises(ValueError, match=r"^SequenceTagger.advance: model must have one direction"):
-        model.advance(data(rng, "tagger")[0])
 
 
 # --- results -------------------------------------------------------------------------------------
@@ -284,11 +268,3 @@ def test_an_answer_that_is_no_number_is_refused(rng, kind):
     model.parameters()["decoder.W"].data[...] = np.nan
     with pytest.raises(ValueError, match=r"predict: the answer must be finite, got nan at \[0, 0"):
         model.predict(data(rng, kind)[0])
-
-
-def test_states_of_two_directions_come_in_pairs(rng):
-    both, x = nl.Bidirectional("lstm", D, H, dtype="float64", rng=0), rng.random((T, B, D))
-    with pytest.raises(TypeError, match="state must be a pair of states, got LSTMState"):
-        both.forward(x, both.zero_state(B)[0])
-    with pytest.raises(RuntimeError, match="no pending forward pass"):
-        both.backward(rng.random((T, B, 2 * H)))
