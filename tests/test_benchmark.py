@@ -18,7 +18,7 @@ from benchmarks.configurations import (
     weights,
     windows,
 )
-from benchmarks.measure import OURS, PEER, ROOT, Settings, Worker, check_agreement, compare
+from benchmarks.measure import OURS, PEER, ROOT, Worker, check_agreement, compare
 from support.processes import run_python
 
 import numpylstm as nl
@@ -128,8 +128,7 @@ def test_every_installed_peer_computes_the_same(worker, other, task, c):
 
 
 def test_a_comparison(worker):
-    settings = Settings((OURS,), 1, rounds=2, seconds=0.01)
-    found = compare("train", SMALL, settings, 1e9, [worker])
+    found = compare("train", SMALL, [worker], 1e9, rounds=2, seconds=0.01)
     ours = json.loads(json.dumps(found))["libraries"][OURS]
     assert len(ours["seconds_of_turns"]) == 2
     assert ours["seconds"] == pytest.approx(np.median(ours["seconds_of_turns"]))

@@ -2,13 +2,14 @@
 
 import argparse
 import json
+from contextlib import ExitStack
 from pathlib import Path
 
 from numpylstm.kernels.threads import PROCESSORS
 from numpylstm.report.result import facts
 
 from .configurations import CONFIGURATIONS, GRID, SCORED
-from .measure import Settings, compare, installed, pause
+from .measure import Worker, compare, installed, pause
 from .tables import (
     busy_warning,
     comparison_table,
@@ -54,34 +55,34 @@ def main(argv=None):
         if name not in (*ALL, *GRID):
             parser.error(f"{name!r} cannot be measured; the names are {', '.join((*ALL, *GRID))}")
     libraries = ("numpylstm",) if options.alone else installed()
-    settings = Settings(libraries, options.threads, options.rounds, options.seconds)
-    machine = facts() | {"threads": str(settings.threads)}
+    machine = facts() | {"threads": str(options.threads)}
     print("\n".join(f"{name:12}{value}" for name, value in machine.items()))
     print(busy_warning(pause()), flush=True)
-    comparisons = measure_named(names, settings)
+    with ExitStack() as stack:
+        workers = [stack.enter_context(Worker(name, options.threads)) for name in libraries]
+        comparisons = measure_named(names, workers, options.rounds, options.seconds)
     if options.json is not None:
         text = json.dumps({"machine": machine, "comparisons": comparisons}, indent=2)
         options.json.write_text(f"{text}\n", encoding="utf-8")
 
 
-def measure_named(names, settings):
+def measure_named(names, workers, rounds, seconds):
     """Measure what the names say, one after the other; print each table as soon as it is made."""
     alone, in_grid = [], []
-    with settings.workers() as workers:
-        best_product = workers[0].product_speed()
-        for name in names:
-            if name in GRID:
-                task = "evaluate" if name == SCORED else "train"
-                found = [compare(task, c, settings, best_product, workers) for c in GRID[name]]
-                in_grid += found
-                print(grid_table(name, found), flush=True)
-            else:
-                task = {"eval": "evaluate", "sample": "sample"}.get(name, "train")
-                c = CONFIGURATIONS.get(name, STANDARD)
-                best_product = max(best_product, workers[0].product_speed())
-                found = compare(task, c, settings, best_product, workers)
-                alone.append(found)
-                print(f"{title(task, c)}\n{comparison_table(found)}", flush=True)
+    best_product = workers[0].product_speed()
+    for name in names:
+        if name in GRID:
+            task = "evaluate" if name == SCORED else "train"
+            found = [compare(task, c, workers, best_product, rounds, seconds) for c in GRID[name]]
+            in_grid += found
+            print(grid_table(name, found), flush=True)
+        else:
+            task = {"eval": "evaluate", "sample": "sample"}.get(name, "train")
+            c = CONFIGURATIONS.get(name, STANDARD)
+            best_product = max(best_product, workers[0].product_speed())
+            found = compare(task, c, workers, best_product, rounds, seconds)
+            alone.append(found)
+            print(f"{title(task, c)}\n{comparison_table(found)}", flush=True)
     if in_grid:
         print(grid_summary(in_grid))
     return alone + in_grid

@@ -12,8 +12,8 @@ import os
 import subprocess
 import sys
 import time
-from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
-from dataclasses import asdict, dataclass
+from contextlib import AbstractContextManager, suppress
+from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 
@@ -78,33 +78,18 @@ class Worker(AbstractContextManager["Worker"]):
             self._process.__exit__(None, None, None)  # closes the pipes and waits
 
 
-@dataclass(frozen=True)
-class Settings:
-    """The libraries, ours first; the number of turns of each, and their length in seconds."""
-
-    libraries: tuple[str, ...]
-    threads: int
-    rounds: int
-    seconds: float
-
-    @contextmanager
-    def workers(self):
-        """Start a process for each library, ours first."""
-        with ExitStack() as stack:
-            yield [stack.enter_context(Worker(x, self.threads)) for x in self.libraries]
-
-
 def pause():
     """Wait until the threads of the last turn sleep; return the share other programs then use."""
     time.sleep(SETTLE)
     return busy_share(SETTLE)
 
 
-def compare(task, c, settings, best_product, workers):
-    """Check that the libraries agree, then time them in turns.
+def compare(task, c, workers, best_product, rounds, seconds):
+    """Check that the libraries agree, then time them in turns; the first of the workers is ours.
 
-    `best_product` is the best speed of a matrix product so far, in FLOP/s. The figures of a library
-    are the median seconds of each turn, their median, and what follows from it.
+    Each library has so many turns (`rounds`) of so many seconds. `best_product` is the best speed
+    of a matrix product so far, in FLOP/s. The figures of a library are the median seconds of each
+    turn, their median, and what follows from it.
     """
     work = {"task": task, "settings": asdict(c)}
     check_agreement({w.library: w.ask("check", **work)["results"] for w in workers})
@@ -112,24 +97,24 @@ def compare(task, c, settings, best_product, workers):
         worker.ask("prepare", **work)
     turns = {worker.library: [] for worker in workers}
     shares = []
-    for _ in range(settings.rounds):
+    for _ in range(rounds):
         for worker in workers:
             shares.append(pause())
-            times = worker.ask("measure", seconds=settings.seconds)["times"]
+            times = worker.ask("measure", seconds=seconds)["times"]
             turns[worker.library].append(median(times))
     ours = median(turns[OURS])
     libraries = {}
     for worker in workers:
-        seconds = median(turns[worker.library])
-        speed = flops(task, c) / seconds
+        typical = median(turns[worker.library])
+        speed = flops(task, c) / typical
         libraries[worker.library] = {
             "version": worker.version,
             "seconds_of_turns": turns[worker.library],
-            "seconds": seconds,
-            "tokens_per_second": tokens(task, c) / seconds,
+            "seconds": typical,
+            "tokens_per_second": tokens(task, c) / typical,
             "flops_per_second": speed,
             "share_of_best_product": speed / best_product,
-            "time_relative_to_ours": seconds / ours,
+            "time_relative_to_ours": typical / ours,
         }
     return {
         "task": task,
