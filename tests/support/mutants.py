@@ -37,7 +37,7 @@ MODULES = {  # and their tests, the nearest first; those of bad and of random ca
     "optim": "optim new_optimizer training",
     "models": "models model_check sequence_models sampling evaluation training",
     "training": "training fit run_folder checkpoint_files gradient_log progress report output "
-    "interruptions warm_up threads mpi compare model_check cli",
+    "interruptions threads mpi compare model_check cli",
     "saving": "model_file checkpoint_files run_folder targets",
     "evaluation": "evaluation baselines sequence_models targets cli",
     "data": "data evaluation targets cli",
