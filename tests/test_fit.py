@@ -162,9 +162,7 @@ NOT_IDS = np.zeros((T, B))
 @pytest.mark.parametrize(
     ("batches", "changes", "error", "says"),
     [
-        (iter([]), {}, TypeError, "batches must be a list or a function .* got list_iterator"),
         (list, {}, ValueError, "fit: batches must hold at least one batch, got none; a function"),
-        ((NOT_IDS, NOT_IDS), {}, TypeError, r"hold tuples \(x, y, ...\), got ndarray; a single "),
         (None, {"validation": [NOT_IDS]}, TypeError, "fit: validation must hold tuples"),
         (None, {"validation": iter([])}, TypeError, "validation must be a list or a function"),
         (None, {"validation": []}, ValueError, "fit: validation must hold at least one batch"),
@@ -212,8 +210,6 @@ def test_the_history_is_drawn(rng):
     np.testing.assert_array_equal(validation.get_ydata(), [row.validation for row in history])
     alone = nl.plots.loss_curves([row._replace(validation=None) for row in history]).axes[0]
     assert len(alone.get_lines()) == 1
-    with pytest.raises(ValueError, match="history must hold at least one"):
-        nl.plots.loss_curves([])
 
 
 def test_a_validation_is_weighed_by_its_answers(rng):

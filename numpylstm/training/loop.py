@@ -242,7 +242,10 @@ def update(run: Run, x: NDArray[Any], y: NDArray[Any], windows: int) -> Step:
     norm = clip_by_global_norm(optimizer.parameters, config.clip)
     perplexity = safe_exp(nll / y.size)
     if not all(map(math.isfinite, (cost, norm, perplexity))):
-        problem = f"the loss is {cost:.3g}, its perplexity {perplexity:.3g}, the norm {norm:.3g}"
+        problem = (
+            f"the loss is {cost:.3g}, its perplexity {perplexity:.3g}, the norm of the gradient "
+            f"{norm:.3g}"
+        )
         raise failure(run, run.step + 1, problem)
     optimizer.step()
     run.state = state
