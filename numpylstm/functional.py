@@ -171,7 +171,12 @@ def _affine(x: Array, W: Array, b: Array, transposed: bool = False) -> Array:
 
 
 def _gradients(
-    dy: Array, x: Array, W: Array, transposed: bool = False, *more: tuple[Any, ...]
+    dy: Array,
+    x: Array,
+    W: Array,
+    transposed: bool = False,
+    *,
+    more: tuple[tuple[Any, ...], ...] = (),
 ) -> tuple[Array, Array, Array]:
     """Return dx (N, D), dW and db from dy (N, V) of `_affine`; dW has the shape of W.
 
@@ -179,8 +184,8 @@ def _gradients(
     """
     dx, dW, db = empty(x.shape, x.dtype), empty(W.shape, x.dtype), np.empty(dy.shape[1:], x.dtype)
     zeros = np.zeros((1, max(W.shape)), x.dtype)
-    first, second = (dy, x) if transposed else (x, dy)  # C = A B is also C' = B' A'
-    products = (
+    first, second = (dy, x) if transposed else (x, dy)  # dW = x.T @ dy, or its transpose
+    products = (  # A, A is transposed, B, B is transposed, d, C: C = d + A @ B
         (dy, False, W, not transposed, zeros[:, : x.shape[1]], dx),
         (first, True, second, False, zeros[:, : dW.shape[1]], dW),
         # As a product, column sums run on all threads, and each sum is taken in order.
@@ -303,16 +308,16 @@ def _backward(cell: Any, batch: Batch, cache: Any, dhs: Array, *dstate: Array) -
     """
     n, H = cache._fields.index("Wx"), dhs.shape[-1]
     Wh = cache.Wh if "Wh" in cache._fields else np.empty((H, 0), dhs.dtype)
-    Wx, Wh, dhs, *kept = contiguous(cache.Wx, Wh, dhs, *cache[:n])
+    Wx, Wh, dhs, *over_time = contiguous(cache.Wx, Wh, dhs, *cache[:n])  # x, h_prev, ...
     dhs, dstates = batch.begin_backward(dhs, dstate)
     N, columns = batch.N, Wh.shape[1]
-    da, rows = [empty((N, Wx.shape[1]), dhs.dtype)], []
+    da = [empty((N, Wx.shape[1]), dhs.dtype)]
     if cell.separate_da:
         da.append(empty((N, columns), dhs.dtype))
-    for array in (*kept, dhs):
-        rows.append(array.reshape(N, array.shape[-1]))
-    x, *kept, dhs = rows
-    arrays = batch.offsets, tuple(kept), dhs, tuple(dstates), tuple(da)
+    for k, array in enumerate(over_time):
+        over_time[k] = array.reshape(N, array.shape[-1])
+    x, *kept = over_time
+    arrays = batch.offsets, tuple(kept), dhs.reshape(N, H), tuple(dstates), tuple(da)
     split = split_work(batch.T, N, H, columns, Wh.itemsize, get_num_threads())
     if split.split_batch:
         cell.backward_split_batch(Wh, arrays, batch.cuts(split.shares), split.shares)
@@ -320,7 +325,7 @@ def _backward(cell: Any, batch: Batch, cache: Any, dhs: Array, *dstate: Array) -
         cell.backward_split_hidden(Wh, arrays, split.shares)
     h_prev, dWh, zeros = kept[0], empty(Wh.shape, Wh.dtype), np.zeros((1, columns), Wh.dtype)
     product = h_prev, True, da[-1], False, zeros, dWh
-    dx, dWx, db = _gradients(da[0], x, Wx, False, product)
+    dx, dWx, db = _gradients(da[0], x, Wx, more=(product,))
     dx, dstates = batch.end_backward(dx, dstates)
     return dx, dstates, dWx, dWh, db, da[-1]
 
@@ -334,7 +339,7 @@ def _opened(
     """
     own: Any = cache.packed if isinstance(cache, PaddedCache) else cache
     check_cache(where, own, kind)
-    arrays = own[: needed.count("cache.")]
+    arrays = own[: needed.count("cache.")]  # options come last in a cache
     if own is cache:
         sizes = check_shapes(where, needed, *arrays, dhs, *dstate)
         return batch_of(sizes["T"], sizes["B"], None), cache

@@ -311,8 +311,8 @@ def stack_forward(
         for name in given if masks else ():
             if (mask := masks.get(f"{k}.{name}")) is not None:
                 given[name], dropped[name] = functions.dropout_forward(given[name], mask)
-        x, *weights = given.values()
-        x, *final, cache = forward(x, *initial, *weights, **arguments)
+        x_in, *weights = given.values()  # in the order of the cell's arguments
+        x, *final, cache = forward(x_in, *initial, *weights, **arguments)
         finals.append(final)
         caches.append(cache)
         every.append(dropped)
@@ -528,7 +528,8 @@ class RecurrentStack(Layer):
         for own, final in reversed([*zip(self.by_layer.values(), every_final, strict=True)]):
             dx, *rest = backward(dhs, *final, caches.pop())  # frees the memory of the cache
             before.append(rest[: len(final)])
-            gradients = dict(zip(own, rest[len(final) :], strict=False))  # or None, of bn
+            # A GRU without bn returns a None more.
+            gradients = dict(zip(own, rest[len(final) :], strict=False))
             gradients["x"] = dx
             for name, dropped in every.pop().items():
                 gradients[name] = functions.dropout_backward(gradients[name], dropped)

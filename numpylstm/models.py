@@ -4,8 +4,9 @@
 are in `numpylstm.sequence_models`. Text generation (one-to-many) is `numpylstm.sampling.generate`,
 which feeds a language model its own output.
 
-A model is a dataclass: its fields are the arguments of its constructor. Most of them are settings,
-which a `ModelConfig` checks and holds.
+A model is an `Encoder` (embedding, recurrent layers and dropout), a `Linear` decoder and a loss. It
+is a dataclass: its fields are the arguments of its constructor. Most of them are settings, which a
+`ModelConfig` checks and holds.
 """
 
 from __future__ import annotations  # so that help() says DTypeLike, not all that it stands for
@@ -74,6 +75,8 @@ def language_model_forward(
     arrays: Mapping[str, Array], window: Window, functions: Any, config: ModelConfig
 ) -> ForwardPass:
     """Compute the forward pass of a whole language model as one pure function.
+
+    It is for checks and experiments; training goes through `LanguageModel.forward`.
 
     Parameters
     ----------

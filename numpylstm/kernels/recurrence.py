@@ -22,7 +22,8 @@ The kernels take the arrays of a pass as a tuple. Forward (offsets, sums, states
 offsets (T+3,)        Step t finds its states in the first rows from offsets[t], and leaves them in
                       rows offsets[t+1] to offsets[t+2]; in an array without initial states all rows
                       stand offsets[1] earlier. The last number stands at least twice, as no row is
-                      left after the last step.
+                      left after the last step. For lengths 3 and 1, offsets are 0, 2, 4, 5, 6, 6,
+                      and the rows of h: 0, 1 initial; 2, 3 of step 0; 4 of step 1; 5 of step 2.
 sums, each (N, .)     First x @ Wx + b, then plus h @ Wh, whose last block a second array takes;
                       the cell leaves its gates there.
 states, each (B+N, H) The initial states first. The first array is h.
@@ -147,8 +148,8 @@ def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
         if i1 <= i0:
             return
         h = block(states[0], before + i0, before + i1, 0, H)
-        gates = columns // H // copy.blocks
-        columns_of_units = gates * j0, gates * j1
+        gates_in_block = columns // H // copy.blocks  # all, or 1 for a GRU or a share of the units
+        columns_of_units = gates_in_block * j0, gates_in_block * j1
         for number in range(copy.blocks):
             into, first = sums[0], number * size
             if number == copy.blocks - 1:  # the last block of Wh belongs to the end of the last sum
@@ -202,6 +203,7 @@ def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
         n, n_next = offsets[t + 1] - offsets[1], offsets[t + 2] - offsets[1]
         dh, continued = dstates[0], min(i1, offsets[t + 3] - offsets[t + 2])
         H = dh.shape[1]
+        # dh = dhs[t] + da[t + 1] @ Wh.T, and with carries_dh also what dh holds already
         if i0 < continued:  # the sequences that have a step t + 1
             through_h = block(dh, i0, continued, 0, H)
             start = through_h
@@ -212,7 +214,7 @@ def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
                     for j in range(j0, j1):
                         dh[i, j] = 0
             da_next = block(da[-1], n_next + i0, n_next + continued, 0, da[-1].shape[1])
-            multiply_packed(da_next, copy, copy.blocks - 1, start, through_h, units)
+            multiply_packed(da_next, copy, 0, start, through_h, units)
         if t >= 0:
             for i in range(i0, min(i1, offsets[t + 2] - offsets[t + 1])):
                 if i >= continued or carries_dh:  # the last step of a sequence begins with dhT
