@@ -335,6 +335,14 @@ def test_a_run_that_has_ended_ends_again_with_its_pictures(folder, monkeypatch, 
     assert files(out) == expected
 
 
+def test_early_is_only_said_of_what_ends_early(folder, monkeypatch, capsys):
+    settings = (*TINY, "--lr", "1e-30", "--patience", "1")  # nothing improves
+    for epochs, early in (("2", False), ("3", True)):
+        arguments = (*settings, "--epochs", epochs, "--out", f"patience-{epochs}")
+        assert train_here(folder, monkeypatch, *arguments) == 0
+        assert ("Stopped early" in capsys.readouterr().out) is early
+
+
 def test_the_number_of_threads_changes_nothing(folder):
     expected, expected_report = whole_run(folder, WIDE)
     rows = 20 * 8

@@ -214,6 +214,9 @@ def train_to_end(
             raise
         finally:
             progress.close()
+    patience, epochs = run.config.patience, run.config.epochs
+    if run.epoch < epochs and out_of_patience(run.valid_losses, patience) and not quiet:
+        progress.line(f"Stopped early: the validation has not improved for {patience} epochs.")
     return timing
 
 
