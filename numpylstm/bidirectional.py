@@ -107,7 +107,9 @@ class Bidirectional(Module):
         """
         self.begin_pass(training)  # if a stack refuses, the other must not mix two passes
         first, second = pair("Bidirectional.forward: state", state)
-        low, high = ((masks or {}).get(way) for way in DIRECTIONS)  # None: a stack draws its own
+        low = high = None  # each stack draws its own
+        if masks is not None:
+            low, high = (masks.get(way, {}) for way in DIRECTIONS)
         ahead, after = self.stacks[0].forward(x, first, training, lengths, low)
         back, before = self.stacks[1].forward(reverse(x, lengths), second, training, lengths, high)
         hs = np.concatenate([ahead, reverse(back, lengths)], axis=-1)

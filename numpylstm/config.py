@@ -306,7 +306,7 @@ def cell_options(cell: str, given: Mapping[str, Any]) -> dict[str, Any]:
             )
             own[name] = plain(value)
             check_value(name, own[name], type(option.default), known._asdict())
-        elif value not in defaults.values():
+        elif not isinstance(value, str | int | float) or value not in defaults.values():
             raise left_over(name, value, defaults, "cell", cell)
     return own
 

@@ -20,7 +20,7 @@ checks nothing.
 from __future__ import annotations  # so that help() says DTypeLike, not all that it stands for
 
 from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass
+from dataclasses import KW_ONLY, dataclass, fields
 from types import ModuleType
 from typing import Any, NamedTuple
 
@@ -41,6 +41,7 @@ from numpylstm.checks import (
     check_flag,
     check_ids,
     check_in,
+    check_kind,
     check_lengths,
     check_shapes,
     check_sizes,
@@ -235,6 +236,7 @@ class Linear(Layer):
         if tied is None:
             shape = (input_size, output_size)
             tied = Parameter(uniform(rng, shape, init_scale, dtype), f"{name}.W")
+        check_kind("Linear", "tied", tied, Parameter)
         self.W = tied
         self.b = Parameter(uniform(rng, (output_size,), init_scale, dtype), f"{name}.b")
         super().__init__(impl)
@@ -577,7 +579,9 @@ class StackOfCell(RecurrentStack):
     name: str | None = None
 
     def __post_init__(self) -> None:
-        super().__init__(self.kind, **vars(self))
+        super().__init__(
+            self.kind, **{each.name: getattr(self, each.name) for each in fields(self)}
+        )
 
 
 @dataclass(kw_only=True, eq=False, repr=False)

@@ -315,6 +315,11 @@ class Model(Module):
             raise ConfigError(
                 "tied", f"must be False, got True; {cls.__name__} has its own decoder"
             )
+        for name in ("bidirectional", "every_step"):
+            if name not in names and given[name] != getattr(cls, name):
+                raise ConfigError(
+                    name, f"must be {getattr(cls, name)} for a {cls.__name__}, got {given[name]!r}"
+                )
         return cls(**{name: value for name, value in given.items() if name in names})
 
     def __post_init__(self) -> None:
@@ -325,6 +330,7 @@ class Model(Module):
         self.config = config = ModelConfig(
             options=options, **{name: getattr(self, name) for name in names}
         )
+        given |= {name: config.options[name] for name in OPTIONS if name in config.options}
         if self.vocab_size is not None:
             check_sizes(where, vocab_size=self.vocab_size)
         check_sizes(where, **{self.answer: given[self.answer]})

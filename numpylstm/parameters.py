@@ -338,7 +338,7 @@ def parameters_of(where: str, owners: Any) -> dict[str, Parameter]:
     for owner in owners if isinstance(owners, list | tuple) else [owners]:
         parameters = owner.parameters() if isinstance(owner, Module) else owner
         if not isinstance(parameters, Mapping):
-            parameters = {"": owner}  # refused below
+            parameters = {"": None}  # refused below
         for path, parameter in parameters.items():
             if not isinstance(parameter, Parameter):
                 raise TypeError(

@@ -196,7 +196,7 @@ def save_model(model: Model, path: str | Path) -> None:
     TypeError
         If `model` is of another class, which `load_model` could not make, or `path` is not a path.
     ValueError
-        If a parameter is not finite.
+        If a parameter is not finite, or was replaced by one of another shape (or dtype: TypeError).
     SaveError
         If the file cannot be written; an older file of that name is then unchanged.
     """
@@ -205,14 +205,15 @@ def save_model(model: Model, path: str | Path) -> None:
             f"save_model: model must be a {either(MODELS)}, got {type(model).__name__}; "
             "save the model.state_dict() of a class of your own with numpy.savez"
         )
-    state = model.state_dict()
-    for name, array in state.items():
-        check_finite("save_model", name, array, "the training that made it had failed")
+    state, dtype = model.state_dict(), np.dtype(model.config.dtype)
     form = {
         "vocab_size": model.vocab_size,
         "answer_size": model.answer_size,
         "bidirectional": model.bidirectional,
     }
+    for name, shape in parameter_shapes(model.config, **form):
+        check_array("save_model", name, state[name], shape, dtype, "its arguments give the sizes")
+        check_finite("save_model", name, state[name], "the training that made it had failed")
     meta = {
         "format": FORMAT,
         "version": VERSION,

@@ -169,3 +169,32 @@ def test_a_home_that_is_not_known(monkeypatch, folder):
     monkeypatch.chdir(folder)
     warned("the home folder is not known")
     assert not Path("~").exists()
+
+
+PRIVATE = {
+    "simd, views: the parts of an array": "from numba.core.cgutils import create_struct_proxy",
+    "simd, tile: the value of a function that returns nothing": (
+        "from numba.core.registry import cpu_target as t; t.target_context.get_dummy_value()"
+    ),
+    "compiling: the tile is defined before a kernel is compiled": (
+        "from numba import njit; d = njit(lambda: 0); d.compile = d.compile"
+    ),
+    "compiling: a cache of our own": (
+        "from numba import njit; cache = njit(lambda: 0)._cache; "
+        "cache.load_overload, cache.save_overload"
+    ),
+    "caching: a compiled kernel as bytes, and back": (
+        "from numba.core.serialize import dumps; "
+        "from numba.core.compiler import CompileResult as C; C._reduce, C._rebuild"
+    ),
+    "caching: the processor in the name of a file": (
+        "from numba.core.registry import cpu_target as t; t.target_context.refresh(); "
+        "t.target_context.codegen().magic_tuple()"
+    ),
+}
+
+
+@pytest.mark.parametrize("use", PRIVATE.values(), ids=PRIVATE)
+def test_the_private_names_of_numba(use):
+    """Without the first two nothing compiles; without the others, each start compiles again."""
+    exec(use, {})

@@ -249,6 +249,13 @@ def test_dropout_keeps_the_expected_value_and_uses_one_mask_for_both_passes(impl
     np.testing.assert_array_equal(locked.backward(x), y)
 
 
+def test_without_a_mask_nothing_is_dropped_in_either_direction(rng):
+    both = nl.Bidirectional("lstm", D, H, 2, dropout=0.5, rng=0)
+    x = rng.random((T, B, D), dtype=np.float32)
+    hs, _ = both.forward(x, masks={})
+    np.testing.assert_array_equal(hs, both.forward(x, training=False)[0])
+
+
 def test_both_implementations_draw_the_same_mask_whatever_float_p_is():
     """0.7 is smaller in float32 than in float64: both must treat a number of 0.7 alike."""
     uniform = np.float32([0.7])

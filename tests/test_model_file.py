@@ -70,6 +70,9 @@ def test_what_could_not_be_loaded_is_not_saved_over_what_can(tmp_path):
     model.decoder.b.data[0] = np.nan
     with pytest.raises(ValueError, match=r"save_model: decoder.b must be finite, got nan at \[0\]"):
         nl.save_model(model, path)
+    model.decoder.b.data = np.zeros(7, np.float32)
+    with pytest.raises(ValueError, match=r"decoder.b must have shape \(5,\), got \(7,\)"):
+        nl.save_model(model, path)
     nl.load_model(path)
 
 

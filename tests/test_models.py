@@ -295,6 +295,7 @@ def test_a_model_of_a_configuration_is_that_of_its_keywords():
     model = nl.LanguageModel.from_config(config, V, rng=3)
     twin = nl.LanguageModel(V, H, cell="gru", reset="before", dropout=0.2, rng=3)
     assert model.config == twin.config == config
+    assert model.reset == twin.reset == "before"
     assert repr(model) == repr(twin)
     for path, array in model.state_dict().items():
         np.testing.assert_array_equal(twin.state_dict()[path], array)

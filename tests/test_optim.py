@@ -368,7 +368,9 @@ def test_two_layers_with_one_path_are_refused(take):
 
 
 @TAKERS
-@pytest.mark.parametrize("owners", [None, 3, [1.0], ["W"], {"W": np.ones(3)}, np.ones(3)])
+@pytest.mark.parametrize(
+    "owners", [None, 3, [1.0], ["W"], {"W": np.ones(3)}, np.ones(3), Parameter(np.ones(3))]
+)
 def test_what_owns_no_parameters_is_refused(take, owners):
     with pytest.raises(TypeError, match="parameters must be a layer, a model, a dict of path"):
         take(owners)

@@ -45,7 +45,9 @@ def list_of_presets() -> str:
     """Return the settings of each preset, for the help text."""
     lines = ["presets:"]
     for name, preset in PRESETS.items():
-        settings = ", ".join(f"{setting} {value}" for setting, value in preset.items())
+        settings = ", ".join(
+            f"{setting} {value}" for setting, value in preset.items() if value is not None
+        )
         lines.append(fill(f"{name}: {settings}", initial_indent="  ", subsequent_indent="    "))
     return "\n".join(lines)
 

@@ -72,6 +72,7 @@ def load_same_text(
 
 def tokens_like(config: TrainConfig, vocabulary: Vocabulary, text: str) -> list[str]:
     """Cut a text into tokens as the training text was cut."""
+    text = text.replace("\r\n", "\n").replace("\r", "\n")
     if splits_punctuation(config, vocabulary):
         text = split_punctuation(text)
     return tokenize(text, config.level)

@@ -249,6 +249,10 @@ CALLS = [
     Call("model.zero_state(2**70)", "batch_size must be at most 500,000,000, got 1180"),
     Call("nl.LSTM(6, 4, 2, dropout=())", "layer: dropout must be a number, got ()", TypeError),
     Call("nl.LSTM(6, 4, dtype=None)", "LSTM: dtype must be float32 or float64, got No", TypeError),
+    Call("nl.Linear(4, 11, tied=table)", "Linear: tied must be a Parameter, got ndarra", TypeError),
+    Call("nl.SequenceTagger.from_config(model.config, 11, 2, every_step=False)",
+         "every_step must be True for a SequenceTagger, got False"),
+    Call("nl.LanguageModel(11, 6, options={'activation': np.ones(2)})", "activation"),
     Call("nl.RecurrentStack([], 6, 4)", "cell must be 'rnn', 'lstm'"),
     Call("lstm.forward(v, lstm_state, ones[:0])", "LSTM.forward: training must be", TypeError),
     # what a model keeps
