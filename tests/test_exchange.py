@@ -197,7 +197,7 @@ def test_a_missing_key_is_named(rng, key):
         exchange.from_torch(state)
     arrays = model.state_dict()
     del arrays["backward.1.b"]
-    with pytest.raises(ValueError, match=r"missing: backward\.1\.b;"):
+    with pytest.raises(ValueError, match=r"parameter backward\.1\.b is missing"):
         exchange.sequence_model(nl.SequenceTagger, arrays)
 
 
@@ -352,6 +352,8 @@ def test_a_run_is_of_a_language_model(tmp_path, capsys):
     exchange.export_model(nl.SequenceTagger(V, 3, H, rng=0), tmp_path / "m", "safetensors")
     assert import_command.main([str(tmp_path / "m"), "--out", str(tmp_path / "run")]) == 2
     assert "m holds a SequenceTagger, and a run is of a language" in capsys.readouterr().err
+    with pytest.raises(TypeError, match="kind must be a class such as SequenceTagger, got <class"):
+        exchange.sequence_model(nl.LanguageModel, {})
     with pytest.raises(ValueError, match="recurrent layers of one direction and a decoder, got"):
         exchange.language_model(nl.SequenceTagger(V, V, H, bidirectional=True).state_dict())
 
@@ -481,6 +483,7 @@ def test_keras_weights_without_an_embedding(rng):
     [
         (lambda w: w[:-2], "got 7; a layer may lack its bias"),
         (lambda w: [*w[:2], w[2][:, :-1], *w[3:]], "layer 0 must be one of RNN, LSTM, GRU"),
+        (lambda w: [*w[:3], w[3][1:], *w[4:]], r"biases of layer 0 must have shape \(k, 24\)"),
         (lambda w: [*w[:4], w[4].astype("i8"), *w[5:]], r"weights\[4\] must have dtype float32 or"),
         (lambda w: 3, "weights must be a Sequence, got int"),
     ],
@@ -590,6 +593,15 @@ def test_hostile_files_are_refused_in_one_sentence(name, tmp_path, capsys):
     assert not (tmp_path / "run").exists()
 
 
+def test_tensors_that_share_numbers_take_no_memory(tmp_path):
+    torch = needed("torch")
+    one = torch.zeros(1000)
+    for state in ({f"layer.{k}": one for k in range(2000)}, {"bias": one[:1].expand(1 << 40)}):
+        torch.save(state, tmp_path / "m")
+        with pytest.raises(CheckpointError, match="its arrays are larger than the file"):
+            exchange.import_model(tmp_path / "m")
+
+
 def test_damaged_files_give_a_model_or_one_sentence(rng, tmp_path):
     """Cut anywhere they are refused; with a changed byte, they are refused or can be computed."""
     needed("torch"), needed("safetensors")
@@ -614,6 +626,7 @@ def test_damaged_files_give_a_model_or_one_sentence(rng, tmp_path):
         ('{"options": {"activation": "cosine"}}', "activation must be 'tanh', 'relu' or"),
         ('{"vocabulary": ["<unk>"]}', f"its vocabulary must be a list of {V} texts"),
         (json.dumps({"vocabulary": [*"abcdefghijk"]}), "tokens must contain '<unk>'"),
+        (json.dumps({"vocabulary": ["<unk>", "\ud800", *"abcdefghi"]}), "surrogates not allowed"),
     ],
 )
 def test_texts_beside_a_file_are_checked(rng, notes, says, tmp_path):

@@ -278,5 +278,7 @@ def test_an_object_that_is_no_module_needs_more(rng):
     plain = SimpleNamespace(forward=None, backward=None)
     with pytest.raises(TypeError, match=r"must have state_dict and load_state_dict .* got Simple"):
         nl.fit(plain, [], validation=[])
-    with pytest.raises(TypeError, match=r"Adam: parameters must be a layer, .* SimpleNamespace"):
+    with pytest.raises(
+        TypeError, match=r"fit: model must be a Module, got Simple.*; give an optimizer"
+    ):
         nl.fit(plain, [])

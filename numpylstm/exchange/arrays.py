@@ -8,11 +8,12 @@ from typing import Any
 
 import numpy as np
 
+from numpylstm import saving
 from numpylstm.cells import CELLS
 from numpylstm.checks import Array, check_array, check_kind
 from numpylstm.config import ModelConfig
 from numpylstm.models import LanguageModel, Model, dtype_name
-from numpylstm.parameters import DIRECTIONS
+from numpylstm.parameters import DIRECTIONS, parameter_shapes
 
 LOG = logging.getLogger("numpylstm.exchange")
 KINDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")  # of PyTorch, in our order
@@ -87,6 +88,8 @@ def layers_from(
                 f"{where}: layer {layer} must be one of {', '.join(c.title for c in held)}, got a "
                 f"recurrent matrix from {H} to {nH}; other cells have no counterpart"
             )
+        check_array(where, f"Wx of layer {layer}", Wx, ("D", nH))
+        check_array(where, f"biases of layer {layer}", biases, ("k", nH))
         order, path = cell.orders[program], f"{stack or cell.name}.{layer}."
         Wx, Wh, b, *second = (reordered(a, order, cell.blocks) for a in (Wx, Wh, *biases))
         found |= {f"{path}Wx": Wx, f"{path}Wh": Wh, f"{path}b": b}
@@ -344,6 +347,10 @@ def sequence_model(kind: type[Model], arrays: Mapping[str, Array], **settings: A
     >>> bool((twin.predict(x) == model.predict(x)).all())
     True
     """
+    if kind is LanguageModel or kind not in saving.MODELS.values():
+        raise TypeError(
+            f"sequence_model: kind must be a class such as SequenceTagger, got {kind!r}"
+        )
     settings["average_across_timesteps"] = True
     return _made("sequence_model", kind, arrays, settings)
 
@@ -390,6 +397,7 @@ def _made(
     V = len(arrays["embedding.W"]) if "embedding.W" in arrays else None
     answers = V if language else len(arrays.get("decoder.b", [0]))
     both = stack in DIRECTIONS
+    saving.check_shapes(arrays, parameter_shapes(config, V, answers, both))  # takes no memory
     model = kind.from_config(config, V, answers, bidirectional=both, every_step=every_step, rng=0)
     model.load_state_dict(arrays)
     return model

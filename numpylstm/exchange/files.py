@@ -5,6 +5,7 @@ of safetensors and ONNX; for other files they are in a JSON object beside them, 
 """
 
 import json
+import os
 from pathlib import Path
 from typing import Any, BinaryIO
 
@@ -114,6 +115,9 @@ def read(
         notes = {key: json.loads(texts[key]) for key in NOTES & texts.keys()}
     else:
         raise ValueError("it is another kind of file")
+    size = os.fstat(file.fileno()).st_size
+    if sum(getattr(array, "nbytes", 0) for array in arrays.values()) > 2 * size:
+        raise ValueError("its arrays are larger than the file")  # a tied one stands there twice
     if "arr_0" in arrays:
         arrays = from_keras([arrays[f"arr_{k}"] for k in range(len(arrays))])
     elif "decoder.b" in arrays:
@@ -141,7 +145,9 @@ def read(
         return model, None
     if not isinstance(tokens, list) or len(tokens) != model.vocab_size:
         raise ValueError(f"its vocabulary must be a list of {model.vocab_size} texts")
-    return model, Vocabulary(tuple(tokens))
+    vocabulary = Vocabulary(tuple(tokens))
+    "".join(vocabulary).encode()  # half a surrogate pair could not be written into the run
+    return model, vocabulary
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, str]]:

@@ -68,7 +68,7 @@ def save(run: Run, path: str | Path, *, parameters: Arrays | None = None) -> Non
         f"{group}/{path}": array for group, own in groups.items() for path, array in own.items()
     }
     for name, array in arrays.items():
-        check_finite("save", name, array)
+        check_finite("save", name, array, f"at step {run.step}; usually the rate is too high")
     meta = {
         "format": FORMAT,
         "version": VERSION,

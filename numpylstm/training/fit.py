@@ -198,6 +198,7 @@ def fit(
             f"validation, got {type(model).__name__}"
         )
     if optimizer is None:
+        check_kind("fit", "model", model, Module, "give an optimizer of the layers of another")
         optimizer = Adam(model, lr=0.01)
     check_kind("fit", "optimizer", optimizer, Optimizer)
     average = None

@@ -14,6 +14,7 @@ import numpy as np
 from numpylstm.config import ConfigError, TrainConfig, settings_with, updated
 from numpylstm.data import Corpus, Vocabulary, batches, num_batches
 from numpylstm.data.configured import load_corpus, load_same_text, splits_punctuation
+from numpylstm.errors import NumpylstmError
 from numpylstm.model_check import check_model, check_precision
 from numpylstm.printing import printable
 from numpylstm.training import logs, parallel, run_folder
@@ -194,14 +195,20 @@ def train_to_end(
     with stop_requests(deadline) as requests:
         parallel.begin(run, corpus, requests)
         try:
+            if run.config.log_gradients:
+                logs.read_gradients(folder / run_folder.GRADIENTS)  # a damaged file is named now
             logs.follow(folder, run, corpus)  # at the start, or where an error has prevented it
             if run.ended:
                 draw(run)  # the process may have been killed after its last save
             for item in timing.of(train(run, corpus, watch=in_validation)):
                 try:
                     between_updates(item)
-                except BaseException:
-                    run_folder.save(folder, run)
+                except BaseException as error:
+                    try:
+                        run_folder.save(folder, run)
+                    except NumpylstmError as second:
+                        second.add_note(f"before that: {error}")
+                        raise
                     raise
         except Stopped:
             progress.line(

@@ -174,7 +174,7 @@ def _of(function: str) -> dict[str, Any]:
     """Return what a blank has of a layer, of a GRU the one that resets before the product."""
     cell, *step, way = function.split("_")
     options = tuple((n, v) for n, v in OPTIONS.items() if n in CELLS[cell].options)
-    layer = Layer(cell, step != [], options)
+    layer = Layer(cell, bool(step), options)
     blank: dict[str, Any] = {
         "make_point": partial(_of_layer, layer),
         "textbook": layer.function(way),
