@@ -45,10 +45,10 @@ def list_of_presets() -> str:
     """Return the settings of each preset, for the help text."""
     lines = ["presets:"]
     for name, preset in PRESETS.items():
-        settings = ", ".join(
-            f"{setting} {value}" for setting, value in preset.items() if value is not None
-        )
-        lines.append(fill(f"{name}: {settings}", initial_indent="  ", subsequent_indent="    "))
+        given = {setting: value for setting, value in preset.items() if value is not None}
+        shown = (f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in given.items())
+        text = f"{name}: {', '.join(shown)}"
+        lines.append(fill(text, initial_indent="  ", subsequent_indent="    "))
     return "\n".join(lines)
 
 
