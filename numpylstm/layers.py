@@ -676,10 +676,7 @@ class SequenceCrossEntropy(Layer):
         """Return the loss of logits (T, B, V) against targets (T, B), in nats."""
         where = "SequenceCrossEntropy.forward"
         self.begin_pass(training)
-        check_shapes(where, "logits T B V", logits)
-        *shape, V = logits.shape
-        because = "T and B are fixed by logits"
-        targets = check_ids(where, "targets", targets, V, tuple(shape), because)
+        targets = _targets(where, logits, targets)
         if weights is not None:
             check_weights(where, "weights", weights, targets.shape, logits.dtype)
         loss, cache = IMPLEMENTATIONS[self.impl].sequence_cross_entropy_forward(
@@ -692,10 +689,7 @@ class SequenceCrossEntropy(Layer):
     def score(self, logits: Array, targets: ArrayLike) -> tuple[Array, Array]:
         """Return -log p of each target, in nats, and the most probable ids; both (T, B)."""
         where = "SequenceCrossEntropy.score"
-        check_shapes(where, "logits T B V", logits)
-        *shape, V = logits.shape
-        because = "T and B are fixed by logits"
-        targets = check_ids(where, "targets", targets, V, tuple(shape), because)
+        targets = _targets(where, logits, targets)
         _, cache = IMPLEMENTATIONS[self.impl].sequence_cross_entropy_forward(logits, targets)
         return cache.nll, cache.predicted
 
@@ -705,6 +699,13 @@ class SequenceCrossEntropy(Layer):
             self.take_pending()
         )
         return dlogits
+
+
+def _targets(where: str, logits: Array, targets: ArrayLike) -> Array:
+    """Return a copy of the targets, checked against the logits (T, B, V)."""
+    check_shapes(where, "logits T B V", logits)
+    *shape, V = logits.shape
+    return check_ids(where, "targets", targets, V, tuple(shape), "T and B are fixed by logits")
 
 
 class SquaredError(Layer):

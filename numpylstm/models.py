@@ -310,6 +310,8 @@ class Model(Module):
         }
         if vocab_size is None:
             given["input_size"], given["embedding_size"] = config.input_size, None
+        if given["vocab_size"] != vocab_size:
+            raise ConfigError("answer_size", f"must be the vocab_size, got {answer_size}")
         names = {each.name for each in fields(cls)}
         if config.tied and "tied" not in names:
             raise ConfigError(

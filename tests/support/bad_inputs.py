@@ -250,6 +250,7 @@ CALLS = [
     Call("nl.LSTM(6, 4, 2, dropout=())", "layer: dropout must be a number, got ()", TypeError),
     Call("nl.LSTM(6, 4, dtype=None)", "LSTM: dtype must be float32 or float64, got No", TypeError),
     Call("nl.Linear(4, 11, tied=table)", "Linear: tied must be a Parameter, got ndarra", TypeError),
+    Call("nl.LanguageModel.from_config(model.config, 11, 7)", "answer_size must be the vocab_size"),
     Call("nl.SequenceTagger.from_config(model.config, 11, 2, every_step=False)",
          "every_step must be True for a SequenceTagger, got False"),
     Call("nl.LanguageModel(11, 6, options={'activation': np.ones(2)})", "activation"),
