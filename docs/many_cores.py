@@ -15,7 +15,8 @@ from statistics import median
 from unittest.mock import patch
 
 import numpylstm as nl
-from numpylstm.kernels import threads
+from numpylstm import functional
+from numpylstm.kernels import recurrence, threads
 from tests.benchmarks.configurations import CONFIGURATIONS, Configuration, windows
 
 CORES = (1, 2, 4, 8, 16, 32, 64)
@@ -78,7 +79,11 @@ def on_cores(step, number: int) -> tuple[float, ...]:
     found = []
     for _ in range(1 + STEPS):
         cores = Cores()
-        with threads.at_most(number), patch.object(threads, "run_parallel", cores.run_parallel):
+        with (
+            threads.at_most(number),
+            patch.object(functional, "run_parallel", cores.run_parallel),
+            patch.object(recurrence, "run_parallel", cores.run_parallel),
+        ):
             began = time.perf_counter()
             step()
             took = time.perf_counter() - began - cores.imagined

@@ -47,7 +47,7 @@ from numpylstm.checks import (
 )
 from numpylstm.kernels.batch import Batch, batch_of
 from numpylstm.kernels.memory import empty
-from numpylstm.kernels.threads import get_num_threads
+from numpylstm.kernels.threads import get_num_threads, run_parallel
 from numpylstm.reference import (
     CrossEntropyCache,
     DropoutCache,
@@ -86,7 +86,7 @@ try:
     from numpylstm.kernels.machine import matmul as _matmul
 
     _row = np.zeros((1, 1), np.float32)
-    _embedding.scatter_add(_row, np.zeros(1, np.int64), _row, 1)  # Numba compiles or loads it
+    _embedding.scatter_add(_row, np.zeros(1, np.int64), _row, 0, 1)  # Numba compiles or loads it
     _failure: Exception | None = None
 except Exception as error:
     _failure = error
@@ -166,7 +166,7 @@ def _affine(x: Array, W: Array, b: Array, transposed: bool = False) -> Array:
     """Compute x (N, D) @ W + b, or with W.T if `transposed`."""
     y = empty((len(x), len(b)), x.dtype)
     shares = shares_for(y.size * x.shape[1] // PRODUCT)
-    _matmul.multiply(x, False, W, transposed, b.reshape(1, -1), y, shares)
+    run_parallel(_matmul.multiply, (x, False, W, transposed, b[None], y), shares)
     return y
 
 
@@ -194,7 +194,7 @@ def _gradients(
     work = 2 * dy.size * x.shape[1]
     for A, _, _, _, _, C in more:
         work += A.size * C.shape[1]
-    _matmul.multiply_all((*products, *more), shares_for(work // PRODUCT))
+    run_parallel(_matmul.multiply_all, ((*products, *more),), shares_for(work // PRODUCT))
     return dx, dW, db
 
 
@@ -236,7 +236,8 @@ def _scattered(dx: Array, ids: Array, V: int) -> Array:
     """Return a table (V, D): the sums of the rows of dx (., D) that have the same id."""
     dW = empty((V, dx.shape[-1]), dx.dtype)
     (dx,) = contiguous(dx)
-    _embedding.scatter_add(dx.reshape(-1, dx.shape[-1]), ids.reshape(-1), dW, shares_for(dx.size))
+    arrays = dx.reshape(-1, dx.shape[-1]), ids.reshape(-1), dW
+    run_parallel(_embedding.scatter_add, arrays, shares_for(dx.size))
     return dW
 
 
@@ -291,7 +292,8 @@ def _forward(
     arrays = batch.offsets, tuple(sums), (*states, *filled)
     split = split_work(T, batch.N, H, Wh.shape[1], Wh.itemsize, get_num_threads())
     if split.split_batch:
-        cell.forward_split_batch(Wh, arrays, batch.cuts(split.shares), split.shares)
+        cuts = batch.cuts(split.shares)
+        run_parallel(cell.forward_split_batch, (Wh, arrays, cuts), split.shares)
     else:
         cell.forward_split_hidden(Wh, arrays, split.shares)
     for k, array in enumerate(sums):
@@ -320,7 +322,8 @@ def _backward(cell: Any, batch: Batch, cache: Any, dhs: Array, *dstate: Array) -
     arrays = batch.offsets, tuple(kept), dhs.reshape(N, H), tuple(dstates), tuple(da)
     split = split_work(batch.T, N, H, columns, Wh.itemsize, get_num_threads())
     if split.split_batch:
-        cell.backward_split_batch(Wh, arrays, batch.cuts(split.shares), split.shares)
+        cuts = batch.cuts(split.shares)
+        run_parallel(cell.backward_split_batch, (Wh, arrays, cuts), split.shares)
     else:
         cell.backward_split_hidden(Wh, arrays, split.shares)
     h_prev, dWh, zeros = kept[0], empty(Wh.shape, Wh.dtype), np.zeros((1, columns), Wh.dtype)
@@ -585,7 +588,7 @@ def scan_forward(a: Array, b: Array, h0: Array) -> tuple[Array, Array, ScanCache
     a, b = contiguous(a, b)
     h = empty((len(a) + 1, *h0.shape), a.dtype)
     h[0] = h0
-    _scan.forward(*map(_by_step, (a, b, h)), shares_for(a.size))
+    run_parallel(_scan.forward, [*map(_by_step, (a, b, h))], shares_for(a.size))
     return h[1:], h[-1].copy(), ScanCache(a, h[:-1])
 
 
@@ -596,8 +599,8 @@ def scan_backward(dhs: Array, dhT: Array, cache: ScanCache) -> tuple[Array, Arra
     check_shapes("scan_backward", needed, *cache, dhs, dhT)
     a, h_prev, dhs = contiguous(*cache, dhs)
     da, db, dh = empty(a.shape, a.dtype), empty(a.shape, a.dtype), np.array(dhT, order="C")
-    arrays = map(_by_step, (dhs, a, h_prev, da, db, dh[None]))
-    _scan.backward(*arrays, shares_for(a.size))
+    arrays = [*map(_by_step, (dhs, a, h_prev, da, db, dh[None]))]
+    run_parallel(_scan.backward, arrays, shares_for(a.size))
     return da, db, dh
 
 
@@ -687,15 +690,15 @@ def sequence_cross_entropy_forward(
     (logits,) = contiguous(logits)
     peak, total, nll = np.empty((3, T, B), logits.dtype)
     predicted = np.empty((T, B), np.intp)
-    _softmax.forward(
+    arrays = (
         logits.reshape(-1, V),
         targets.ravel(),
         peak.ravel(),
         total.ravel(),
         nll.ravel(),
         predicted.ravel(),
-        shares_for(EXP * logits.size),
     )
+    run_parallel(_softmax.forward, arrays, shares_for(EXP * logits.size))
     loss = np.add.reduce(coefficients * nll, axis=None)
     return loss, CrossEntropyCache(logits, peak, total, targets, coefficients, nll, predicted)
 
@@ -713,17 +716,16 @@ def sequence_cross_entropy_backward(cache: CrossEntropyCache, dloss: float = 1.0
     coefficients = coefficients * logits.dtype.type(dloss)
     logits, peak, total, coefficients = contiguous(logits, peak, total, coefficients)
     dlogits = empty(logits.shape, logits.dtype)
-    shares = shares_for(EXP * logits.size)
     V = logits.shape[2]
-    _softmax.backward(
+    arrays = (
         logits.reshape(-1, V),
         targets.ravel(),
         peak.ravel(),
         total.ravel(),
         coefficients.ravel(),
         dlogits.reshape(-1, V),
-        shares,
     )
+    run_parallel(_softmax.backward, arrays, shares_for(EXP * logits.size))
     return dlogits
 
 
@@ -733,9 +735,8 @@ def sequence_cross_entropy_backward(cache: CrossEntropyCache, dloss: float = 1.0
 def sum_of_squares(g: Array) -> float:
     """Return the sum of the squares of all entries."""
     check_array("sum_of_squares", "g", g, getattr(g, "shape", ()))
-    (g,) = contiguous(g)
     sums = np.empty(-(-g.size // _update.BLOCK))
-    _update.sums_of_squares(g.ravel(), sums, shares_for(g.size))
+    run_parallel(_update.sums_of_squares, (g.ravel(), sums), shares_for(g.size))
     return float(sums[0] if len(sums) == 1 else sums.cumsum()[-1])  # in order
 
 
@@ -756,8 +757,7 @@ def sgd_update(w: Array, dw: Array, lr: float) -> None:
     """Gradient descent."""
     _check_update("sgd_update", w, dw)
     check_in("sgd_update", "lr", lr, "[0, inf)")
-    (dw,) = contiguous(dw)
-    _update.descend(w.ravel(), dw.ravel(), float(lr), shares_for(w.size))
+    run_parallel(_update.descend, (w.ravel(), dw.ravel(), float(lr)), shares_for(w.size))
 
 
 def momentum_update(w: Array, v: Array, dw: Array, lr: float, momentum: float) -> None:
@@ -765,10 +765,8 @@ def momentum_update(w: Array, v: Array, dw: Array, lr: float, momentum: float) -
     _check_update("momentum_update", w, dw, v=v)
     check_in("momentum_update", "lr", lr, "[0, inf)")
     check_in("momentum_update", "momentum", momentum, "[0, inf)")
-    lr, momentum, (dw,) = float(lr), float(momentum), contiguous(dw)
-    _update.descend_with_momentum(
-        w.ravel(), v.ravel(), dw.ravel(), lr, momentum, shares_for(w.size)
-    )
+    arguments = w.ravel(), v.ravel(), dw.ravel(), float(lr), float(momentum)
+    run_parallel(_update.descend_with_momentum, arguments, shares_for(w.size))
 
 
 def adam_update(
@@ -804,15 +802,9 @@ def adam_update(
         math.sqrt(1 - beta2**t),
         eps,
     )
-    (dw,) = contiguous(dw)
-    _update.descend_by_moments(
-        w.ravel(),
-        m.ravel(),
-        v.ravel(),
-        dw.ravel(),
-        tuple(np.array(numbers, w.dtype)),
-        shares_for(w.size),
-    )
+    arrays = w.ravel(), m.ravel(), v.ravel(), dw.ravel()
+    scalars = tuple(np.array(numbers, w.dtype))
+    run_parallel(_update.descend_by_moments, (*arrays, scalars), shares_for(w.size))
 
 
 # --- Without kernels ---------------------------------------------------------------------------

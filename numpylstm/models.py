@@ -23,11 +23,10 @@ from numpylstm.cells import CELLS, State
 from numpylstm.checks import (
     Array,
     Rng,
-    any_array,
     check_dtype,
     check_flag,
+    check_ids,
     check_kind,
-    check_shape,
     check_sizes,
     generator,
 )
@@ -506,10 +505,9 @@ class LanguageModel(Model):
             Pass it to the next window: truncated backpropagation through time.
         """
         self.criterion.begin_pass(training)  # also if an error follows
-        where = "LanguageModel.forward"
-        x, y = any_array(where, "x", x), any_array(where, "y", y)
-        check_shape(where, "x", x, ("T", "B"), "time comes first")
-        check_shape(where, "y", y, x.shape, "it has the shape of x")
+        where, V = "LanguageModel.forward", self.vocab_size
+        x = check_ids(where, "x", x, V, ("T", "B"), "time comes first")
+        y = check_ids(where, "y", y, V, x.shape, "it has the shape of x")
         if masks is not None:
             self._check_masks(masks)
         hs, state = self.encoder.forward(x, state, training, masks=masks)
@@ -543,8 +541,7 @@ class LanguageModel(Model):
 
     def logits(self, x: ArrayLike, state: State | None = None) -> tuple[Array, State]:
         """Return scores (T, B, V), whose softmax predicts the next token, and the state."""
-        x = any_array("LanguageModel", "x", x)
-        check_shape("LanguageModel", "x", x, ("T", "B"), "time comes first")
+        x = check_ids("LanguageModel", "x", x, self.vocab_size, ("T", "B"), "time comes first")
         hs, state = self.encoder.forward(x, state, training=False)
         return self.decoder.forward(hs, training=False), state
 

@@ -124,7 +124,7 @@ class Optimizer:
     def zero_grad(self) -> None:
         """Set every gradient to zero."""
         for parameter in self.parameters.values():
-            parameter.zero_grad()
+            parameter.gradient = None
 
     def __repr__(self) -> str:
         count = sum(parameter.data.size for parameter in self.parameters.values())

@@ -219,7 +219,8 @@ class Module:
 
     def begin_pass(self, training: bool) -> None:
         """Begin a forward pass: one with `training` ends the pending one, even if it then fails."""
-        check_flag(f"{type(self).__name__}.forward", "training", training)
+        if not isinstance(training, bool):
+            check_flag(f"{type(self).__name__}.forward", "training", training)
         if training:
             self.pending = None
 

@@ -27,7 +27,7 @@ def double(x, share, shares):
 def folder(monkeypatch, tmp_path):
     """Keep the kernels of a test in a folder of its own, and let the warning come again."""
     kernel = compiling.kernel(lambda x, share, shares: None)
-    kernel(np.ones(1), 1)  # the tile is defined once in a process
+    kernel(np.ones(1), 0, 1)  # the tile is defined once in a process
     monkeypatch.setattr(numba.config, "CACHE_DIR", str(tmp_path))
     monkeypatch.setattr(caching, "_warned", False)
     return tmp_path
@@ -38,7 +38,7 @@ def compilations():
     kernel = compiling.kernel(double)
     x = np.array([1.5, 2.0])
     with event.install_recorder("numba:compile") as recorder:
-        kernel(x, 1)
+        kernel(x, 0, 1)
     assert x.tolist() == [3, 4]
     return len(recorder.buffer) // 2  # a beginning and an end
 
@@ -105,7 +105,7 @@ def test_a_form_is_never_taken_for_another(folder):
     """A file has the name of its content."""
     kernel = compiling.kernel(double)
     for dtype in (np.float32, np.float64, np.int64):
-        kernel(np.ones(3, dtype), 1)
+        kernel(np.ones(3, dtype), 0, 1)
     assert len({file.name for file in folder.rglob("double*")}) == 3
     assert compilations() == 0
 

@@ -9,6 +9,7 @@ from support.processes import run_python
 from numpylstm import reference
 from numpylstm.kernels import memory, update
 from numpylstm.kernels.machine import elementary, kernel, matmul, run, simd, tile
+from numpylstm.kernels.threads import run_parallel
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
 EPSILON = {np.float32: 1e-5, np.float64: 1e-12}
@@ -127,8 +128,8 @@ def test_multiply(rng, sizes, dtype):
             a = np.ascontiguousarray(A.T) if a_turned else A
             b = np.ascontiguousarray(B.T) if b_turned else B
             C, shared = np.full((M, N), np.nan, dtype), np.full((M, N), np.nan, dtype)
-            matmul.multiply(a, a_turned, b, b_turned, d, C, 1)
-            matmul.multiply(a, a_turned, b, b_turned, d, shared, 3)
+            matmul.multiply(a, a_turned, b, b_turned, d, C, 0, 1)
+            run_parallel(matmul.multiply, (a, a_turned, b, b_turned, d, shared), 3)
             want = d + A.astype(np.float64) @ B
             assert np.abs(C - want).max() <= EPSILON[dtype] * np.abs(want).max()
             assert np.array_equal(C, shared), "the same bits, however it is shared"
@@ -149,11 +150,11 @@ def test_updates_do_not_depend_on_the_threads(rng, size, dtype):
     results = []
     for shares in (1, 2, 16):
         arrays = plain, moved, velocity, adam, mean, square = [a.copy() for a in (w, w, m, w, m, v)]
-        update.descend(plain, g, 0.3, shares)
-        update.descend_with_momentum(moved, velocity, g, 0.3, 0.9, shares)
-        update.descend_by_moments(adam, mean, square, g, numbers, shares)
+        run_parallel(update.descend, (plain, g, 0.3), shares)
+        run_parallel(update.descend_with_momentum, (moved, velocity, g, 0.3, 0.9), shares)
+        run_parallel(update.descend_by_moments, (adam, mean, square, g, numbers), shares)
         sums = np.empty(-(-size // update.BLOCK))
-        update.sums_of_squares(g, sums, shares)
+        run_parallel(update.sums_of_squares, (g, sums), shares)
         results.append([sums, *arrays])
     total = (g.astype(np.float64) ** 2).sum()
     assert abs(results[0][0].sum() - total) <= EPSILON[dtype] * total
@@ -178,7 +179,7 @@ def test_a_store_to_a_view_is_kept(name):
             row[0] = 7
 
     rows = np.zeros((2, 3))
-    fill(np.ones(3), rows, 1)
+    fill(np.ones(3), rows, 0, 1)
     assert np.array_equal(rows[:, 0], [7, 7])
     assert rows[:, 1:].all()
 

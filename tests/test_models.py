@@ -161,7 +161,7 @@ def test_a_refused_forward_pass_leaves_nothing_pending(rng):
     x, y = window(rng)
     model, classifier = language_model(), nl.SequenceClassifier(V, 2, H, rng=0)
     model.forward(x, y)
-    with pytest.raises(ValueError, match="targets must lie in"):
+    with pytest.raises(ValueError, match="y must lie in"):
         model.forward(x, y + V)
     classifier.forward(x, y[0] % 2)
     with pytest.raises(ValueError, match="y must lie in"):

@@ -59,6 +59,7 @@ from .machine import (
     uncounted,
 )
 from .memory import empty
+from .threads import run_parallel
 
 SECOND_CACHE = 1 << 20  # bytes
 
@@ -192,7 +193,7 @@ def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
         """All steps, one after the other."""
         panels = empty(panels_shape(Wh, Wh.shape[1] // len(Wh)), Wh.dtype)
         for t in range(_steps(arrays[0])):
-            step_forward_split_hidden(Wh, panels, t, arrays, shares)
+            run_parallel(step_forward_split_hidden, (Wh, panels, t, arrays), shares)
 
     # --- Backward, from the last step, where dh is dhT, to step -1, where dh becomes dh0 ---
 
@@ -248,7 +249,7 @@ def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
         """All steps, last to first."""
         panels = empty(panels_shape(Wh.T, 1), Wh.dtype)
         for t in reversed(range(-1, _steps(arrays[0]))):
-            step_backward_split_hidden(Wh, panels, t, arrays, shares)
+            run_parallel(step_backward_split_hidden, (Wh, panels, t, arrays), shares)
 
     return Recurrence(
         forward_split_batch,

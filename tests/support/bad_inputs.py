@@ -216,9 +216,9 @@ CALLS = [
     Call("nl.SequenceTagger(11, 2, 4, bidirectional=True).advance(x)",
          "SequenceTagger.advance: model must have one direction, got two"),
     # ids
-    Call("model.forward(x - 1, y, state)", "ids must lie in [0, 11), got -1 at [0, 0]"),
-    Call("model.forward(x + 11, y, state)", "ids must lie in [0, 11), got 11 at [0, 0]"),
-    Call("model.forward(x.astype(float), y, state)", "ids must hold integers", TypeError),
+    Call("model.forward(x - 1, y, state)", "x must lie in [0, 11), got -1 at [0, 0]"),
+    Call("model.forward(x + 11, y, state)", "x must lie in [0, 11), got 11 at [0, 0]"),
+    Call("model.forward(x.astype(float), y, state)", "x must hold integers", TypeError),
     Call("model.forward([[1, 2], [3]], y, state)", "x must be an array or a seq", TypeError),
     Call("model.forward(x[:0], y[:0], state)", "x must not be empty, got shape (0, 3)"),
     Call("model.forward(x[None], y[None], state)", "must have shape (T, B), got (1, 5, 3)"),

@@ -18,8 +18,8 @@ If you know Numba, this page is a map of the rest. From the bottom up:
     A file is named by a hash of all it depends on: source, types, processor. It carries a checksum.
 `compiling`: three decorators
     `kernel` for a function that Python calls, `inner` for one that kernels call, `inlined` for the
-    smallest. The last arguments of a kernel are `share` and `shares`: Python passes the second
-    only, and threads compute the shares. `part` gives the range of a share.
+    smallest. The last arguments of a kernel are `share` and `shares`: `threads.run_parallel` calls
+    it for each share, on several threads. `part` gives the range of a share.
 `elementary`: exp, sigmoid, tanh, log_sigmoid
     Straight-line arithmetic, which vectorises where ``math.exp`` is a call for each number.
 `matmul`: products
@@ -27,8 +27,8 @@ If you know Numba, this page is a map of the rest. From the bottom up:
     reads them in order ("packing"). Inside the loop over time, `multiply_packed` multiplies by a
     matrix that `packed`, or `pack` for all threads, copied once.
 
-To follow one product with a finger: ``functional._affine`` calls `multiply`, which gives each
-thread a run of tiles; `multiply_in_blocks` packs a block of B and calls `tile` for each.
+To follow one product with a finger: ``functional._affine`` lets threads run `multiply`, in which
+each takes a run of tiles; `multiply_in_blocks` packs a block of B and calls `tile` for each.
 
 The rules: no result depends on the number of threads, the vector width or the sizes of blocks, as
 each element of a product is one chain of multiply-adds in order. Kernels check nothing. Constants

@@ -8,9 +8,9 @@ itself takes a twentieth of a second.
 All of them switch fast-math off explicitly: its flags assume that there is no NaN, and otherwise
 Numba compiles an inner function with the flags of its first caller.
 
-A kernel computes one of several equal parts of its work. Its last two arguments are `share` and
-`shares`; Python passes only the second, and threads compute the parts (`threads`). Waking them
-costs some 30 us, and far more on a busy machine. With one share no thread is woken.
+A kernel computes one of several equal parts of its work, which its last two arguments name:
+`share` of `shares`. `threads.run_parallel` calls it for all of them. Waking threads costs some
+30 us, and far more on a busy machine. With one share no thread is woken.
 """
 
 import functools
@@ -21,7 +21,6 @@ import llvmlite.binding
 import numpy as np
 from numba import config, njit
 
-from .. import threads
 from . import tile
 from .caching import DiskCache
 
@@ -49,23 +48,11 @@ def _cached(function):
 
 
 def kernel(function):
-    """Decorator: compile a function that Python calls, and let threads share its work.
-
-    Its first argument is a float array.
-    """
+    """Compile a function for `run_parallel`; its first argument is a float array."""
     compiled = _cached(function)
     if not config.DISABLE_JIT:
         compiled.compile = _after_tile(compiled.compile)
-
-    @functools.wraps(function)
-    def in_shares(*arguments):
-        *given, shares = arguments
-        if shares == 1:
-            return compiled(*given, 0, 1)
-        threads.run_parallel(compiled, given, shares)
-
-    in_shares.compiled = compiled
-    return in_shares
+    return compiled
 
 
 def _after_tile(compile_kernel):

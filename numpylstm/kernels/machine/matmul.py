@@ -21,7 +21,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .. import threads
 from .compiling import inlined, inner, kernel, part
 from .simd import VECTOR_BYTES, copy_vector, fma, lanes_of, widest_vectors
 from .tile import TILE_ROWS, tile
@@ -283,14 +282,10 @@ def multiply(A, a_transposed, B, b_transposed, d, C, share, shares):
         first += (bottom - top) * whole
 
 
-def multiply_all(products, shares):
-    """Compute products, each the arguments of `multiply`: a thread does its share of all of them.
+def multiply_all(products, share, shares):
+    """Compute a share of several products, each the arguments of `multiply`.
 
-    Threads are woken once, and none waits for another between two products.
+    So threads are woken once, and none waits for another between two products.
     """
-    threads.run_parallel(_multiply_each, (products,), shares)
-
-
-def _multiply_each(products, share, shares):
     for arguments in products:
-        multiply.compiled(*arguments, share, shares)
+        multiply(*arguments, share, shares)
