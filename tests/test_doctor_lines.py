@@ -144,8 +144,12 @@ def with_mistake(layer, *change):
     return of_textbook(layer, np.random.default_rng(3), textbook=textbook)
 
 
-AFTER, BEFORE = (lines.Layer("gru", False, (("reset", r),)) for r in ("after", "before"))
-RELU, SIGMOID = (lines.Layer("rnn", False, (("activation", a),)) for a in ("relu", "sigmoid"))
+def layer_of(cell, **options):
+    return lines.Layer(cell, False, tuple(options.items()))
+
+
+AFTER, BEFORE = (layer_of("gru", reset=reset) for reset in ("after", "before"))
+RELU, SIGMOID = (layer_of("rnn", activation=curve) for curve in ("relu", "sigmoid"))
 
 
 @pytest.mark.parametrize("layer", [AFTER, BEFORE])
@@ -169,6 +173,14 @@ def test_a_gru_is_healthy(layer):
         (SIGMOID, "(h, activation)", "(h, 'tanh')", "da: |.* cannot tell"),
         (lines.Layer("lstm", step=True), "dc = dc + dh * o", "dc = dh * o",
          "dc: the term dc is missing"),
+        (layer_of("mingru", factors="positive"), "dn = dh * z", "dn = dh",
+         "dn: the factor z is missing"),
+        (layer_of("mingru", factors="signed"), "n - 2 * h_prev", "n - h_prev", "dz: "),
+        (layer_of("minlstm"), "dg = dh * w", "dg = dh", "dg: the factor w is missing"),
+        (layer_of("slstm", forget_gate="sigmoid"), "dn - dh * o * (c / n) / n", "dn",
+         r"dn: the term dh \* o \* \(c / n\) / n is missing"),
+        (layer_of("slstm", forget_gate="exp"), "dc_prev = dc * f", "dc_prev = dc",
+         "dc_prev: the factor f is missing"),
         (lines.LINEAR, "rows.T @ drows", "x[-1].T @ dy[-1]",
          "dW: the last step alone is counted"),
     ],

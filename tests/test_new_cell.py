@@ -8,18 +8,19 @@ that is not a gate times a tanh, two blocks, a parameter `s` and an option `leak
 
 import inspect
 from collections import namedtuple
-from types import FunctionType
+from types import FunctionType, SimpleNamespace
 
 import numpy as np
 import pytest
 from conftest import B, D, H, L, T, V
+from support.textbook_layers import of_textbook
 from test_models import check_gradients
 
 import numpylstm as nl
 from numpylstm import diagnostics, doctor, functional, museum, reference
 from numpylstm.cells import CELLS, Cell, Option, Unit, Vector
 from numpylstm.cli import train as train_command
-from numpylstm.laboratory.doctor import chain, lines
+from numpylstm.laboratory.doctor import lines
 from numpylstm.model_check import check_model
 from numpylstm.reference import PaddedCache, padded_backward, padded_forward
 from numpylstm.training import logs
@@ -190,16 +191,10 @@ def test_diagnostics(model, rng):
 
 
 @pytest.mark.parametrize(
-    ("cell", "option", "value"),
-    [
-        ("leaky", "leak", 0.25),
-        ("mingru", "factors", "signed"),
-        ("minlstm", "forget_bias", 2.0),
-        ("slstm", "forget_gate", "exp"),
-    ],
+    ("cell", "option", "value"), [("leaky", "leak", 0.25), ("slstm", "forget_gate", "exp")]
 )
 def test_training_resuming_and_sampling(tmp_path, monkeypatch, cell, option, value):
-    """The command checks and logs gradients, and resumes to the byte; so do the newest cells."""
+    """The command checks and logs gradients, and resumes to the byte; with an sLSTM too."""
     monkeypatch.chdir(tmp_path)
     (tmp_path / "text.txt").write_text("a b c d e f g\n" * 60)
     flags = (
@@ -225,45 +220,19 @@ def test_training_resuming_and_sampling(tmp_path, monkeypatch, cell, option, val
     assert len(nl.generate(nl.restore_model(whole), [1], 8, rng=0)) == 8
 
 
-MISTAKES = [  # cell, options, right, wrong, words
-    ("leaky", {"leak": 0.1}, "dm * z,", "dm,",
-     "dm_prev: the factor z is missing; it must be dm_prev = dm * z"),
-    ("leaky", {"leak": 0.1}, "leak * dh + dm", "dm", "dn: the term leak * dh is missing"),
-    ("mingru", {"factors": "positive"}, "dn = dh * z", "dn = dh", "dn: the factor z is missing"),
-    ("mingru", {"factors": "signed"}, "n - 2 * h_prev", "n - h_prev", "dz: "),
-    ("minlstm", {}, "dg = dh * w", "dg = dh", "dg: the factor w is missing"),
-    ("slstm", {"forget_gate": "sigmoid"}, "dn - dh * o * (c / n) / n", "dn",
-     "dn: the term dh * o * (c / n) / n is missing"),
-    ("slstm", {"forget_gate": "exp"}, "dc_prev = dc * f", "dc_prev = dc",
-     "dc_prev: the factor f is missing"),
-]  # fmt: skip
-
-
-@pytest.mark.parametrize(("cell", "options", "right", "wrong", "words"), MISTAKES)
-def test_the_doctor_names_its_lines(cell, options, right, wrong, words, rng):
-    layer = lines.Layer(cell, False, tuple(options.items()))
-    shapes = layer.shapes({"T": T, "B": B, "D": D, "H": H})
-    arrays = {name: 0.5 * rng.standard_normal(shape) for name, shape in shapes.items()}
-    if cell == "slstm":
-        arrays["n0"] = np.abs(arrays["n0"])
-        arrays |= {name: 0 * arrays[name] for name in ("dcT", "dnT", "dmT")}
-    fixed = {name: arrays.pop(name) for name in layer.upstream}
-    step, loop = (getattr(reference, f"{cell}_{way}") for way in ("step_backward", "backward"))
-    spoilt = dict(step.__globals__)
-    source = inspect.getsource(step)
+@pytest.mark.parametrize(
+    ("right", "wrong", "words"),
+    [
+        ("dm * z,", "dm,", "dm_prev: the factor z is missing; it must be dm_prev = dm * z"),
+        ("leak * dh + dm", "dm", "dn: the term leak * dh is missing"),
+    ],
+)
+def test_the_doctor_names_its_lines(right, wrong, words, rng):
+    source = inspect.getsource(leaky_step_backward)
     assert source.count(right) == 1
-    exec(source.replace(right, wrong), spoilt)
-    loop = FunctionType(loop.__code__, spoilt)
-
-    def backward(a):
-        given = (a[name] for name in arrays)
-        *_, cache = layer.function("forward")(*given, **options)
-        return dict(zip(arrays, loop(*(a[name] for name in fixed), cache), strict=True))
-
-    named = {name: name for name in (*layer.inputs, *layer.upstream)}
-
-    def f(a):
-        return chain.forward([(layer, named)], a)[0]
-
-    (finding,) = doctor.examine(f, backward, arrays, fixed).findings
+    names = dict(globals())
+    exec(source.replace(right, wrong), names)
+    spoilt = SimpleNamespace(leaky_backward=FunctionType(leaky_backward.__code__, names))
+    layer = lines.Layer("leaky", False, (("leak", 0.1),))
+    (finding,) = doctor.examine(*of_textbook(layer, rng, textbook=spoilt)).findings
     assert finding.sentence.startswith(words)

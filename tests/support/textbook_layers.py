@@ -1,5 +1,7 @@
 """Layers of the textbook at random points, as arguments of `nl.doctor.examine`."""
 
+import numpy as np
+
 from numpylstm import reference
 from numpylstm.laboratory.doctor import chain
 
@@ -14,6 +16,9 @@ def of_textbook(layer, rng, dtype=float, textbook=reference):
     shapes = layer.shapes(SIZES)
     arrays = {name: 0.5 * rng.standard_normal(shape) for name, shape in shapes.items()}
     fixed = {name: arrays.pop(name) for name in layer.upstream}
+    if layer.kind == "slstm":  # n is a sum of positive weights, and m cancels in h
+        arrays["n0"] = np.abs(arrays["n0"])
+        fixed |= {name: 0 * fixed[name] for name in ("dcT", "dnT", "dmT")}
 
     def cast(a):
         return {name: array.astype(dtype) for name, array in a.items()}
