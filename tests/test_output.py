@@ -30,21 +30,14 @@ def lost(reason):
 # --- pipes and files ---------------------------------------------------------------------------
 
 
-def leave(folder, out, lines):
-    """Close the pipe after some lines, as ``| head`` does; return the error output."""
-    process = start(folder, *SHORT, "--out", out)
-    for _ in range(lines):
-        process.stdout.readline()
+def test_a_reader_that_leaves_after_the_first_line(folder):
+    """``numpylstm-train | head -1``: the run is trained and saved to its end."""
+    process = start(folder, *SHORT, "--out", "head")
+    process.stdout.readline()
     process.stdout.close()
     process.stdout = None  # or communicate() would read it
     _, err = process.communicate(timeout=300)
-    assert process.returncode == 0, err
-    return err
-
-
-def test_a_reader_that_leaves_after_the_first_line(folder):
-    """``numpylstm-train | head -1``: the run is trained and saved to its end."""
-    assert leave(folder, "head", 1) == lost("Broken pipe")
+    assert (process.returncode, err) == (0, lost("Broken pipe"))
     assert files(folder / "head") == whole_run(folder, SHORT)[0]
 
 
@@ -60,17 +53,15 @@ def close_streams(*numbers):
     return lambda: [os.close(number) for number in numbers]
 
 
-def test_closed_output(folder):
-    """As with ``>&-``."""
-    _, err = run(folder, *SHORT, "--out", "closed", preexec_fn=close_streams(1))
-    assert err == lost("Bad file descriptor")
-    assert files(folder / "closed") == whole_run(folder, SHORT)[0]
-
-
-def test_all_streams_closed(folder):
-    """No file of the run may get the number of a stream: libraries write to 2."""
-    run(folder, *SHORT, "--out", "silent", preexec_fn=close_streams(0, 1, 2))
-    assert files(folder / "silent") == whole_run(folder, SHORT)[0]
+@pytest.mark.parametrize(
+    ("numbers", "says"), [((1,), lost("Bad file descriptor")), ((0, 1, 2), "")]
+)
+def test_closed_streams(folder, numbers, says):
+    """As with ``>&-``. No file of the run may get the number of a stream: libraries write to 2."""
+    out = f"closed {len(numbers)}"
+    _, err = run(folder, *SHORT, "--out", out, preexec_fn=close_streams(*numbers))
+    assert err == says
+    assert files(folder / out) == whole_run(folder, SHORT)[0]
 
 
 def test_a_command_that_is_there_for_its_output_fails_without_it(folder):
@@ -92,7 +83,6 @@ def test_a_command_that_is_there_for_its_output_fails_without_it(folder):
 def test_the_log_gets_the_lines_below_the_command(tmp_path, monkeypatch):
     path = tmp_path / "log.txt"
     path.write_text("before\n")
-    LINES.setLevel("INFO")
     with monkeypatch.context() as patch:
         for logger in (LINES, logging.getLogger()):  # pytest -n cannot report half a surrogate pair
             patch.setattr(logger, "handlers", [])
@@ -117,8 +107,8 @@ def test_a_log_on_a_full_disk_is_dropped(capsys):
 # --- terminals ---------------------------------------------------------------------------------
 
 
-def start_in_a_terminal(folder, *arguments, hang_up=signal.SIG_DFL):
-    """Start a run in its own terminal; return the process and our end of the terminal."""
+def close_terminal(folder, out, more, hang_up=signal.SIG_DFL):
+    """Close the terminal of a run after some output; return the exit status."""
     ours, theirs = pty.openpty()
 
     def take_terminal():
@@ -126,22 +116,16 @@ def start_in_a_terminal(folder, *arguments, hang_up=signal.SIG_DFL):
         signal.signal(signal.SIGHUP, hang_up)
 
     process = start(
-        folder, *arguments, stdin=theirs, stdout=theirs, stderr=theirs,
+        folder, *SHORT, "--out", out, stdin=theirs, stdout=theirs, stderr=theirs,
         start_new_session=True, preexec_fn=take_terminal,
     )  # fmt: skip
     os.close(theirs)
-    return process, ours
-
-
-def close_terminal(folder, out, more, hang_up=signal.SIG_DFL):
-    """Close the terminal of a run after some output; return the exit status."""
-    process, terminal = start_in_a_terminal(folder, *SHORT, "--out", out, hang_up=hang_up)
     seen = b""
     while b"perplexity" not in seen:
-        seen += os.read(terminal, 4096)
+        seen += os.read(ours, 4096)
     for _ in range(more):
-        os.read(terminal, 256)
-    os.close(terminal)
+        os.read(ours, 256)
+    os.close(ours)
     return process.wait(timeout=300)
 
 

@@ -1,7 +1,6 @@
 """The display: what a terminal shows, and what a file."""
 
 import io
-import logging
 import math
 import re
 from types import SimpleNamespace
@@ -9,8 +8,9 @@ from types import SimpleNamespace
 import pytest
 
 from numpylstm.cli.output import Terminal as LinesOnTerminal
+from numpylstm.cli.output import lines_to
 from numpylstm.training import display
-from numpylstm.training.display import LINES, Display, Progress, Timing, waiting
+from numpylstm.training.display import Display, Progress, Timing, waiting
 from numpylstm.training.loop import Step
 from numpylstm.training.metrics import Row
 
@@ -31,9 +31,10 @@ def everything(monkeypatch):
 # --- a task ------------------------------------------------------------------------------------
 
 
-def test_a_terminal_shows_one_line_that_moves_and_goes(everything):
+def test_a_terminal_shows_one_line_that_moves_and_goes(everything, monkeypatch):
     stream = Terminal()
-    with waiting("reading my.txt", stream=stream) as shown:
+    monkeypatch.setattr("sys.stderr", stream)
+    with waiting("reading my.txt") as shown:
         shown.share(45, 100)
     states = [state.strip() for state in stream.getvalue().split("\r")]
     assert states[1:] == ["Reading my.txt", "Reading my.txt: 45%", "", ""]
@@ -41,8 +42,9 @@ def test_a_terminal_shows_one_line_that_moves_and_goes(everything):
 
 
 @pytest.mark.parametrize(("stream", "quiet"), [(io.StringIO(), False), (Terminal(), True)])
-def test_elsewhere_nothing_is_shown_nor_if_quiet(everything, stream, quiet):
-    with waiting("reading my.txt", stream=stream, quiet=quiet) as shown:
+def test_elsewhere_nothing_is_shown_nor_if_quiet(everything, monkeypatch, stream, quiet):
+    monkeypatch.setattr("sys.stderr", stream)
+    with waiting("reading my.txt", quiet=quiet) as shown:
         shown.share(45, 100)
     assert stream.getvalue() == ""
 
@@ -75,9 +77,6 @@ def shown(stream, monkeypatch, *items):
     run = SimpleNamespace(config=config, step=0, epoch=0, rows=[])
     timing = Timing()
     progress = Progress(run, 4, timing)
-    lines = LinesOnTerminal("numpylstm-train")
-    LINES.setLevel(logging.INFO)
-    LINES.addHandler(lines)
 
     def ticking():
         for item in items:
@@ -87,11 +86,11 @@ def shown(stream, monkeypatch, *items):
                 clock.now += 2.5
             yield item
 
-    for item in timing.of(ticking()):
-        progress.show(item)
-    progress.validation(1, 4)
-    progress.close()
-    LINES.removeHandler(lines)
+    with lines_to(LinesOnTerminal("numpylstm-train")):
+        for item in timing.of(ticking()):
+            progress.follow(item)
+        progress.validation(1, 4)
+        progress.close()
     return stream.getvalue()
 
 

@@ -4,15 +4,23 @@ import argparse
 import contextlib
 import importlib
 import io
+import os
 import sys
 import warnings
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from numpylstm import __version__
 from numpylstm.cells import CELLS
-from numpylstm.cli.output import complain, discard, on_terminal, one_line, open_closed_streams
+from numpylstm.cli.output import (
+    Terminal,
+    complain,
+    discard,
+    lines_to,
+    one_line,
+    open_closed_streams,
+)
 from numpylstm.config import DATA, GROUPS, MODEL, ConfigError, TrainConfig, kind_of, settings_of
 from numpylstm.errors import NumpylstmError
 from numpylstm.printing import printable
@@ -20,6 +28,7 @@ from numpylstm.training.display import waiting
 from numpylstm.training.signals import Stopped
 
 if TYPE_CHECKING:
+    from numpylstm.data.configured import ScoredText
     from numpylstm.models import LanguageModel
     from numpylstm.training.checkpoint import Checkpoint
 
@@ -60,21 +69,24 @@ class Parser(argparse.ArgumentParser):
         titles = {DATA: "text (default: Python's language reference)"}
         sections = {name: self.add_argument_group(titles.get(name, name)) for name in GROUPS}
         for setting in settings_of(TrainConfig):
-            kind, text = kind_of(setting), setting.metadata["help"].replace("%", "%%")
-            options: dict[str, Any] = {"dest": setting.name, "help": text}
+            known, kind = setting.metadata, kind_of(setting)
+            options: dict[str, Any] = {
+                "dest": setting.name,
+                "help": known["help"].replace("%", "%%"),
+            }
             if kind is bool:
                 options["action"] = argparse.BooleanOptionalAction
             else:
-                options |= {"type": kind, "choices": setting.metadata["choices"]}
-                if setting.metadata["several"]:
-                    options["nargs"] = "+"
-                if setting.metadata["choices"] is None:
+                options["type"] = whole_path if known["text"] else kind
+                options["choices"] = known["choices"]
+                options["nargs"] = "+" if known["several"] else None
+                if known["choices"] is None:
                     options["metavar"] = {int: "N", float: "X", str: "PATH"}[kind]
             flags = [flag(setting.name), *ALIASES.get(setting.name, ())]
-            sections[setting.metadata["group"]].add_argument(*flags, **options)
-        for name in dict.fromkeys(name for cell in CELLS.values() for name in cell.options):
-            owners = {c.name: c.options[name] for c in CELLS.values() if name in c.options}
-            option, *_ = owners.values()  # one name means one thing in all cells
+            sections[known["group"]].add_argument(*flags, **options)
+        options_of_cells = dict(item for cell in CELLS.values() for item in cell.options.items())
+        for name, option in options_of_cells.items():  # one name means one thing in all cells
+            owners = [cell.name for cell in CELLS.values() if name in cell.options]
             sections[MODEL].add_argument(
                 flag(name),
                 type=type(option.default),
@@ -114,12 +126,41 @@ def flag(setting: str) -> str:
     return "--" + setting.replace("_", "-")
 
 
+def whole_path(path: str) -> str:
+    """Return the absolute path of a text, so that its run resumes from any folder; ``-`` stays."""
+    from numpylstm.data.text import STANDARD_INPUT
+
+    return path if path in ("", STANDARD_INPUT) else os.path.abspath(path)
+
+
 def load_run(path: Path) -> "tuple[Checkpoint, LanguageModel]":
     """Return a checkpoint, or the best one of a run folder, and its model."""
     from numpylstm.training import checkpoint, run_folder
 
     saved = checkpoint.load(run_folder.checkpoint_of(path))
     return saved, checkpoint.restore_model(saved)
+
+
+def read_text(
+    path: Path, saved: "Checkpoint", named: Mapping[str, Any], quiet: bool, streams: int = 1
+) -> "ScoredText":
+    """Read the text to score a checkpoint on; `named` are arguments of `scored_text`.
+
+    If they name no text it is that of the run at this path, where it is now.
+    """
+    from numpylstm.data.configured import scored_text
+    from numpylstm.training import run_folder
+
+    if named.keys().isdisjoint({"data", "file", "prompt"}):
+        saved = run_folder.where_its_text_is(saved, path)
+    with waiting("reading the text", quiet=quiet):
+        text = scored_text(saved.config, saved.vocabulary, saved.meta["fingerprint"], **named)
+    if len(text.ids) < 2 * streams:
+        of_each = ", 2 for each stream" * (streams > 1)
+        raise CommandError(
+            f"{text.name}: must hold at least {2 * streams} tokens{of_each}, got {len(text.ids)}"
+        )
+    return text
 
 
 def set_threads(threads: int | None) -> None:
@@ -151,22 +192,25 @@ def check_plots() -> None:
 
 
 def run(
-    parser: argparse.ArgumentParser, command: Callable[..., None], argv: Sequence[str] | None
+    make_parser: Callable[[], argparse.ArgumentParser],
+    command: Callable[..., None],
+    argv: Sequence[str] | None = None,
 ) -> int:
     """Call a command with its arguments by name; return its exit status.
 
     An error that a user can cause is one line on standard error.
     """
+    parser = make_parser()
     arguments, prog = vars(parser.parse_args(argv)), parser.prog
     open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # for characters outside its encoding
             stream.reconfigure(errors="backslashreplace")
-    with warnings.catch_warnings(), on_terminal(prog):
+    with warnings.catch_warnings(), lines_to(Terminal(prog)):
         warnings.filterwarnings("default", category=UserWarning, module="numpylstm")
         warnings.showwarning = lambda message, *_: complain(f"{prog}: warning: {one_line(message)}")
         try:
-            with waiting("loading", stream=sys.stderr):  # a second or two
+            with waiting("loading"):  # a second or two
                 importlib.import_module("numpylstm.training.loop")
             command(**arguments)
             sys.stdout.flush()
@@ -185,21 +229,22 @@ def run(
 
 def described(error: BaseException) -> tuple[str, int]:
     """Return the message and the exit status for an error that a user can cause."""
-    if isinstance(error, KeyboardInterrupt):
-        return "interrupted", EXIT_INTERRUPTED
-    if isinstance(error, ConfigError):
-        return f"error: {flag(error.setting)} {error.problem}", error.exit_status
-    if isinstance(error, NumpylstmError):
-        return f"error: {error}", error.exit_status
-    if isinstance(error, MemoryError):
-        size = str(error) or "size unknown"
-        return (
-            f"error: not enough memory ({size}); use smaller sizes or a shorter text",
-            EXIT_FAILED,
-        )
-    if isinstance(error, OSError) and error.filename is None:
-        discard(sys.stdout)
-        return f"error: standard output: {error.strerror}", EXIT_FAILED
-    if isinstance(error, OSError):  # an input file
-        return f"error: {error.filename}: {error.strerror}", EXIT_USAGE
+    match error:
+        case KeyboardInterrupt():
+            return "interrupted", EXIT_INTERRUPTED
+        case ConfigError():
+            return f"error: {flag(error.setting)} {error.problem}", error.exit_status
+        case NumpylstmError():
+            return f"error: {error}", error.exit_status
+        case MemoryError():
+            size = str(error) or "size unknown"
+            return (
+                f"error: not enough memory ({size}); use smaller sizes or a shorter text",
+                EXIT_FAILED,
+            )
+        case OSError(filename=None):
+            discard(sys.stdout)
+            return f"error: standard output: {error.strerror}", EXIT_FAILED
+        case OSError():  # an input file
+            return f"error: {error.filename}: {error.strerror}", EXIT_USAGE
     return f"error: {error}", EXIT_USAGE

@@ -2,6 +2,7 @@
 
 import argparse
 import warnings
+from functools import partial
 from pathlib import Path
 
 from numpylstm.cli.common import Parser, check_plots, run
@@ -28,11 +29,6 @@ def make_parser() -> argparse.ArgumentParser:
         help="where to draw the curves, as a PNG",
     )
     return parser
-
-
-def main(argv: list[str] | None = None) -> int:
-    """Run the command and return its exit status."""
-    return run(make_parser(), command, argv)
 
 
 def command(*, runs: list[Path], picture: Path) -> None:
@@ -71,3 +67,7 @@ def command(*, runs: list[Path], picture: Path) -> None:
             "cannot be compared."
         )
     print(f"\nCurves: {printable(str(picture))}")
+
+
+main = partial(run, make_parser, command)
+"""Run the command with a list of arguments, or those of the process; return its exit status."""

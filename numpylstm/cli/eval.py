@@ -3,8 +3,8 @@
 import argparse
 import json
 import math
-import sys
 from contextlib import suppress
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -14,6 +14,7 @@ from numpylstm.cli.common import (
     arguments_checked,
     at_least,
     load_run,
+    read_text,
     run,
     set_threads,
 )
@@ -77,6 +78,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     how.add_argument(
         "--max-tokens",
+        dest="at_most",
         type=at_least(2),
         metavar="N",
         help="score the first N tokens only (default: all, or as many as in the run)",
@@ -117,11 +119,6 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command and return its exit status."""
-    return run(make_parser(), command, argv)
-
-
 def command(
     *,
     checkpoint: Path,
@@ -135,43 +132,22 @@ def command(
     dynamic: float | None = None,
     batch_size: int | None = None,
     threads: int | None = None,
-    data: str | None = None,
-    file: list[str] | None = None,
-    split: str = "",
-    max_tokens: int | None = None,
+    **text_named: Any,
 ) -> None:
     """Load, score, print."""
     from numpylstm import evaluation
     from numpylstm.adaptation import evaluate_dynamic, evaluate_with_cache
-    from numpylstm.data.configured import scored_text
-    from numpylstm.training import run_folder
 
-    if split and file is not None:
+    if {"split", "file"} <= text_named.keys():
         raise CommandError("--split is for a corpus; --text is scored as a whole")
-    if max_tokens is not None and split == "train":
+    if "at_most" in text_named and text_named.get("split") == "train":
         raise CommandError("--max-tokens is for --text and the splits valid and test, not train")
     if cache is None and (theta, share) != (CACHE_THETA, CACHE_SHARE):
         raise CommandError("--cache-theta and --cache-share are for --cache N")
     set_threads(threads)
     saved, model = load_run(checkpoint)
-    if data is None and file is None:
-        saved = run_folder.where_its_text_is(saved, checkpoint)
-    with waiting("reading the text", stream=sys.stderr, quiet=quiet):
-        text = scored_text(
-            saved.config,
-            saved.vocabulary,
-            saved.meta["fingerprint"],
-            data=data,
-            file=file,
-            split=split or "test",
-            at_most=max_tokens,
-        )
     B, T = batch_size or (20 if protocol == "tutorial" else 1), num_steps
-    if len(text.ids) < 2 * B:
-        raise CommandError(
-            f"{text.name}: must hold at least {2 * B} tokens, 2 for each stream, got "
-            f"{len(text.ids)}"
-        )
+    text = read_text(checkpoint, saved, text_named, quiet, streams=B)
     facts: dict[str, Any] = {
         "checkpoint": str(saved.path),
         "epoch": saved.meta["epoch"],
@@ -183,7 +159,7 @@ def command(
         "batch_size": B,
         "num_steps": T,
     }
-    with waiting("scoring", stream=sys.stderr, quiet=quiet) as shown, arguments_checked():
+    with waiting("scoring", quiet=quiet) as shown, arguments_checked():
         if protocol == "tutorial":
             window = evaluation.tutorial_protocol(model, text.ids, batch_size=B, num_steps=T)
             facts |= {
@@ -248,3 +224,7 @@ def figures(result: "Evaluation", advice: str) -> dict[str, float]:
     if not math.isfinite(result.perplexity):
         raise NotFinite(f"the perplexity is not finite; {advice}")
     return {key: getattr(result, key) for key in ("loss", "perplexity", "accuracy")}
+
+
+main = partial(run, make_parser, command)
+"""Run the command with a list of arguments, or those of the process; return its exit status."""

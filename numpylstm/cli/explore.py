@@ -1,10 +1,19 @@
 """``numpylstm-explore``: one HTML page that shows how a trained run reads a text."""
 
 import argparse
-import sys
+from functools import partial
 from pathlib import Path
+from typing import Any
 
-from numpylstm.cli.common import CommandError, Parser, at_least, load_run, run, set_threads
+from numpylstm.cli.common import (
+    CommandError,
+    Parser,
+    at_least,
+    load_run,
+    read_text,
+    run,
+    set_threads,
+)
 from numpylstm.printing import printable
 from numpylstm.training.display import waiting
 
@@ -26,12 +35,15 @@ def make_parser() -> argparse.ArgumentParser:
     text.add_argument(
         "--text",
         "--file",
+        dest="file",
+        nargs=1,
         metavar="FILE",
         help="UTF-8 text to read, plain or .gz (default: the test split of the training run)",
     )
     text.add_argument("--prompt", metavar="TEXT", help="text to read, given here")
     parser.add_argument(
         "--max-tokens",
+        dest="at_most",
         type=at_least(2),
         metavar="N",
         help="read the first N tokens only (default: 200, or 100 if the model is too large for the "
@@ -48,51 +60,34 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command and return its exit status."""
-    return run(make_parser(), command, argv)
-
-
 def command(
     *,
     checkpoint: Path,
-    text: str | None = None,
-    prompt: str | None = None,
-    max_tokens: int | None = None,
     out: Path | None = None,
     quiet: bool = False,
     threads: int | None = None,
+    **text_named: Any,
 ) -> None:
     """Load, read, rank, write."""
-    from numpylstm.data.configured import scored_text
     from numpylstm.explore import cells_of_engine
     from numpylstm.explore.own import MOST_PARAMETERS, explorer_page
     from numpylstm.saving import write_atomically
-    from numpylstm.training import run_folder
 
     set_threads(threads)
     saved, model = load_run(checkpoint)
-    path, vocabulary = saved.path, saved.vocabulary
+    path = saved.path
     out = out or path.with_name(NAME)
     if saved.config.cell not in cells_of_engine():
         known = ", ".join(cells_of_engine())
         raise CommandError(f"{path}: the page has the cells {known}; got {saved.config.cell}")
-    most = max_tokens or (200 if model.num_parameters <= MOST_PARAMETERS else 100)
-    if text is None and prompt is None:
-        saved = run_folder.where_its_text_is(saved, checkpoint)
-    with waiting("reading the text", stream=sys.stderr, quiet=quiet):
-        read = scored_text(
-            saved.config,
-            vocabulary,
-            saved.meta["fingerprint"],
-            file=None if text is None else [text],
-            prompt=prompt,
-            at_most=most,
-        )
-    if len(read.ids) < 2:
-        raise CommandError(f"{read.name}: must hold at least 2 tokens, got {len(read.ids)}")
-    with waiting("holding each cell at its mean", stream=sys.stderr, quiet=quiet) as shown:
+    text_named.setdefault("at_most", 200 if model.num_parameters <= MOST_PARAMETERS else 100)
+    read = read_text(checkpoint, saved, text_named, quiet)
+    with waiting("holding each cell at its mean", quiet=quiet) as shown:
         name = path.resolve().parent.name
-        page = explorer_page(name, model, vocabulary, saved.config, read, shown.share)
+        page = explorer_page(name, model, saved.vocabulary, saved.config, read, shown.share)
     write_atomically(out, lambda file: file.write(page.encode()))
     print(f"{printable(str(out))}: {len(page) / 1e6:.1f} MB; open it in a browser")
+
+
+main = partial(run, make_parser, command)
+"""Run the command with a list of arguments, or those of the process; return its exit status."""

@@ -1,6 +1,7 @@
 """``numpylstm-export``: the model of a run for another program."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 
 from numpylstm.cli.common import CommandError, Parser, arguments_checked, load_run, run
@@ -21,11 +22,6 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command and return its exit status."""
-    return run(make_parser(), command, argv)
-
-
 def command(*, checkpoint: Path, to: str, out: Path) -> None:
     """Load, convert, write."""
     from numpylstm.exchange import export_model
@@ -37,3 +33,7 @@ def command(*, checkpoint: Path, to: str, out: Path) -> None:
     with arguments_checked():  # the other program may lack the cell
         export_model(model, out, to, saved.vocabulary)
     print(f"Exported {model.num_parameters:,} parameters")
+
+
+main = partial(run, make_parser, command)
+"""Run the command with a list of arguments, or those of the process; return its exit status."""

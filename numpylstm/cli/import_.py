@@ -1,6 +1,7 @@
 """``numpylstm-import``: a model of another program as a run folder."""
 
 import argparse
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -33,11 +34,6 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command and return its exit status."""
-    return run(make_parser(), command, argv)
-
-
 def command(*, file: Path, out: Path, **settings: Any) -> None:
     """Read, convert, write."""
     from numpylstm.exchange import import_model, write_run
@@ -53,3 +49,7 @@ def command(*, file: Path, out: Path, **settings: Any) -> None:
     with run_folder.new(out, "") as folder:
         write_run(model, vocabulary, folder)
     print(f"Imported {model!r}")
+
+
+main = partial(run, make_parser, command)
+"""Run the command with a list of arguments, or those of the process; return its exit status."""

@@ -13,6 +13,9 @@ from typing import Any, TextIO
 from numpylstm.printing import printable
 from numpylstm.training.display import LINES
 
+LINES.setLevel(logging.INFO)
+LINES.propagate = False
+
 
 class Terminal(logging.StreamHandler[TextIO]):
     """Standard output of a run; if writing fails, one line says so and the run continues."""
@@ -34,16 +37,15 @@ class Terminal(logging.StreamHandler[TextIO]):
 
 
 @contextmanager
-def on_terminal(prog: str) -> Iterator[None]:
-    """Print the lines of a run on standard output."""
-    handler = Terminal(prog)
-    LINES.setLevel(logging.INFO)
-    LINES.propagate = False
+def lines_to(handler: logging.Handler) -> Iterator[None]:
+    """Send the lines of a run to a handler in this context."""
     LINES.addHandler(handler)
     try:
         yield
     finally:
         LINES.removeHandler(handler)
+        with suppress(OSError):
+            handler.close()
 
 
 class Log(logging.FileHandler):
@@ -59,13 +61,8 @@ def logged(path: Path, words: Sequence[str]) -> Iterator[None]:
     log = Log(path, encoding="utf-8", errors="backslashreplace")
     head = f"{time.strftime('%Y-%m-%d %H:%M:%S')}  {shlex.join(words)}"
     log.handle(logging.makeLogRecord({"msg": head}))
-    LINES.addHandler(log)
-    try:
+    with lines_to(log):
         yield
-    finally:
-        LINES.removeHandler(log)
-        with suppress(OSError):
-            log.close()
 
 
 def complain(text: str) -> None:

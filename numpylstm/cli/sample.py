@@ -6,6 +6,7 @@ import json
 import secrets
 import sys
 from collections.abc import Iterator
+from functools import partial
 from pathlib import Path
 
 from numpylstm.cli.common import Parser, arguments_checked, at_least, load_run, run, set_threads
@@ -58,11 +59,6 @@ def make_parser() -> argparse.ArgumentParser:
     return parser
 
 
-def main(argv: list[str] | None = None) -> int:
-    """Run the command and return its exit status."""
-    return run(make_parser(), command, argv)
-
-
 def command(
     *,
     checkpoint: Path,
@@ -99,7 +95,7 @@ def command(
             model, ids, length, temperature=temperature, top_k=top_k, banned=banned, rng=used_seed
         )
         # Kernels are compiled, or loaded, at the first token.
-        with waiting("compiling kernels", stream=sys.stderr, quiet=quiet):
+        with waiting("compiling kernels", quiet=quiet):
             drawn = itertools.chain(list(itertools.islice(drawn, 1)), drawn)
         if not quiet:
             if unknown:
@@ -136,3 +132,7 @@ def show(prompt: str, pieces: Iterator[str]) -> None:
             print(printable(piece, lines=True), end="", flush=True)
     finally:
         print(flush=True)
+
+
+main = partial(run, make_parser, command)
+"""Run the command with a list of arguments, or those of the process; return its exit status."""

@@ -8,14 +8,16 @@ import shlex
 import shutil
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
-from numpylstm.cli.common import CommandError, Parser, check_plots, run, set_threads
+from numpylstm.cli.common import CommandError, Parser, check_plots, flag, run, set_threads
 from numpylstm.cli.output import logged
-from numpylstm.config import PRESETS, from_preset, settings_with
+from numpylstm.config import PRESETS, from_preset
 from numpylstm.printing import printable
 from numpylstm.training.display import LINES, waiting
 
@@ -107,9 +109,8 @@ def make_parser() -> argparse.ArgumentParser:
 
 def main(argv: list[str] | None = None) -> int:
     """Run the command and return its exit status."""
-    parser = make_parser()
-    words = [parser.prog, *(sys.argv[1:] if argv is None else argv)]
-    train = partial(run, parser, partial(command, words), argv)
+    words = ["numpylstm-train", *(sys.argv[1:] if argv is None else argv)]
+    train = partial(run, make_parser, partial(command, words), argv)
     if os.environ.keys() & {"PMI_RANK", "PMIX_RANK"}:  # mpiexec or srun has started this process
         from numpylstm.training.parallel import on_all_ranks
 
@@ -120,88 +121,31 @@ def main(argv: list[str] | None = None) -> int:
 def command(
     words: list[str],
     *,
-    preset: str | None = None,
-    out: Path | None = None,
     resume: Path | None = None,
     save_every: str | None = None,
     stop_after: str | None = None,
-    check_gradients: bool = False,
     quiet: bool = False,
     threads: int | None = None,
-    **changes: Any,
+    **options: Any,
 ) -> None:
     """Start or resume a run, train it and report; `words` are the command line."""
     started = time.monotonic()
-    with waiting("loading", quiet=quiet):  # slow the first time
-        check_plots()
-        from numpylstm.training import run_folder, session
+    check_plots()
+    from numpylstm.report import summary
+    from numpylstm.training import run_folder, session
+
     if threads is not None:
         set_threads(threads)
+    every = (math.inf, math.inf) if save_every is None else interval(save_every)
+    deadline = None if stop_after is None else started + seconds("--stop-after", stop_after)
     again = ["--quiet"] * quiet
     kept = {"--threads": threads, "--save-every": save_every, "--stop-after": stop_after}
     for name, value in kept.items():
         if value is not None:
             again += [name, str(value)]
-    for name in changes.keys() & settings_with(text=True):  # whole, to resume from any folder
-        changes[name] = whole_path(changes[name])
-    train = partial(
-        train_and_report,
-        words=words,
-        resume_flags=again,
-        save_every=(math.inf, math.inf) if save_every is None else interval(save_every),
-        deadline=None if stop_after is None else started + seconds("--stop-after", stop_after),
-        quiet=quiet,
-    )
-    reading = waiting("reading the text", quiet=quiet)
-    if resume is not None:
-        for_new_runs = {
-            "--out": out,
-            "--preset": preset,
-            "--init-from": changes.get("init_from"),
-            "--check-gradients": check_gradients or None,
-        }
-        for name, given in for_new_runs.items():
-            if given is not None:
-                raise CommandError(f"{name} is for a new run; --resume continues in the old folder")
-        with run_folder.held(resume) as folder:
-            with reading:
-                training_run, corpus = session.resume(folder, changes)
-            train(folder, training_run, corpus)
-        return
-    init_from = changes.pop("init_from", None)
-    if preset is not None and init_from is not None:
-        raise CommandError("--preset cannot be combined with --init-from, whose settings are kept")
-    with reading:
-        if init_from is None:
-            name = preset or ("char" if changes.get("level") == "char" else "demo")
-            training_run, corpus = session.start(from_preset(name, **changes))
-        else:
-            name = "tuned"
-            training_run, corpus = session.tune(Path(init_from), changes)
-    if check_gradients:
-        session.check_gradients(training_run, corpus, quiet=quiet)
-    with run_folder.new(out, name) as folder:
-        train(folder, training_run, corpus)
-
-
-def train_and_report(
-    folder: Path,
-    training_run: "Run",
-    corpus: "Corpus",
-    *,
-    words: list[str],
-    resume_flags: list[str],
-    save_every: tuple[float, float],
-    deadline: float | None,
-    quiet: bool,
-) -> None:
-    """Train a run in its folder to the end, and report."""
-    from numpylstm.report import summary
-    from numpylstm.training import run_folder, session
-
-    go_on = [as_called("numpylstm-train"), "--resume", str(folder), *resume_flags]
-    run_folder.begin(folder, training_run)
-    with logged(folder / run_folder.LOG, words):
+    opened = new_run(quiet, **options) if resume is None else old_run(resume, quiet, options)
+    with opened as (folder, training_run, corpus), logged(folder / run_folder.LOG, words):
+        go_on = [as_called("numpylstm-train"), "--resume", str(folder), *again]
         if not quiet:
             announce(training_run, corpus)
         try:
@@ -211,7 +155,7 @@ def train_and_report(
                 training_run,
                 corpus,
                 folder,
-                save_every=save_every,
+                save_every=every,
                 deadline=deadline,
                 resume_command=go_on,
                 quiet=quiet,
@@ -232,6 +176,54 @@ def train_and_report(
         say_what_is_next(folder, training_run)
 
 
+@contextmanager
+def new_run(
+    quiet: bool,
+    *,
+    preset: str | None = None,
+    out: Path | None = None,
+    init_from: str | None = None,
+    check_gradients: bool = False,
+    **settings: Any,
+) -> "Iterator[tuple[Path, Run, Corpus]]":
+    """Start a run in a folder of its own; return the folder, the run and its text."""
+    from numpylstm.training import run_folder, session
+
+    if preset is not None and init_from is not None:
+        raise CommandError("--preset cannot be combined with --init-from, whose settings are kept")
+    with waiting("reading the text", quiet=quiet):
+        if init_from is None:
+            name = preset or ("char" if settings.get("level") == "char" else "demo")
+            training_run, corpus = session.start(from_preset(name, **settings))
+        else:
+            name = "tuned"
+            training_run, corpus = session.tune(Path(init_from), settings)
+    if check_gradients:
+        session.check_gradients(training_run, corpus, quiet=quiet)
+    with run_folder.new(out, name) as folder:
+        run_folder.begin(folder, training_run)
+        yield folder, training_run, corpus
+
+
+@contextmanager
+def old_run(
+    folder: Path, quiet: bool, options: dict[str, Any]
+) -> "Iterator[tuple[Path, Run, Corpus]]":
+    """Lock the folder of a run and continue it; return the folder, the run and its text."""
+    from numpylstm.training import run_folder, session
+
+    for name in ("out", "preset", "init_from", "check_gradients"):
+        if name in options:
+            raise CommandError(
+                f"{flag(name)} is for a new run; --resume continues in the old folder"
+            )
+    with run_folder.held(folder):
+        with waiting("reading the text", quiet=quiet):
+            training_run, corpus = session.resume(folder, options)
+        run_folder.begin(folder, training_run)
+        yield folder, training_run, corpus
+
+
 def say_what_is_next(folder: Path, training_run: "Run") -> None:
     """Name the commands that take the folder of the run."""
     from numpylstm.explore import cells_of_engine
@@ -249,15 +241,6 @@ def as_called(name: str) -> str:
     return name if shutil.which(name) or beside is None else beside
 
 
-def whole_path(path: str | list[str]) -> str | list[str]:
-    """Return a path, or several, as absolute paths; ``-`` stays."""
-    from numpylstm.data.text import STANDARD_INPUT
-
-    if isinstance(path, list):
-        return [str(whole_path(one)) for one in path]
-    return path if path in ("", STANDARD_INPUT) else os.path.abspath(path)
-
-
 def announce(training_run: "Run", corpus: "Corpus") -> None:
     """Print the model and the text of a run."""
     from numpylstm import __version__
@@ -266,12 +249,14 @@ def announce(training_run: "Run", corpus: "Corpus") -> None:
     from numpylstm.training import parallel
     from numpylstm.training.loop import describe
 
-    number = threads.get_num_threads()
+    number, ranks = threads.get_num_threads(), parallel.RANKS.size
     used = f"{number} thread{'s' if number > 1 else ''}"
     if number > 1 and not threads.number_is_set():
         used = f"1 to {number} threads, whichever is faster"
+    if ranks > 1:
+        used += f" on each of {ranks} ranks"
     LINES.info(
-        f"numpylstm {__version__}: {describe(training_run)}, {used}{parallel.in_words()}\n"
+        f"numpylstm {__version__}: {describe(training_run)}, {used}\n"
         f"{printable(str(corpus))}\nHeld out: {printable(corpus.held_out)}"
     )
     if unknown := corpus.oov["train"]:

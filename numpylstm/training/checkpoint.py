@@ -63,10 +63,8 @@ def save(run: Run, path: str | Path, *, parameters: Arrays | None = None) -> Non
     kind = OPTIMIZERS[run.config.optimizer]
     because = "name it with TrainConfig(optimizer=...)"
     check_kind("save", "run.optimizer", run.optimizer, kind, because)
-    groups = {"parameters": parameters or run.model.state_dict(), **memories(run)}
-    arrays = {
-        f"{group}/{path}": array for group, own in groups.items() for path, array in own.items()
-    }
+    parameters = parameters or run.model.state_dict()
+    arrays = {f"parameters/{path}": array for path, array in parameters.items()} | memory(run)
     for name, array in arrays.items():
         check_finite("save", name, array, f"at step {run.step}; usually the rate is too high")
     meta = {
@@ -138,11 +136,10 @@ def restore_run(checkpoint: Checkpoint) -> Run:
         As `restore_model`, and for the optimiser's memory, the recurrent state and other parts.
     """
     model = restore_model(checkpoint)
-    config, meta, arrays = checkpoint.config, checkpoint.meta, checkpoint.arrays
+    config, meta = checkpoint.config, checkpoint.meta
     with fitting_together(checkpoint.path):
         run = Run.begin(config, checkpoint.vocabulary, str(meta["fingerprint"]), model)
-        for group, own in memories(run).items():
-            fill(group, own, within(group, arrays))
+        fill(memory(run), checkpoint.arrays)
         run.epoch, run.window = index(meta["epoch"]), index(meta["window"])
         run.step = run.optimizer.steps = index(meta["step"])
         run.valid_losses = [float(loss) for loss in meta["valid_losses"]]
@@ -151,26 +148,26 @@ def restore_run(checkpoint: Checkpoint) -> Run:
     return run
 
 
-def memories(run: Run) -> dict[str, Arrays]:
-    """Return the arrays of a run itself besides its parameters, by the group of their names."""
-    groups: dict[str, Arrays] = {}
-    for memory, arrays in run.optimizer.memory.items():
-        groups[f"optimizer/{memory}"] = {
-            path: array
-            for path, array in arrays.items()
-            if run.optimizer.parameters[path].trainable
-        }
-    groups["state"] = run.state._asdict()
-    for name, part in run.parts.items():
-        groups[f"parts/{name}"] = part.state_dict()
-    return groups
+def memory(run: Run) -> dict[str, Array]:
+    """Return the arrays of a run itself besides its parameters, by the names of their members."""
+    arrays: dict[str, Array] = {}
+    for name, by_path in run.optimizer.memory.items():
+        for path, array in by_path.items():
+            if run.optimizer.parameters[path].trainable:
+                arrays[f"optimizer/{name}/{path}"] = array
+    for name, array in run.state._asdict().items():
+        arrays[f"state/{name}"] = array
+    for part, of_part in run.parts.items():
+        for name, array in of_part.state_dict().items():
+            arrays[f"parts/{part}/{name}"] = array
+    return arrays
 
 
-def fill(group: str, own: Arrays, saved: Arrays) -> None:
+def fill(own: Arrays, saved: Arrays) -> None:
     """Copy saved arrays into those of a run; a ValueError unless they fit and are finite."""
-    if own.keys() != saved.keys():
-        raise ValueError(f"the {group} arrays do not match the model")
-    for path, array in own.items():
-        check_array(group, path, saved[path], array.shape, array.dtype)
-        check_finite(group, path, saved[path])
-        np.copyto(array, saved[path])
+    for name, array in own.items():
+        if name not in saved:
+            raise ValueError(f"{name} is missing")
+        check_array("checkpoint", name, saved[name], array.shape, array.dtype)
+        check_finite("checkpoint", name, saved[name])
+        np.copyto(array, saved[name])

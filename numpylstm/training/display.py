@@ -23,8 +23,7 @@ RECENT = 50  # the perplexity shown is a mean over about so many updates
 class Display:
     """A progress bar, or a changing text, for a task: on a terminal only, and not if `quiet`.
 
-    The stream is standard output if None. With a total, a bar is drawn and stays at the end; it
-    starts at `done`.
+    With a total, a bar is drawn and stays at the end; it starts at `done`.
     """
 
     def __init__(
@@ -32,19 +31,18 @@ class Display:
     ) -> None:
         from tqdm import tqdm
 
-        self.doing, self.quiet = doing, quiet
-        self.stream = sys.stdout if stream is None else stream
+        self.doing, self.stream, self.quiet = doing, stream, quiet
         self.bar = tqdm(
             desc=doing.capitalize(),
             total=total,
             initial=done,
-            file=self.stream,
+            file=stream,
             mininterval=EVERY,
             miniters=0,
             bar_format="{desc}  |{bar}|" if total else "{desc}",
             leave=total is not None,
             dynamic_ncols=True,
-            disable=quiet or not self.stream.isatty(),
+            disable=quiet or not stream.isatty(),
         )
 
     def show(self, text: str, done: int = 0) -> None:
@@ -68,9 +66,9 @@ class Display:
 
 
 @contextmanager
-def waiting(doing: str, *, stream: Any = None, quiet: bool = False) -> Iterator[Display]:
-    """Show a task in this context; an interruption gets a note that it was not finished."""
-    shown = Display(doing, stream, quiet)
+def waiting(doing: str, *, quiet: bool = False) -> Iterator[Display]:
+    """Show a task on standard error; an interruption gets a note that it was not finished."""
+    shown = Display(doing, sys.stderr, quiet)
     try:
         yield shown
     except KeyboardInterrupt as interrupt:
@@ -114,7 +112,7 @@ class Timing:
         return self.tokens / self.updating if self.updating else None
 
 
-class Progress:
+class Progress(Display):
     """The display of a training run: a bar on a terminal, the rows of metrics.csv elsewhere.
 
     `windows` is the number of updates in an epoch, `timing` the times of the updates shown.
@@ -124,46 +122,45 @@ class Progress:
         from tqdm import tqdm
 
         total = windows * run.config.epochs
-        self.total = total if run.config.steps is None else min(total, run.config.steps)
+        self.total = min(total, run.config.steps or total)
         self.epochs = math.ceil(self.total / windows)  # the last one may be incomplete
         self.run, self.timing, self.format_interval = run, timing, tqdm.format_interval
         self.nll, self.valid = 0.0, ""
-        self.display = Display("training", None, quiet, self.total, run.step)
-        self.line, self.close = LINES.info, self.display.close
+        super().__init__("training", sys.stdout, quiet, self.total, run.step)
 
-    def show(self, item: Step | Row) -> None:
+    def follow(self, item: Step | Row) -> None:
         """Show an update on the bar; print metrics, with a bar only at the end of an epoch."""
         if isinstance(item, Row):
-            self.show_row(item)
-        elif not self.display.bar.disable:
+            self.tell(item)
+        elif not self.bar.disable:
             done = max(1, self.timing.updates)
             self.nll += (math.log(item.perplexity) - self.nll) / min(done, RECENT)
             perplexity = f"perplexity {math.exp(self.nll):.1f}{self.valid}"
-            self.display.show(
+            self.show(
                 f"epoch {item.epoch}/{self.epochs}  {perplexity}  {self.pace(item.step)}", item.step
             )
 
-    def show_row(self, row: Row) -> None:
+    def tell(self, row: Row) -> None:
         """Print the end of an epoch; without a bar, the rows within it too."""
         line = f"epoch {row.epoch:3}  step {row.step}/{self.total}  "
         if row.valid_perplexity is not None:
             self.valid = f"  valid {row.valid_perplexity:.1f}"
-            self.display.show(f"epoch {row.epoch}/{self.epochs}{self.valid}", row.step)
+            self.show(f"epoch {row.epoch}/{self.epochs}{self.valid}", row.step)
             epoch = epochs_of(self.run.rows)[-1]
             line += (
                 f"lr {row.lr:.3g}  train perplexity {epoch.training:.2f}  accuracy "
                 f"{epoch.accuracy:.3f}  |  valid perplexity {row.valid_perplexity:.2f}  accuracy "
                 f"{row.valid_accuracy:.3f}"
             )
-        elif self.display.bar.disable:
+        elif self.bar.disable:
             line += (
                 f"cost {row.cost:.2f}  accuracy {row.accuracy:.3f}  perplexity "
                 f"{row.perplexity:.2f}  norm {row.gradient_norm:.2f}  {self.pace(row.step)}"
             )
         else:
             return
-        if not self.display.quiet:
-            self.line(line)
+        if not self.quiet:
+            LINES.info(line)
 
     def pace(self, step: int) -> str:
         """Format the speed and the time left."""
@@ -174,4 +171,4 @@ class Progress:
     def validation(self, done: int, total: int) -> None:
         """Show how much of a validation is done."""
         epoch = f"epoch {self.run.epoch + 1}/{self.epochs}"
-        self.display.show(f"{epoch}  validating {done / total:.0%}", self.run.step)
+        self.show(f"{epoch}  validating {done / total:.0%}", self.run.step)

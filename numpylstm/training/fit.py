@@ -4,6 +4,7 @@
 """
 
 import math
+import sys
 from collections.abc import Callable, Iterable, Iterator
 from statistics import fmean
 from typing import Any, NamedTuple
@@ -18,7 +19,7 @@ from numpylstm.training.display import Display
 from numpylstm.training.loop import (
     AveragedParameters,
     TrainingFailed,
-    loaded,
+    better_of,
     out_of_patience,
 )
 from numpylstm.training.schedules import Progress, Schedule
@@ -82,11 +83,11 @@ def count_answers(
     return float(counted.sum())
 
 
-def mean_loss(done: Iterable[BatchLoss]) -> float:
-    """Return the mean loss over all answers of some batches; 0 if there is no answer."""
-    done = list(done)
+def mean_of(batches: Iterable[BatchLoss]) -> BatchLoss:
+    """Return the mean loss over all answers of some batches, 0 if there is none."""
+    done = list(batches)
     total = math.fsum(batch.answers for batch in done)
-    return math.fsum(batch.loss * batch.answers for batch in done) / total if total else 0.0
+    return BatchLoss(math.fsum(b.loss * b.answers for b in done) / (total or 1), total)
 
 
 def update(model: Any, loss: float, optimizer: Optimizer, clip: float) -> float:
@@ -201,56 +202,51 @@ def fit(
         check_kind("fit", "model", model, Module, "give an optimizer of the layers of another")
         optimizer = Adam(model, lr=0.01)
     check_kind("fit", "optimizer", optimizer, Optimizer)
-    average = None
+    parts: list[AveragedParameters] = []
     if average_after is not None:
         check_whole("fit", "average_after", average_after, 0, epochs - 1)
         check_kind("fit", "model", model, Module, "its parameters are averaged")
         if validation is None:
             raise ValueError("fit: average_after needs a validation, in which the better is kept")
-        average = AveragedParameters(model, average_after)
+        parts = [AveragedParameters(model, average_after)]
     history: list[FitEpoch] = []
     valid_losses: list[float] = []
-    best, display = None, Display("training", None, quiet, epochs)
+    best: Any = None
+    display = Display("training", sys.stdout, quiet, epochs)
     windows = 0 if callable(batches) else len(list(batches))
     try:
-        for epoch in range(1, epochs + 1):
+        for epoch in range(epochs):
             done, norms, valid, told = [], [], None, ""
             for window, batch in enumerate(losses(model, batches, training=True)):
                 if rate is not None:
-                    progress = Progress(len(history), epochs, window, windows, valid_losses)
-                    optimizer.lr = rate(progress)
+                    optimizer.lr = rate(Progress(epoch, epochs, window, windows, valid_losses))
                 norms.append(update(model, batch.loss, optimizer, clip))
                 done.append(batch)
-                if average is not None:
-                    average.after_update(len(history))
-                display.show(f"epoch {epoch}/{epochs}  loss {batch.loss:.4g}", epoch - 1)
+                for part in parts:
+                    part.after_update(epoch)
+                display.show(f"epoch {epoch + 1}/{epochs}  loss {batch.loss:.4g}", epoch)
             if validation is not None:
-                valid = mean_loss(losses(model, validation, training=False))
-                parameters = model.state_dict()
-                if average is not None and (mean := average.offer()) is not None:
-                    with loaded(model, mean):
-                        of_mean = mean_loss(losses(model, validation, training=False))
-                        if of_mean < valid:
-                            valid, parameters = of_mean, model.state_dict()
+                (valid, _), offered = better_of(
+                    model, parts, lambda: mean_of(losses(model, validation, training=False))
+                )
                 told = f"  validation {valid:.4g}"
                 if valid < min(valid_losses, default=math.inf):
-                    best = parameters
+                    best = offered or model.state_dict()
                 valid_losses.append(valid)
-            row = FitEpoch(epoch, float(optimizer.lr), mean_loss(done), fmean(norms), valid)
+            row = FitEpoch(epoch + 1, float(optimizer.lr), mean_of(done).loss, fmean(norms), valid)
             history.append(row)
             if not quiet:
                 display.line(
-                    f"epoch {epoch:3}  loss {row.loss:.4g}{told}  gradient norm "
+                    f"epoch {row.epoch:3}  loss {row.loss:.4g}{told}  gradient norm "
                     f"{row.gradient_norm:.3g}"
                 )
-            display.show(f"epoch {epoch}/{epochs}{told}", epoch)
+            display.show(f"epoch {row.epoch}/{epochs}{told}", row.epoch)
             if after_epoch is not None:
                 after_epoch(row)
             if out_of_patience(valid_losses, patience):
                 break
     except KeyboardInterrupt:
-        if not quiet:
-            display.line(f"interrupted after {len(history)} epochs")
+        pass  # the history so far is returned
     finally:
         display.close()
         if best is not None:

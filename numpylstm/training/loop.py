@@ -5,8 +5,7 @@ continues as if it had never stopped.
 """
 
 import math
-from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
@@ -323,18 +322,9 @@ def take_back_validation(run: Run) -> None:
 
 
 def validate(run: Run, corpus: Corpus, watch: Watch | None) -> Evaluation:
-    """Score the validation text with the parameters, and with those that a part offers.
-
-    Return the better result.
-    """
-    valid, run.offered = score(run, corpus, watch), None
-    for part in run.parts.values():
-        if (parameters := part.offer()) is None:
-            continue
-        with loaded(run.model, parameters):
-            other = score(run, corpus, watch)
-        if other.loss < valid.loss:
-            valid, run.offered = other, parameters
+    """Score the validation text; keep the parameters that a part offers, if they are better."""
+    parts = run.parts.values()
+    valid, run.offered = better_of(run.model, parts, lambda: score(run, corpus, watch))
     return valid
 
 
@@ -395,15 +385,26 @@ def describe(run: Run) -> str:
 # --- averaged parameters, also of `nl.fit` -------------------------------------------------------
 
 
-@contextmanager
-def loaded(model: Module, parameters: Arrays) -> Iterator[None]:
-    """Give a model other parameters in this context."""
-    own = model.state_dict()
-    model.load_state_dict(parameters)
-    try:
-        yield
-    finally:
-        model.load_state_dict(own)
+def better_of(
+    model: Module, parts: Iterable[Part], score: Callable[[], Any]
+) -> tuple[Any, Arrays | None]:
+    """Score a model, and score it with the parameters that each part offers.
+
+    Return the result with the lowest `loss`, and the parameters if a part has offered them.
+    """
+    best, better = score(), None
+    for part in parts:
+        if (parameters := part.offer()) is None:
+            continue
+        own = model.state_dict()
+        model.load_state_dict(parameters)
+        try:
+            other = score()
+        finally:
+            model.load_state_dict(own)
+        if other.loss < best.loss:
+            best, better = other, parameters
+    return best, better
 
 
 class AveragedParameters:
@@ -427,8 +428,10 @@ class AveragedParameters:
             mean += (parameter.data - mean) / int(self.count[0])
 
     def offer(self) -> dict[str, NDArray[Any]] | None:
-        """Return the mean if there is one."""
-        return self.mean if self.count[0] else None
+        """Return a copy of the mean if there is one."""
+        if self.count[0] == 0:
+            return None
+        return {path: mean.copy() for path, mean in self.mean.items()}
 
     def state_dict(self) -> dict[str, NDArray[Any]]:
         """Return the arrays themselves: the mean by path, and the number of updates in it."""

@@ -3,7 +3,6 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import partial
 from itertools import groupby, pairwise
 from statistics import fmean
 from typing import NamedTuple
@@ -86,15 +85,15 @@ def epochs_of(rows: Sequence[Row]) -> list[Epoch]:
     for number, group in groupby(rows, key=lambda row: row.epoch):
         own = list(group)
         last, ends = own[-1], [row.step for row in own]
-        mean = partial(fmean, weights=[end - start for start, end in pairwise([before, *ends])])
+        updates = [end - start for start, end in pairwise([before, *ends])]
         if last.valid_perplexity is not None:
             found.append(
                 Epoch(
                     number=number,
                     lr=last.lr,
                     validation=last.valid_perplexity,
-                    training=math.exp(mean(math.log(row.perplexity) for row in own)),
-                    accuracy=mean(row.accuracy for row in own),
+                    training=math.exp(fmean((math.log(row.perplexity) for row in own), updates)),
+                    accuracy=fmean((row.accuracy for row in own), updates),
                 )
             )
         before = last.step

@@ -5,19 +5,17 @@ the gradients are added in a fixed binary tree. So the number of ranks cannot ch
 result. MPI only moves arrays and never adds them, since it guarantees no order of summation.
 
 Every rank holds the whole run and makes the same updates. Rank 0 alone reads the text and writes
-the run folder and the terminal, so it can save the run at any moment.
+the run folder and the terminal, so it can save the run at any moment. All ranks stop together at
+the same update; an error at one of them ends all.
 
 `RANKS` are the ranks of this process; by default it is alone.
 """
 
-import atexit
 import os
-import pickle
+import sys
 import time
-from collections.abc import Callable, Iterable, Iterator
-from contextlib import suppress
-from functools import reduce
-from operator import iadd
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from typing import Any
 
 import numpy as np
@@ -33,31 +31,23 @@ from numpylstm.training.signals import Stopped, StopRequests, stop_requests
 
 Pass = tuple[float, float, int, State]
 
-# Seconds that rank 0 waits for the others once it should stop. Open MPI sends SIGTERM to all if a
-# rank has died, and kills them 0.25 s later.
-GRACE = 0.1 if "OMPI_COMM_WORLD_RANK" in os.environ else 10.0
+GRACE = 5.0  # seconds for rank 0 to save and report an error, before another rank ends all
 
 
 class RankFailed(NumpylstmError, RuntimeError):
-    """Another rank has failed, has ended, or does not answer."""
+    """The connection to another rank is lost."""
 
     exit_status = 1
 
 
 class Ranks:
-    """The processes that train a run together; by default only this one.
-
-    All ranks call `share` in the same order, each with its own value.
-    """
+    """The processes that train a run together; by default only this one."""
 
     def __init__(self, comm: Any = None, missing: str = "") -> None:
         self.comm, self.missing = comm, missing
         self.rank: int = 0 if comm is None else comm.rank
         self.size: int = 1 if comm is None else comm.size
-        self.requests: StopRequests | None = None  # of this process while it trains
-        self.in_step = True  # False if the others may wait for another message
-        self.ended = False
-        self.pending: Any = None  # a request, which holds its arrays
+        self.training = False  # True while the other ranks may wait for the next update
 
     def own(self, shards: int) -> range:
         """Return the shards of this rank; a single one belongs to every rank."""
@@ -66,56 +56,23 @@ class Ranks:
         return range(first, first + each)
 
     def share(self, value: Any, gradient: Array | None = None) -> list[Any]:
-        """Return the values of all ranks, or raise RankFailed if one has left.
+        """Return the values of all ranks, which call this in the same order.
 
         A gradient, whose size is a multiple of the number of ranks, becomes the sum over them.
         """
         if self.size == 1:
             return [value]
-        self.in_step = False
-        sent, lengths = np.frombuffer(pickle.dumps(value), np.uint8), np.empty(self.size, np.int64)
-        self._wait(self.comm.Iallgather(np.array([sent.size]), lengths), pause=1e-4)
-        received = np.empty(lengths.sum(), np.uint8)
-        self._wait(self.comm.Iallgatherv(sent, [received, lengths]))
-        values = [
-            pickle.loads(part.data)  # noqa: S301 - from a process of this run
-            for part in np.split(received, np.cumsum(lengths)[:-1])
-        ]
-        left = [f"rank {rank}: {v}" for rank, v in enumerate(values) if isinstance(v, RankFailed)]
-        self.ended = bool(left)
-        if gradient is not None and not left:
-            parts = np.empty((self.size, gradient.size // self.size), gradient.dtype)
-            self._wait(self.comm.Ialltoall(gradient, parts))
-            self._wait(self.comm.Iallgather(add_in_tree(parts), gradient))
-        self.in_step = True
-        if left and not isinstance(value, RankFailed):
-            raise RankFailed(left[0])
-        return values
-
-    def _wait(self, request: Any, pause: float = 0.0) -> None:
-        """Wait with pauses, so that signals arrive and others can use the processor."""
-        self.pending, end = request, np.inf
         try:
-            while not request.Test():
-                if self.requests is not None and self.requests.signals:
-                    end = min(end, time.monotonic() + GRACE)
-                if time.monotonic() > end:
-                    raise RankFailed("another rank was killed, or is too slow to stop")
-                time.sleep(pause)
-        except RuntimeError as error:  # MPI's too
+            everybody_here = self.comm.Ibarrier()
+            while not everybody_here.Test():
+                time.sleep(1e-4)  # signals arrive, and others can use the processor
+            if gradient is not None:
+                parts = np.empty((self.size, gradient.size // self.size), gradient.dtype)
+                self.comm.Alltoall(gradient, parts)
+                self.comm.Allgather(add_in_tree(parts.__getitem__, range(self.size)), gradient)
+            return list(self.comm.allgather(value))
+        except RuntimeError as error:  # MPI's
             raise RankFailed(str(error)) from error
-
-    def leave(self, reason: str = "it has ended") -> None:
-        """Tell the other ranks that this one takes part no more, or let MPI end them."""
-        if self.size == 1 or self.ended:
-            return
-        self.requests = None
-        if self.in_step:
-            with suppress(RankFailed):
-                self.share(RankFailed(reason))
-        if not self.in_step:
-            atexit.register(self.comm.Abort, 1)  # before MPI's own end, which would wait
-            time.sleep(5 if self.rank else 0)  # rank 0 saves the run first
 
 
 RANKS = Ranks()
@@ -125,10 +82,14 @@ def on_all_ranks(command: Callable[[], int]) -> int:
     """Call a command at rank 0 while the other ranks assist its run; return the exit status."""
     global RANKS
     RANKS = connect()
+    if RANKS.rank > 0:
+        return assist()
     try:
-        return command() if RANKS.rank == 0 else assist()
+        return command()
     finally:
-        RANKS.leave()
+        if RANKS.training:  # an error has ended it
+            RANKS.comm.Abort(1)
+        RANKS.share(None)
 
 
 def connect() -> Ranks:
@@ -160,57 +121,63 @@ def check_shards(shards: int) -> None:
         )
 
 
-def in_words() -> str:
-    """Return the number of ranks, after the number of threads; nothing if there is one."""
-    return f" on each of {RANKS.size} ranks" if RANKS.size > 1 else ""
-
-
-def begin(run: Any, corpus: Any, requests: StopRequests) -> None:
-    """Send a run and its text to the ranks that `assist`; all have its number of threads."""
-    RANKS.requests = requests
+@contextmanager
+def assisted(run: Any, corpus: Any) -> Iterator[None]:
+    """Send a run, its text and the number of threads to the ranks that `assist` in this context."""
+    RANKS.training = RANKS.size > 1
     RANKS.share((run, corpus, get_num_threads()))
+    try:
+        yield
+    except Stopped:  # at all ranks
+        RANKS.training = False
+        raise
+    RANKS.training = False
 
 
-def asked_to_stop(requests: StopRequests) -> int:
-    """Return the exit status if any rank is asked to stop at this step, else 0."""
-    return max(RANKS.share(requests.status() or 0))
+def stop_if_asked(run: Any, requests: StopRequests) -> None:
+    """Raise Stopped at all ranks if one is asked to stop, unless the run has ended."""
+    status = max(RANKS.share(requests.status()))
+    if status and not run.ended:
+        raise Stopped(status)
 
 
 def assist() -> int:
     """Take part in the run of rank 0, which reports its end; return the exit status 0."""
     from numpylstm.training.loop import train  # which imports this module
 
-    try:
-        with stop_requests() as requests:
-            RANKS.requests = requests
-            run, corpus, threads = RANKS.share(None)[0]
-            set_num_threads(threads)
+    with stop_requests() as requests:
+        sent = RANKS.share(None)[0]
+        if sent is None:  # the command ended without a run
+            return 0
+        run, corpus, threads = sent
+        set_num_threads(threads)
 
-            def follow(done: int = 0, total: int = 0) -> None:
-                if asked_to_stop(requests) and not run.ended:
-                    raise Stopped(0)
+        def in_validation(done: int, total: int) -> None:
+            stop_if_asked(run, requests)
 
-            for _ in train(run, corpus, watch=follow):
-                follow()
-    except (RankFailed, Stopped):
-        pass
-    except BaseException as error:
-        RANKS.leave(str(error) or type(error).__name__)
+        try:
+            for _ in train(run, corpus, watch=in_validation):
+                stop_if_asked(run, requests)
+        except Stopped:
+            pass
+        except BaseException as error:
+            time.sleep(GRACE)
+            problem = f"rank {RANKS.rank}: {type(error).__name__}: {error}"
+            print(f"numpylstm-train: error: {problem}", file=sys.stderr, flush=True)
+            RANKS.comm.Abort(1)
+        RANKS.share(None)  # rank 0 still scores the test text
     return 0
 
 
-def add_in_tree(parts: Iterable[Any]) -> Any:
-    """Return ((0 + 1) + (2 + 3)) + ... of any number of parts, which are overwritten.
+def add_in_tree(part: Callable[[int], Any], numbers: range) -> Any:
+    """Return ((0 + 1) + (2 + 3)) + ... of the parts with these numbers, which are overwritten.
 
     A block of 2**k parts that begins at a multiple of 2**k may be added by another rank first.
     """
-    sums: list[Any] = []
-    for number, part in enumerate(parts, 1):
-        sums.append(part)
-        while number % 2 == 0:
-            sums[-2:] = [add(*sums[-2:])]
-            number //= 2
-    return reduce(lambda later, earlier: add(earlier, later), reversed(sums))
+    if len(numbers) == 1:
+        return part(numbers[0])
+    half = 2 ** ((len(numbers) - 1).bit_length() - 1)  # the largest power of two below the length
+    return add(add_in_tree(part, numbers[:half]), add_in_tree(part, numbers[half:]))
 
 
 def add(a: Any, b: Any) -> Any:
@@ -218,7 +185,8 @@ def add(a: Any, b: Any) -> Any:
     if isinstance(a, list):
         return list(map(add, a, b))
     if not isinstance(a, Rows):
-        return iadd(a, b)
+        a += b
+        return a
     rows = np.union1d(a.rows, b.rows)
     values = np.zeros((len(rows), a.values.shape[1]), a.values.dtype)
     for part in (a, b):
@@ -248,43 +216,41 @@ def backpropagate(model: LanguageModel, x: Array, y: Array, state: State, shards
     width, seed, passes = x.shape[1] // shards, int(model.rng.integers(2**63)), []
     after = generator.state
 
-    def gradients() -> Iterator[list[Any]]:
-        for shard in RANKS.own(shards):
-            columns = slice(shard * width, (shard + 1) * width)
-            generator.state = type(generator)([seed, shard]).state
-            own = type(state)(*(np.ascontiguousarray(part[:, columns]) for part in state))
-            passes.append(one_pass(model, x[:, columns], y[:, columns], own))
-            yield [parameter.gradient for parameter in parameters]
+    def gradients(shard: int) -> list[Any]:
+        columns = slice(shard * width, (shard + 1) * width)
+        generator.state = type(generator)([seed, shard]).state
+        own = type(state)(*(np.ascontiguousarray(part[:, columns]) for part in state))
+        passes.append(one_pass(model, x[:, columns], y[:, columns], own))
+        return [parameter.gradient for parameter in parameters]
 
-    total = add_in_tree(gradients())
+    total = add_in_tree(gradients, RANKS.own(shards))
     generator.state = after
     if RANKS.size > 1:
-        passes, total = sum_over_ranks(passes, total)
+        passes, total = sum_over_ranks(passes, total, parameters[0].data.dtype)
     divisor = shards if model.config.average_across_batch else 1
     for parameter, gradient in zip(parameters, total, strict=True):
-        parameter.zero_grad()
-        parameter.accumulate(gradient)
+        parameter.gradient = gradient
         parameter.scale_grad(1 / divisor)
     costs, nll, correct, states = zip(*passes, strict=True)
     whole = (np.concatenate(parts, axis=1) for parts in zip(*states, strict=True))
     return sum(costs) / divisor, sum(nll), sum(correct), type(state)(*whole)
 
 
-def sum_over_ranks(passes: list[Pass], total: list[Any]) -> tuple[list[Pass], list[Any]]:
+def sum_over_ranks(
+    passes: list[Pass], total: list[Any], dtype: Any
+) -> tuple[list[Pass], list[Any]]:
     """Return the passes of all ranks, and the sums of their gradients.
 
     Dense gradients travel as one array, those of an embedding as rows.
     """
     rows = [g for g in total if isinstance(g, Rows)]
-    dense = [g for g in total if not isinstance(g, Rows)]
-    ends = np.cumsum([0, *(g.size for g in dense)]).tolist()
-    flat = None
-    if dense:
-        flat = np.zeros(-(-ends[-1] // RANKS.size) * RANKS.size, dense[0].dtype)
-        np.concatenate([g.ravel() for g in dense], out=flat[: ends[-1]])
+    dense = [g.ravel() for g in total if not isinstance(g, Rows)]
+    ends = np.cumsum([len(g) for g in dense], dtype=int)
+    padding = np.zeros(-sum(map(len, dense)) % RANKS.size, dtype)
+    flat = np.concatenate([*dense, padding])
     shared = RANKS.share((passes, rows), flat)
     passes = [one for theirs, _ in shared for one in theirs]
-    sums = iter(add_in_tree(theirs for _, theirs in shared))
-    parts = iter([] if flat is None else np.split(flat, ends[1:]))
+    sums = iter(add_in_tree(lambda rank: shared[rank][1], range(RANKS.size)))
+    parts = iter(np.split(flat, ends))
     total = [next(sums) if isinstance(g, Rows) else next(parts).reshape(g.shape) for g in total]
     return passes, total

@@ -9,7 +9,6 @@ import io
 import itertools
 import json
 import os
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import replace
@@ -49,9 +48,6 @@ FILES = (
     *RECORDS,
 )
 
-LEFTOVER = re.compile(rf"\.({'|'.join(map(re.escape, FILES))})\.[0-9a-f]{{8}}\.tmp")
-"""Temporary files that remain if the process is killed while it writes."""
-
 
 class RunFolderError(NumpylstmError, ValueError):
     """A folder that cannot hold a new run, or holds none."""
@@ -75,8 +71,8 @@ def held(folder: Path) -> Iterator[Path]:
     try:
         if descriptor is not None:
             lock(folder, descriptor)
-        for path in folder.iterdir():
-            if LEFTOVER.fullmatch(path.name):
+        for name in FILES:
+            for path in folder.glob(f".{name}.????????.tmp"):
                 path.unlink()
         yield folder
     finally:

@@ -60,11 +60,10 @@ def change_settings(run: Run, changes: Mapping[str, Any]) -> None:
     """Change settings of a run that continues; raise a ConfigError if that cannot be."""
     free = settings_with(resumable=True)
     if fixed := sorted(changes.keys() - free):
-        *others, last = (f"--{name.replace('_', '-')}" for name in sorted(free))
         raise ConfigError(
             fixed[0],
             "cannot change in a resumed run: it would no longer be the run that was started; only "
-            f"{', '.join(others)} and {last} can",
+            f"these settings can: {', '.join(sorted(free))}",
         )
     for name, done in (("epochs", run.epoch), ("steps", run.step)):
         if changes.get(name, done) < done:
@@ -170,30 +169,13 @@ def train_to_end(
     progress = Progress(run, windows, timing, quiet=quiet)
     saved = run.step, time.monotonic()
     if not (quiet or run.ended):
-        progress.line("Compiling kernels, or loading them from the cache ...")
-
-    def stop_if_asked() -> None:
-        status = parallel.asked_to_stop(requests)
-        if status and not run.ended:
-            raise Stopped(status)
+        LINES.info("Compiling kernels, or loading them from the cache ...")
 
     def in_validation(done: int, total: int) -> None:  # the run was saved before it
         progress.validation(done, total)
-        stop_if_asked()
+        parallel.stop_if_asked(run, requests)
 
-    def between_updates(item: Step | Row) -> None:
-        nonlocal saved
-        logs.follow(folder, run, corpus)
-        if run.finished or save_is_due(item, save_every, *saved):
-            run_folder.save(folder, run)
-            saved = run.step, time.monotonic()
-        progress.show(item)
-        if isinstance(item, Row) and item.valid_perplexity is not None:
-            draw(run)
-        stop_if_asked()
-
-    with stop_requests(deadline) as requests:
-        parallel.begin(run, corpus, requests)
+    with stop_requests(deadline) as requests, parallel.assisted(run, corpus):
         try:
             if run.config.log_gradients:
                 logs.read_gradients(folder / run_folder.GRADIENTS)  # a damaged file is named now
@@ -202,8 +184,15 @@ def train_to_end(
                 draw(run)  # the process may have been killed after its last save
             for item in timing.of(train(run, corpus, watch=in_validation)):
                 try:
-                    between_updates(item)
-                except BaseException as error:
+                    logs.follow(folder, run, corpus)
+                    if run.finished or save_is_due(item, save_every, *saved):
+                        run_folder.save(folder, run)
+                        saved = run.step, time.monotonic()
+                    progress.follow(item)
+                    if isinstance(item, Row) and item.valid_perplexity is not None:
+                        draw(run)
+                    parallel.stop_if_asked(run, requests)
+                except BaseException as error:  # a request to stop too
                     try:
                         run_folder.save(folder, run)
                     except NumpylstmError as second:
@@ -211,7 +200,7 @@ def train_to_end(
                         raise
                     raise
         except Stopped:
-            progress.line(
+            LINES.info(
                 f"Stopped at epoch {run.epoch + 1}, step {run.step}; saved. Resume with\n"
                 f"  {printable(shlex.join(resume_command))}"
             )
@@ -223,7 +212,7 @@ def train_to_end(
             progress.close()
     patience, epochs = run.config.patience, run.config.epochs
     if run.epoch < epochs and out_of_patience(run.valid_losses, patience) and not quiet:
-        progress.line(f"Stopped early: the validation has not improved for {patience} epochs.")
+        LINES.info(f"Stopped early: the validation has not improved for {patience} epochs.")
     return timing
 
 

@@ -11,7 +11,6 @@ class Stopped(Exception):
     """The run was stopped and is saved; `status` is the exit status of the command."""
 
     def __init__(self, status: int) -> None:
-        super().__init__(f"stopped with status {status}")
         self.status = status
 
 
@@ -22,21 +21,21 @@ class StopRequests:
         self.deadline = deadline
         self.signals: list[int] = []
 
-    def status(self) -> int | None:
-        """Return the exit status of the first request; None if there is none yet."""
+    def status(self) -> int:
+        """Return the exit status of the first request; 0 if there is none yet."""
         if self.signals:
             return 128 + self.signals[0]
         if self.deadline is not None and time.monotonic() >= self.deadline:
             return 128 + signal.SIGINT
-        return None
+        return 0
 
 
 @contextmanager
 def stop_requests(deadline: float | None = None) -> Iterator[StopRequests]:
     """Collect the signals that stop a run; a second SIGINT raises KeyboardInterrupt at once.
 
-    They are SIGINT (Ctrl-C), SIGTERM and SIGHUP (the terminal was closed), except those that the
-    shell told this process to ignore, as `nohup` does.
+    They are SIGINT (Ctrl-C), SIGTERM and SIGHUP (the terminal was closed; Windows has none), except
+    those that the shell told this process to ignore, as `nohup` does.
     """
     requests = StopRequests(deadline)
 
@@ -45,11 +44,11 @@ def stop_requests(deadline: float | None = None) -> Iterator[StopRequests]:
             raise KeyboardInterrupt
         requests.signals.append(number)
 
-    numbers = [getattr(signal, name, None) for name in ("SIGINT", "SIGTERM", "SIGHUP")]
+    numbers = {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}
     previous = {
         number: signal.signal(number, note)
         for number in numbers
-        if number is not None and signal.getsignal(number) != signal.SIG_IGN
+        if signal.getsignal(number) != signal.SIG_IGN
     }
     try:
         yield requests

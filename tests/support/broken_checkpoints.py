@@ -114,6 +114,6 @@ BROKEN = [
     Broken("no bias", without_array("parameters/decoder.b"), "decoder.b is missing"),
     Broken("an infinite parameter", with_array("parameters/decoder.b", lambda b: b * np.inf),
            "must be finite"),
-    Broken("no state", without_array("state/c"), "the state arrays do not match the model", True),
+    Broken("no state", without_array("state/c"), "state/c is missing", True),
     Broken("a text for the number of the update", with_meta(step="x"), "inconsistent", True),
 ]  # fmt: skip

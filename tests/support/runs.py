@@ -17,6 +17,7 @@ from numpylstm.cli import export as export_command
 from numpylstm.cli import import_ as import_command
 from numpylstm.cli import sample as sample_command
 from numpylstm.cli import train as train_command
+from numpylstm.data import Corpus, Vocabulary
 from numpylstm.training.run_folder import RECORDS
 
 BIN = Path(sys.executable).parent
@@ -34,6 +35,13 @@ TINY = ("--train", "text.txt", "--hidden-size", "8", "--num-layers", "2", "--bat
 SHORT = (*TINY[:-2], "--epochs", "2", "--save-every", "50")  # an epoch has 97 updates
 WIDE = ("--train", "text.txt", "--hidden-size", "72", "--num-layers", "2", "--batch-size", "20",
         "--num-steps", "8", "--epochs", "3", "--log-every", "3", "--save-every", "2")  # fmt: skip
+
+
+def made_up(V, train, valid, test):
+    """Return a corpus of ids; its words are <unk>, w1, w2, ..."""
+    vocabulary = Vocabulary(("<unk>", *(f"w{k}" for k in range(1, V))))
+    unknown = dict.fromkeys(("train", "valid", "test"), 0)
+    return Corpus("made up", "word", vocabulary, train, valid, test, unknown)
 
 
 def write_words(folder):
