@@ -3,6 +3,7 @@
 import gzip
 import io
 import os
+import re
 import shlex
 import subprocess
 import sys
@@ -13,7 +14,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.bad_inputs import CALLS, COMMANDS, WORKING_TEXTS, WORKS
+from support.bad_inputs import CALLS, COMMANDS, WORKING_TEXTS, WORKS, Call, Command
 from support.broken_checkpoints import take_apart, with_config
 from support.runs import BIN, MAIN
 
@@ -105,6 +106,7 @@ def workplace(tmp_path_factory):
         "secret-text": {"train": str(folder / "secret.txt")},
         "long-windows": {"num_steps": 10**5},
         "vast-windows": {"num_steps": 10**9},
+        "planned": {"schedule": "cosine", "decay": None, "constant_epochs": None},
     }.items():
         with_last(name, with_config(**changes)(good))
     run = nl.restore_run(nl.load("run/last.npz"))
@@ -116,6 +118,14 @@ def workplace(tmp_path_factory):
 
 
 CASES = [(name, case) for name, cases in COMMANDS.items() for case in cases]
+ARCHITECTURE = Path(__file__).parents[1] / "docs/explanation/architecture.md"
+EXAMPLES = re.findall(r"^\| `(.+?)` \| `(.+)` \|$", ARCHITECTURE.read_text(encoding="utf-8"), re.M)
+for example, says in EXAMPLES:
+    name, _, line = example.partition(" ")
+    if name in COMMANDS:
+        CASES.append((name, Command(line.replace("RUN", "run"), says)))
+    else:
+        CALLS.append(Call(example, says, Exception))
 
 
 def check(status, out, err, name, case):

@@ -2,6 +2,7 @@
 
 import contextlib
 import re
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -63,6 +64,13 @@ def one_line(capsys):
     assert err.count("\n") == 1
     assert "Traceback" not in err
     return err
+
+
+def test_the_page_of_the_format_names_every_key(good):
+    page = Path(__file__).parents[1] / "docs/checkpoint-format.md"
+    table = page.read_text(encoding="utf-8").split("## The JSON object in `meta`")[1]
+    firsts = re.findall(r"^\| (`.*?) \|", table, re.M)
+    assert set(re.findall(r"`(.*?)`", " ".join(firsts))) == good.meta.keys()
 
 
 @contextlib.contextmanager

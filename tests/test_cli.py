@@ -10,6 +10,7 @@ import re
 import signal
 import subprocess
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -208,6 +209,7 @@ def test_sample_reports_unknown_prompt_words(here):
     Path("one-line").mkdir()
     write_run(nl.LanguageModel(2, 3, rng=0), nl.Vocabulary(["<unk>", "a"]), Path("one-line"))
     assert "vocabulary" not in here("numpylstm-sample", "one-line", "--seed", "0")[1]
+    assert "<unk>" in here("numpylstm-sample", "one-line", "--no-ban-unk", "--seed", "0")[0]
 
 
 # --- help and errors ---------------------------------------------------------------------------
@@ -385,12 +387,13 @@ def test_a_run_that_starts_from_another(folder, here):
 
 def test_a_run_that_starts_from_another_keeps_what_is_frozen_and_its_optimizer(folder):
     config = nl.TrainConfig(
-        train=str(folder / "text.txt"), hidden_size=8, optimizer="adam", lr=0.01, epochs=1
+        train=str(folder / "text.txt"), hidden_size=8, optimizer="adam", lr=0.01, steps=9
     )
     run = nl.new_run(config, nl.data.load_text(config.train))
     run.model.freeze(["embedding.W", "lstm.0.b"])
     nl.save(run, folder / "frozen.npz")
     tuned, _ = session.tune(folder / "frozen.npz", {"seed": 1})
+    assert tuned.config == replace(config, seed=1, steps=None, init_from=tuned.config.init_from)
     assert isinstance(tuned.optimizer, nl.Adam)
     frozen = tuned.model.all_parameters().keys() - tuned.model.parameters().keys()
     assert frozen == {"embedding.W", "lstm.0.b"}
@@ -442,6 +445,8 @@ def test_shorter_and_faster_tests_are_in_the_ledger(folder, here):
     )  # fmt: skip
     assert "valid 90, test 90" in out
     assert "(85 tokens scored in 5 streams, 10 left unread, 0 of the text <unk>" in out
+    again = ("--resume", "short-test", "--test-streams", "1", "--patience", "1")
+    assert "(89 tokens scored, 10 left unread, 0" in here("numpylstm-train", *again)[0]
     out, _ = here("numpylstm-eval", "short-test", "--max-tokens", "100")
     assert "tokens         100\n" in out
     out, _ = here("numpylstm-eval", "short-test")

@@ -302,6 +302,9 @@ def test_every_file_is_cut_in_the_same_proportions(write, tmp_path):
         assert words(corpus, "valid") == ["h", "i", "q", "r"]
         assert words(corpus, "test") == ["j", UNK, "s", "t"]  # the line end between the files
         assert corpus.held_out.startswith("valid 90 % to 95 %, test 95 % to 100 % of each of the 2")
+    short = write("short.txt", "z " * 19)  # for training only
+    assert data.load_text(tmp_path).num_tokens == corpus.num_tokens | {"train": 37 + 37 + 19}
+    short.unlink()
     corpus = data.load_text(tmp_path, valid=tmp_path / "de.txt")
     assert words(corpus, "test") == ["j", UNK, "s", "t"]
     assert "test 95 % to 100 % of each" in corpus.held_out

@@ -1,10 +1,12 @@
-"""Run the examples of the documentation."""
+"""Run the examples of the documentation; the names in it exist."""
 
 import doctest
 import functools
+import inspect
 import os
 import pkgutil
 import re
+import runpy
 import subprocess
 import sys
 from pathlib import Path
@@ -15,16 +17,18 @@ from support.runs import BIN, TINY
 import numpylstm as nl
 
 ROOT = Path(__file__).parent.parent
-PAGES = sorted(
-    path.relative_to(ROOT)
-    for path in [ROOT / "README.md", *ROOT.glob("docs/**/*.md")]
-    if ">>>" in path.read_text(encoding="utf-8") and "_build" not in path.parts
-)
+TEXTS = {
+    path.relative_to(ROOT): path.read_text(encoding="utf-8")
+    for path in [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("docs/*.py")]
+    if not {"_build", "generated"} & {*path.parts}
+}
+PAGES = sorted(path for path, text in TEXTS.items() if path.suffix == ".md" and ">>>" in text)
+MEASURE = ("after_the_lstm", "gru_or_lstm", "many_cores", "matrix_state", "page_models")
 
 
 @pytest.mark.parametrize("page", PAGES, ids=str)
 def test_examples_of_a_page(page, tmp_path, monkeypatch):
-    if ">>> import torch" in (ROOT / page).read_text(encoding="utf-8"):
+    if ">>> import torch" in TEXTS[page]:
         pytest.importorskip("torch", reason="PyTorch is not installed (extra: exchange)")
     monkeypatch.chdir(tmp_path)  # for the files of the examples
     assert doctest.testfile(str(ROOT / page), module_relative=False).failed == 0
@@ -61,12 +65,27 @@ def test_a_job_of_the_slurm_array(folder):
     assert (saved.config.seed, saved.meta["step"]) == (3, 2)
 
 
-COMING_FROM = (ROOT / "docs/how-to/coming-from.md").read_text(encoding="utf-8")
+@pytest.mark.parametrize("script", MEASURE)
+def test_a_script_that_measures_can_start(script, monkeypatch):
+    """Each takes minutes or hours; the others in docs/ are run when the site is built."""
+    monkeypatch.syspath_prepend(ROOT)
+    runpy.run_path(str(ROOT / f"docs/{script}.py"))
 
 
-@pytest.mark.parametrize("name", sorted(set(re.findall(r"\bnl\.([A-Za-z_.]+)", COMING_FROM))))
-def test_names_for_those_who_come_from_elsewhere(name):
-    functools.reduce(getattr, name.split("."), nl)
+@pytest.mark.parametrize("page", ["README.md", "docs/index.md"])
+def test_the_cell_in_six_lines(page):
+    lines = re.search(r"^i = .*?^h = .*?$", TEXTS[Path(page)], re.M | re.S)[0].split("\n")
+    textbook = inspect.getsource(nl.reference.lstm_step_forward)
+    assert all(line.replace("np.tanh(c)", "tanh_c") in textbook for line in lines)
+
+
+NAMES = sorted(set(re.findall(r"\bnl((?:\.[A-Za-z_]\w*)+)", "".join(TEXTS.values()))))
+COMING_FROM = TEXTS[Path("docs/how-to/coming-from.md")]
+
+
+@pytest.mark.parametrize("name", NAMES)
+def test_names_of_the_package(name):
+    functools.reduce(getattr, name.split(".")[1:], nl)
 
 
 @pytest.mark.parametrize("name", sorted(set(re.findall(r"\btorch\.[A-Za-z_.]+", COMING_FROM))))

@@ -114,6 +114,11 @@ def test_a_text_of_ones_own(folder, flag):
     assert found["tokens"][found["ids"][3]] == "<unk>"
 
 
+def test_of_a_long_text_200_tokens_are_read(folder):
+    call(folder, "numpylstm-explore", "run", "--prompt", "w1 " * 300, "--out", "long.html")
+    assert len(data_in(folder / "long.html")["ids"]) == 200
+
+
 def test_a_larger_model_is_recorded(folder, monkeypatch):
     monkeypatch.setattr(own, "MOST_PARAMETERS", 100)
     monkeypatch.setattr(own, "WORK", 1)

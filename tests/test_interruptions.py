@@ -189,6 +189,14 @@ def test_what_was_done_between_updates_is_not_lost(folder, monkeypatch, capsys, 
     assert files(out) == expected
 
 
+def test_a_second_ctrl_c_does_not_wait_for_the_update(folder, monkeypatch, capsys):
+    with monkeypatch.context() as patch:
+        before_call(patch, nl.SGD, "step", lambda: [ctrl_c(), ctrl_c()], 123)
+        assert train_here(folder, patch, *NOT_SAVED_OFTEN, "--out", "twice") == 130
+    assert "interrupted; continue with" in capsys.readouterr().err
+    assert restore_run(load(folder / "twice/last.npz")).step == 97
+
+
 def test_an_explosion_does_not_take_the_place_of_what_was_saved(folder, monkeypatch):
     """Nor does that of the resumed run."""
     out = folder / "exploded"

@@ -1,5 +1,6 @@
 """The museum: the checker and the doctor find each exhibit, and no two look alike."""
 
+import re
 from pathlib import Path
 
 import numpy as np
@@ -11,6 +12,13 @@ from numpylstm.museum.__main__ import main
 
 PAGE = Path(__file__).parent.parent / "docs" / "laboratory" / "museum.md"
 NAMES = list(museum.MUTANTS)
+
+
+def test_the_exhibits_for_teachers_are_there():
+    """And as many as the pages say."""
+    text = (PAGE.parent / "teaching.md").read_text(encoding="utf-8")
+    assert set(re.findall(r"`([a-z]+(?:-[a-z]+)+)`", text)) <= set(NAMES)
+    assert len(NAMES) == 18
 
 
 @pytest.mark.parametrize("cell", ["lstm", "rnn", "gru"])

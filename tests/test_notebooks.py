@@ -92,6 +92,13 @@ def test_every_notebook_is_of_the_series():
     assert {path.stem for path in PATHS} == set(SERIES)
 
 
+def test_the_sections_of_the_shortest_way_are_there():
+    way = (FOLDER.parent / "docs/tutorials/shortest-way.md").read_text(encoding="utf-8")
+    text = "".join(source(cell) + "\n" for path in PATHS for cell in read(path)["cells"])
+    for name in re.findall(r'"(.+?)"', way):
+        assert re.search(rf'^##+ "?{re.escape(name)}', text, re.M), name
+
+
 def test_is_small_and_names_its_cells(path, notebook):
     identities = [cell["id"] for cell in notebook["cells"]]
     assert len(set(identities)) == len(identities)

@@ -4,6 +4,7 @@ import json
 import math
 import re
 from html.parser import HTMLParser
+from pathlib import Path
 
 import pytest
 from support.runs import SHORT, files
@@ -12,7 +13,7 @@ import numpylstm as nl
 from numpylstm.report import summary
 from numpylstm.report.page import Report, page
 from numpylstm.report.result import read_result, write_result
-from numpylstm.training import logs
+from numpylstm.training import logs, run_folder
 from numpylstm.training.logs import Sample, read_samples
 from numpylstm.training.metrics import Row
 from numpylstm.training.run_folder import RunFolderError
@@ -108,6 +109,13 @@ def test_what_is_no_result_is_refused(tmp_path, content):
         read_result(tmp_path)
 
 
+def test_the_page_of_the_run_folder_names_all_files_entries_and_columns(whole):
+    page = Path(__file__).parents[1] / "docs/how-to/run-folder.md"
+    firsts = re.findall(r"^\| (`.*?) \|", page.read_text(encoding="utf-8"), re.M)
+    named = {*run_folder.FILES, *read_result(whole), *Row._fields} - {"format", "version"}
+    assert set(re.findall(r"`(.*?)`", " ".join(firsts))) == named
+
+
 # --- samples -------------------------------------------------------------------------------------
 
 
@@ -181,6 +189,7 @@ def test_the_page_has_everything_and_needs_nothing(whole):
         "whole", "2 x 8 LSTM", f"{result['test']['perplexity']:.2f}", "What stands out",
         "interpolated bigram model", "True and predicted", "Surprise", "Before training",
         "The best network", "hidden_size", "--out whole", "Numba", *result["findings"],
+        result["text"]["held_out"],
     ):  # fmt: skip
         assert expected in shown
 

@@ -1,6 +1,7 @@
 """The training loop: schedules, limits, rows of metrics; a run resumes from any step."""
 
 import math
+import time
 from dataclasses import replace
 
 import numpy as np
@@ -8,8 +9,9 @@ import pytest
 from support.runs import made_up
 
 import numpylstm as nl
+from numpylstm.cli import train as train_command
 from numpylstm.evaluation import Evaluation
-from numpylstm.training import loop, schedules
+from numpylstm.training import loop, schedules, session
 from numpylstm.training.checkpoint import load, restore_run, save
 from numpylstm.training.loop import Step, TrainingFailed
 from numpylstm.training.metrics import Row
@@ -113,6 +115,13 @@ def test_how_many_updates_were_clipped_is_counted(corpus):
     assert 0 < run.rows[0].clipped < 1
 
 
+@pytest.mark.parametrize(("every", "due"), [("3", True), ("4", False), ("9s", True), ("1m", False)])
+def test_a_save_is_due_after_updates_or_time(every, due):
+    third = Step(*range(10))  # its step is 3
+    before = time.monotonic() - 10
+    assert session.save_is_due(third, train_command.interval(every), 0, before) is due
+
+
 def rates_of(run, updates=10):
     """Return the rate of every update of a run whose epochs have so many."""
     schedule, epochs = schedules.from_config(run.config), range(run.config.epochs)
@@ -135,6 +144,8 @@ def test_rates_follow_the_schedule(corpus):
     assert (rates[0], rates[15], len(rates)) == (pytest.approx(0.7 / 25), 0.7, 30)
     assert rates == [*sorted(rates[:16]), *sorted(rates[16:], reverse=True)]
     assert 0 < rates[-1] < 0.02
+    end = schedules.Progress(1, 1, 0, 10, [])
+    assert schedules.OneCycle(1.0)(end) == pytest.approx(1 / 250_000)
     rates = rates_of(new_run(corpus, schedule="cosine", warmup=0.1, constant_epochs=None))
     np.testing.assert_allclose(rates[:4], 0.7 * np.arange(4) / 3)
     np.testing.assert_allclose(rates[3:], 0.35 * (1 + np.cos(np.pi * np.arange(27) / 27)))
