@@ -82,14 +82,6 @@ def test_the_functions_have_the_arguments_of_the_record(case):
     assert cell.matrices[0] == "Wx"
 
 
-def test_gradients_have_the_shapes_of_the_record(case):
-    cell, final = case.cell, [case.arrays[f"d{name}T"] for name in case.cell.states]
-    dx, *rest = cell.function(reference, "backward")(case.dhs, *final, case.cache)
-    shapes = [(B, H)] * len(cell.states) + [*cell.shapes(D, H, case.options).values()]
-    assert dx.shape == (T, B, D)
-    assert [gradient.shape for gradient in rest if gradient is not None] == shapes
-
-
 def test_units_have_their_letters_and_curves(case):
     """A bias of -50 or 50 takes the unit with its letter to an end of its curve."""
     curves = {unit.name: unit.curve for unit in case.cell.units}

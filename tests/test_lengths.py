@@ -83,30 +83,28 @@ def test_as_each_sequence_alone(rng, module, lengths, cell, bn, options):
 
 
 @pytest.mark.parametrize("cell", CELLS)
-@pytest.mark.parametrize("sizes", [(9, 13, 40, 48), (6, 7, 20, 200)], ids=["by rows", "by units"])
-def test_the_number_of_threads_changes_no_bit(rng, monkeypatch, cell, sizes):
-    """Nor do equal lengths: a full batch is the batch without lengths."""
-    steps, rows, *_ = sizes
+def test_no_division_of_the_work_changes_a_bit(rng, monkeypatch, cell):
+    """By rows or by units, on one thread or three; a full batch is the batch without lengths."""
+    steps, rows, _, H = sizes = 9, 13, 40, 100
     arrays = recurrent_arrays(rng, sizes, cell, cell == "gru")
     arrays = {name: array.astype("float32") for name, array in arrays.items()}
-    states = len(CELLS[cell].states)
-    upstream = rng.standard_normal((steps + states, rows, sizes[3])).astype("float32")
-    upstream = [upstream[:steps], *upstream[steps:]]
-    lengths = {"lengths": rng.integers(0, steps + 1, rows)}
+    above = [(steps, rows, H), *[(rows, H)] * len(CELLS[cell].states)]
+    above = [rng.standard_normal(shape).astype("float32") for shape in above]
+    some, full = rng.integers(0, steps + 1, rows), np.full(rows, steps)
+    by_rows = [functional.WorkSplit(split_batch=True, shares=n) for n in (1, 3)]
+    by_units = [functional.WorkSplit(split_batch=False, shares=n) for n in (1, 3)]
 
-    def run(**lengths):
-        results, gradients = both_ways(functional, cell, arrays, {}, upstream, **lengths)
+    def run(lengths):
+        results, gradients = both_ways(functional, cell, arrays, {}, above, lengths=lengths)
         return results + gradients
 
-    one, full = run(**lengths), run()
-    for threads in (1, 3):
-        monkeypatch.setattr(functional, "get_num_threads", lambda threads=threads: threads)
-        monkeypatch.setattr(functional, "WORTH_WAKING", 1000)
-        functional.split_work.cache_clear()
-        monkeypatch.setattr(functional, "OWN_CACHE", 10**6 if sizes[3] < 100 else 0)
-        for got, want in ((run(**lengths), one), (run(lengths=np.full(rows, steps)), full)):
-            assert all(np.array_equal(a, b) for a, b in zip(got, want, strict=True))
-    functional.split_work.cache_clear()
+    found = []
+    for split in [*by_rows, *(by_units if "Wh" in arrays else ())]:
+        monkeypatch.setattr(functional, "split_work", lambda *_, split=split: split)
+        padded = run(some)
+        found += [padded + run(full), padded + run(None)]
+    for first, *others in zip(*found, strict=True):
+        assert all(np.array_equal(first, other) for other in others)
 
 
 REFUSED = {  # lengths, error, sentence
@@ -119,11 +117,9 @@ REFUSED = {  # lengths, error, sentence
 
 
 @pytest.mark.parametrize(("lengths", "error", "sentence"), REFUSED.values(), ids=REFUSED)
-@pytest.mark.parametrize("cell", CELLS)
-def test_refused(rng, cell, lengths, error, sentence):
-    arrays = recurrent_arrays(rng, (T, B, D, H), cell)
-    with pytest.raises(error, match=f"^{cell}_forward: lengths {sentence}"):
-        getattr(functional, f"{cell}_forward")(**arrays, lengths=lengths)
-    layer = nl.RecurrentStack(cell, D, H, dtype="float64", rng=0)
-    with pytest.raises(error, match=f"^{CELLS[cell].title}.forward: lengths {sentence}"):
-        layer.forward(arrays["x"], lengths=lengths)
+def test_refused(rng, lengths, error, sentence):
+    arrays = recurrent_arrays(rng, (T, B, D, H), "lstm")
+    with pytest.raises(error, match=f"^lstm_forward: lengths {sentence}"):
+        functional.lstm_forward(**arrays, lengths=lengths)
+    with pytest.raises(error, match=f"^LSTM.forward: lengths {sentence}"):
+        nl.LSTM(D, H, dtype="float64", rng=0).forward(arrays["x"], lengths=lengths)
