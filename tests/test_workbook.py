@@ -9,7 +9,16 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numba import njit
-from support.notebook_cells import printed, read, solution_code, source, tagged
+from support.notebook_cells import (
+    code_cells,
+    outputs,
+    printed,
+    read,
+    solution_code,
+    source,
+    tagged,
+    tags,
+)
 from support.workbook_answers import EVERYWHERE, TWO_MISTAKES, UNUSUAL, WRONG
 
 from numpylstm import grading
@@ -61,7 +70,7 @@ class TestAsItIsDelivered:
         assert [int(points) for points in titles] == [b.points for b in grading.BLANKS.values()]
 
     def test_each_has_three_hints_and_a_folded_solution(self):
-        kinds = [tag for cell in NOTEBOOK["cells"] for tag in cell["metadata"].get("tags", [])]
+        kinds = [tag for cell in NOTEBOOK["cells"] for tag in tags(cell)]
         assert kinds == ["hints", *["blank", "grade", "hints", "solution"] * len(NAMES)]
         for cell in tagged(NOTEBOOK, "hints")[1:]:
             assert re.findall(r"<summary>(.*?)</summary>", source(cell)) == [
@@ -72,19 +81,11 @@ class TestAsItIsDelivered:
             assert source(cell).rstrip().endswith("</details>")
 
     def test_it_was_run_with_every_blank_empty(self):
-        code = [cell for cell in NOTEBOOK["cells"] if cell["cell_type"] == "code"]
-        assert [cell["execution_count"] for cell in code] == list(range(1, len(code) + 1))
+        counts = [cell["execution_count"] for cell in code_cells(NOTEBOOK)]
+        assert counts == list(range(1, len(counts) + 1))
         for cell, name in zip(tagged(NOTEBOOK, "grade"), NAMES, strict=True):
             assert printed(cell).strip() == f"{name}: not answered yet."
-        outputs = [output for cell in code for output in cell["outputs"]]
-        assert any("image/png" in output.get("data", {}) for output in outputs)
-
-    def test_its_form(self):
-        opening = source(NOTEBOOK["cells"][0])
-        for promise in ("What you will see", "What you need", "How long"):
-            assert promise in opening
-        assert NOTEBOOK["metadata"]["kernelspec"]["name"] == "python3"
-        assert PATH.stat().st_size <= 500_000
+        assert any("image/png" in output.get("data", {}) for output in outputs(NOTEBOOK))
 
 
 @pytest.mark.parametrize("name", NAMES)
@@ -154,11 +155,9 @@ def lstm_backward(dhs, dhT, dcT, x, h0, c0, steps, Wx, Wh):
         ("rnn_backward", "", "", ""),
         ("rnn_backward", "* h[t])\n", "* h[t]) * 0.9\n", "^The first step computed is wrong"),
         ("rnn_backward", "da @ Wh.T", "dh @ Wh.T", "^The first step computed is right and a later"),
-        ("rnn_backward", "1 - h[t] *", "1 - h[0] *", "^The first step computed is wrong"),
         ("rnn_backward", "x[t].T @ da", "x[t].T @ dhT", "^dWx: the steps are right"),
         ("lstm_backward", "", "", ""),
         ("lstm_backward", "c * tanh_c)", "c * tanh_c) * 0.9", "^The first step computed is wrong"),
-        ("lstm_backward", "c_prev * f", "c_prev * c0", "^The first step computed is wrong"),
         ("lstm_backward", "da.sum(axis=0)", "Wh.sum(axis=0)", "^db: the steps are right"),
     ],
 )  # fmt: skip
@@ -289,11 +288,11 @@ class TestTheTeachersDesk:
     def test_the_exam_has_no_solutions_and_no_hints(self, capsys, tmp_path):
         assert main(["strip", str(PATH)]) == 0
         exam = json.loads(capsys.readouterr().out)
-        kinds = [tag for cell in exam["cells"] for tag in cell["metadata"].get("tags", [])]
+        kinds = [tag for cell in exam["cells"] for tag in tags(cell)]
         assert kinds == ["blank", "grade"] * len(NAMES)
         assert not any("Hint" in source(cell) or "Solution" in source(cell)
                        for cell in exam["cells"])  # fmt: skip
-        assert not any(cell.get("outputs") for cell in exam["cells"])
+        assert outputs(exam) == []
         assert any("grade = grading.Grader(exam=True)" in source(cell) for cell in exam["cells"])
         (tmp_path / "x.ipynb").write_text("{}")
         assert main(["strip", str(tmp_path / "x.ipynb")]) == 2
@@ -357,7 +356,7 @@ def test_with_all_solutions_the_engine_learns_as_the_library_does():
     nbformat = pytest.importorskip("nbformat", reason="nbformat is in the extra 'notebooks'")
     notebook = nbformat.read(PATH, as_version=4)
     for cell in notebook["cells"]:
-        if "blank" in cell["metadata"].get("tags", []):
+        if "blank" in tags(cell):
             cell["source"] = SOLUTIONS[cell["id"]]
     resources = {"metadata": {"path": str(PATH.parent)}}
     nbclient.NotebookClient(notebook, timeout=300, resources=resources).execute()

@@ -7,13 +7,10 @@ WRONG = {
     "sigmoid": [
         ("np.where(a >= 0, 1, e) / (1 + e)", "1 / (1 + np.exp(a))", "sign in the exponent"),
         ("np.where(a >= 0, 1, e) / (1 + e)", "np.exp(a) / (1 + np.exp(a))", "s is not finite"),
-        ("np.where(a >= 0, 1, e) / (1 + e)", "1 / (1 - np.exp(-a))", "sign of np.exp"),
         ("np.where(a >= 0, 1, e) / (1 + e)", "np.tanh(a)", "tanh instead of the sigmoid"),
     ],
     "sigmoid_slope": [
         ("s * (1 - s)", "1 - s * s", "slope of tanh"),
-        ("s * (1 - s)", "s * (1 + s)", "sign of s"),
-        ("s * (1 - s)", "1 - s", "factor s is missing"),
         ("s * (1 - s)", "sigmoid(s) * (1 - sigmoid(s))", "sigmoid of s instead of s"),
         ("s * (1 - s)", "(s * (1 - s)).astype(np.float32)",
          r"must be (\S+), got (?!\1).*digits are lost \(float32, a central difference\)"),
@@ -21,7 +18,6 @@ WRONG = {
     "rnn_step_forward": [
         ("np.tanh(x @ Wx + h_prev @ Wh + b)", "x @ Wx + h_prev @ Wh + b", "tanh is missing"),
         ("h_prev @ Wh", "h_prev @ Wh.T", "Wh is transposed"),
-        ("+ b)", ")", "term b is missing"),
         ("np.tanh(x", "sigmoid(x", "sigmoid instead of tanh"),
     ],
     "rnn_step_backward": [
@@ -52,9 +48,7 @@ WRONG = {
         ("c, tanh_c, o * tanh_c", "None, None, None", "c is None"),
         ("np.tanh(a_g)", "sigmoid(a_g)", "g: sigmoid instead of tanh"),
         ("a_i, a_f, a_g, a_o =", "a_i, a_f, a_o, a_g =", "g and o are exchanged in the columns"),
-        ("f * c_prev + i * g", "f * c_prev + g", "c: the factor i is missing"),
         ("o * tanh_c\n", "o * c\n", "h: c is used instead of tanh_c"),
-        ("f * c_prev", "i * c_prev", "c: i is used instead of f"),
     ],
     "lstm_step_backward": [
         ("return do, dc, di, df, dg,", "return do, dc, di, None, None,", "df is None"),
@@ -63,7 +57,6 @@ WRONG = {
         ("dc = dc + dh * o", "dc = dh * o", "dc: the term dc is missing"),
         ("df, dg = dc * g, dc * c_prev", "df, dg = dc * g, dc * f",
          "df: f is used instead of c_prev"),
-        ("dg * (1 - g * g)", "dg * (1 - g)", "da_g: the factor g is missing"),
         ("dg * (1 - g * g)", "dg * sigmoid_slope(g)", "da_g: the slope of the sigmoid"),
         ("dc_prev = dc * f", "dc_prev = dc", "dc_prev: the factor f is missing"),
         ("h_prev.T @ da", "da.T @ h_prev", "dWh must have the shape"),
@@ -77,7 +70,6 @@ WRONG = {
     "lstm_forward": [
         ("*_, c, _, h = step", "*_, h = step", "c is not replaced by the result of the step"),
         ("*_, c, _, h = step", "*_, c, h = step", r"hands on \(h or c\)"),
-        ("for x_t in x:", "for x_t in x[:5]:", "not with T=9"),
         ("steps, h, c", "steps, c, h", "hT: it is cT|hT"),
         ("_forward(x_t, h, c,", "_forward(x_t, h0, c,", "h0 is used instead of h"),
         ("        *_, c, _, h = step\n        steps.append(step)",
@@ -94,9 +86,7 @@ WRONG = {
         ("dx[t], dh, dc, dWx_t", "dx[t], dh, _, dWx_t", "dc is not replaced by|dcT is used"),
         ("dx[t], dh, dc, dWx_t", "dx[t], _, _, dWx_t", "dh and dc are not replaced"),
         ("i, f, g, o, _,", "i, f, o, g, _,", "g and o are exchanged"),
-        ("dhs[t] + dh, dc,", "np.clip(dhs[t] + dh, -5, 5), dc,", "dh: it is clipped here"),
         ("dhs[t] + dh, dc,", "dhs[t] + dh, 0 * dc,", "dc is ignored"),
-        ("dWx += dWx_t", "dWx = dWx_t", "dWx: it is overwritten"),
         ("if t else (c0, h0)", "", "dWh|df|h_prev|c_prev"),
         ("dh, dc = dhT, dcT", "dh, dc = dhT, 0 * dcT", "dcT is ignored"),
     ],
@@ -107,7 +97,6 @@ WRONG = {
         ("nll.mean()", "np.exp(nll.mean())", "z, nll or loss: the grader cannot tell"),
         ("nll.mean()", "2 * nll.mean()", "twice"),
         ("np.log(np.exp", "np.log2(np.exp", "base 2"),
-        ("return nll.mean()", "return -nll.mean()", "sign"),
         ("z = logits - logits.max(axis=1, keepdims=True)", "z = logits", "not finite"),
         ("logits.max(axis=1, keepdims=True)", "logits.max()", "subtract the maximum of each row"),
     ],
@@ -115,8 +104,6 @@ WRONG = {
         ("targets] -= 1", "targets] += 1",
          r"sign of onehot .* \(onehot is 1 at the target .* must be dlogits = \(p - onehot\) / B"),
         ("dlogits / len(logits)", "dlogits", "the division by B is missing"),
-        ("targets] -= 1", "targets] -= 0", "term onehot is missing"),
-        ("return dlogits /", "return -dlogits /", "sign"),
     ],
     "embedding_backward": [
         ("np.add.at(dW, ids, dx)", "dW[ids] += dx", r"\+= on rows keeps only the last"),
@@ -149,17 +136,13 @@ WRONG = {
     "sgd": [
         ("lr * dW", "lr * np.clip(dW, -5, 5)", "new_W|clipped"),
         ("W - lr * dW", "W + lr * dW", "sign of lr"),
-        ("W - lr * dW", "W - dW", "factor lr is missing"),
         ("W - lr * dW", "W * np.nan",
          "new_W is not finite: look for a division by zero, or an array never filled"),
         ("W - lr * dW", "np.append(9, (W - lr * dW).flat[1:]).reshape(W.shape)",
          "got 9; wrong: 1 of the 24 numbers of new_W"),
-        ("W - lr * dW", "-lr * dW", "term W is missing|W"),
         ("return W - lr * dW", "W -= lr * dW\n    return W", "changes its argument W"),
-        ("return W - lr * dW", "dW *= lr\n    return W - dW", "changes its argument dW"),
     ],
     "gru_step_backward": [
-        ("dh * (h_prev - n)", "dh * (n - h_prev)", "dz: the sign"),
         ("s.T @ da_n", "h_prev.T @ da_n", "dWh"),
         ("dh * z + ds * r", "ds * r", r"dh_prev: the term dh \* z is missing\."),
         ("s, ds = r * h_prev, da_n @ Wh_n.T\n    dr = ds * h_prev",
@@ -260,9 +243,6 @@ EVERYWHERE: dict[str, tuple[str, str, str]] = {
     ),
     "a constant in the logarithm": (
         "cross_entropy", LOG_OF_P.format("p + 1e-12"), "and a target whose logit is 600 below",
-    ),
-    "a smallest probability": (
-        "cross_entropy", LOG_OF_P.format("np.maximum(p, 1e-4)"), "whose logit is 600 below",
     ),
     "32 steps back": (
         "rnn_backward", LOOP_OF_RNN.format("dhT", f"list({BACK})[:32]"), "not with T=40",

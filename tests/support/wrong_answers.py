@@ -16,8 +16,6 @@ WRONG_ANSWERS: dict[str, dict[str, tuple[str, ...]]] = {
     "recurrent_networks": {
         "exercise-bound": (
             "answer = 9.97  # the logarithm, not rounded up",
-            "answer = 10.5",
-            "answer = 9",
             "answer = 20  # certain, but earlier too",
             "answer = 0.25**10",
         ),
@@ -36,7 +34,6 @@ def answer(x, h0, Wx, Wh, b):
             "answer = 1 / 8  # eight places, not four symbols",
             "answer = 0",
             "answer = 1.0",
-            "answer = 0.3",
         ),
         "exercise-parity": (
             "answer = np.ones((1, 2)), np.array([[1, 1], [-2, -2]]), np.zeros(2)",
@@ -49,7 +46,6 @@ def answer(x, h0, Wx, Wh, b):
         "exercise-write": (
             "answer = -0.5  # what it should hold",
             "answer = 0.8  # the second mark writes nothing",
-            "answer = 1.3",
             "answer = 0.15  # the mean of both",
         ),
         "exercise-overwrite": (
@@ -101,7 +97,6 @@ answer = np.array([[0, -80, 0, 0]]), np.array([[0, 0, -120, 0]]), np.array([40, 
             "answer = 3  # the first use alone",
             "answer = 5  # both uses, but not times w on the way",
             "answer = 13  # the loss",
-            "answer = 7.0001",
         ),
         "exercise-leaky": (
             """
@@ -224,7 +219,6 @@ def answer(f, w):  # w itself is moved
             "answer = 2",
             "answer = 1 / 4",
             "answer = 8",
-            "answer = 3.9",
         ),
         "exercise-blind": (
             "answer = 5, 1, 4, 6  # one sequence",
@@ -240,14 +234,11 @@ def answer(f, w):  # w itself is moved
             "answer = (4, 1)",
             "answer = (0, 4)  # the diagonal",
             "answer = (1, 2)",
-            "answer = 4",
         ),
         "exercise-bias": (
             "answer = 0.5 ** (1 / 100)  # the gate, not its bias",
             "answer = np.log(100)  # the rule of thumb",
             "answer = 5",
-            "answer = 4.97",
-            "answer = -4.97",
         ),
         "exercise-clip": (
             "answer = (0.5, 0), (0, 0.5)  # each by its own norm",
@@ -300,8 +291,6 @@ def answer(table, path, share):  # one too many
             "answer = 128",
             "answer = 64",
             "answer = 76.2",
-            "answer = 76",
-            "answer = 78",
         ),
     },
     "layers_and_shapes": {
@@ -330,14 +319,12 @@ answer = {"c": c, "h": sigmoid(a_o) * np.tanh(c)}
             "answer = 35",
             "answer = 5 * 20",
             "answer = 6",
-            "answer = 1",
         ),
         "exercise-large": (
             "answer = 66_022_000 - 2 * 6_000  # without the biases of the layers",
             "answer = 66_022_000 - 10_000  # without that of the decoder",
             "answer = 66_022_000 + 2 * 6_000  # two biases in each layer",
             "answer = 66_022_000 - 18_006_000  # one layer for two",
-            "answer = 66_000_000",
         ),
     },
     "language_model": {
@@ -360,10 +347,8 @@ answer = ((place - 1) // 20 - len(corpus.train) // 400, (place - 1) % 20, stream
         "05-39": (
             "answer = 4  # the arithmetic mean of the probabilities",
             "answer = 5.5  # the mean of 1/p",
-            "answer = 512",
             "answer = 2.25 * np.log(2)  # the loss, not its exponential",
             "answer = np.exp(2.25)  # bits taken for nats",
-            "answer = 4.8",
         ),
         "05-46": (
             """
@@ -588,7 +573,6 @@ def answer(dhs, dhT, a, h_prev):
             "answer = 10, 1000",
             "answer = np.log2(1000), 1000 * np.log2(1000)",
             "answer = 10, 2 * (10 * 1000 - 1023)",
-            "answer = 8977",
         ),
         "exercise-sign": (
             "v = np.arctanh(0.5 ** (1 / 256)); answer = -v, v  # a one gives 0",
@@ -687,9 +671,6 @@ def answer(hs, x, h0, w):
         "exercise-cache": (
             "answer = 32  # as many",
             "answer = 64",
-            "answer = 65",
-            "answer = 4097",
-            "answer = 31",
             "answer = [33]",
         ),
         "exercise-step": (
@@ -720,7 +701,6 @@ def answer(k, v, beta, S):
             "answer = 2, 0",
             "answer = 0, -1",
             "answer = 0, 0.5",
-            "answer = 2",
         ),
     },
 }
