@@ -9,13 +9,11 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.pages import untrained
-from test_report import story
+from support.pages import contrast, untrained
 
 from numpylstm import explore
 from numpylstm.data.text import tokenize
 from numpylstm.explore import own
-from numpylstm.report import page as report
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 from selenium.webdriver.chrome.service import Service  # noqa: E402
@@ -160,14 +158,12 @@ def faint_texts(browser, paper):
         return [...document.querySelectorAll("p, label, summary, td, th, h1, h2, h3, a, legend")]
           .filter((e) => e.offsetParent && e.textContent.trim())
           .map((e) => [e.textContent.trim().slice(0, 40), getComputedStyle(e).color]);""")
-    return [words for words, ink in found if contrast(ink, paper) < 4.5]
+    return [words for words, ink in found if contrast(rgb(ink), rgb(paper)) < 4.5]
 
 
-def contrast(one, other):
-    rgb = np.array([re.findall(r"\d+", colour)[:3] for colour in (one, other)], float) / 255
-    linear = np.where(rgb <= 0.04045, rgb / 12.92, ((rgb + 0.055) / 1.055) ** 2.4)
-    low, high = sorted(linear @ [0.2126, 0.7152, 0.0722] + 0.05)
-    return high / low
+def rgb(colour):
+    """Return the numbers of ``rgb(20, 23, 31)``, between 0 and 1."""
+    return [int(number) / 255 for number in re.findall(r"\d+", colour)[:3]]
 
 
 def test_the_first_figure_counts(opened):
@@ -305,7 +301,7 @@ def test_a_trained_network_reads_what_is_typed(opened, scheme):
     letters, *behind = reading.run("""
         const [text, ...spans] = document.querySelectorAll("#reading .text, #reading .text span");
         return [getComputedStyle(text).color, ...spans.map((e) => e.style.backgroundColor)]""")
-    assert min(contrast(letters, colour) for colour in behind) >= 4.5
+    assert min(contrast(rgb(letters), rgb(colour)) for colour in behind) >= 4.5
     reading.find(".clamps button").send_keys(Keys.ENTER)
     assert reading.browser.switch_to.active_element.text == "Release"
     reading.find(".text").send_keys(Keys.HOME)
@@ -368,22 +364,6 @@ def test_inside_the_front_page(browser, page, tmp_path):
     high = browser.execute_script("return document.body.offsetHeight")
     browser.switch_to.default_content()
     wait(browser, lambda: 0 <= frame.size["height"] - high < 9)
-
-
-@pytest.mark.parametrize("size", ["wide", "narrow"])
-def test_the_report_of_a_run_fits(browser, tmp_path, size):
-    """Its curves keep their shape, and nothing overflows the screen."""
-    html = report.page(story(true=["a", " ", "b"], predicted=["a", "c", " "], bits=[1, 2, 3]))
-    (tmp_path / "report.html").write_text(html, encoding="utf-8")
-    resize(browser, size)
-    browser.get((tmp_path / "report.html").as_uri())
-    assert_it_fits(browser, size)
-    places = [i.location["y"] for i in browser.find_elements("css selector", ".pairs i")]
-    assert len(set(places)) == 1  # below the true token, be that a space
-    shape = browser.execute_script(
-        "const i = document.querySelector('img'); return [i.naturalWidth, i.naturalHeight]"
-    )
-    assert shape[0] / shape[1] == pytest.approx(8 / 6, rel=0.01)
 
 
 # --- the explorer of a run -----------------------------------------------------------------------

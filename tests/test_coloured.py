@@ -3,6 +3,8 @@
 import re
 
 import pytest
+from matplotlib.colors import to_rgb
+from support.pages import contrast
 
 from numpylstm.plots import coloured_text
 from numpylstm.plots.style import SKY, YELLOW
@@ -40,12 +42,8 @@ def test_the_text_is_text_and_not_markup():
 
 @pytest.mark.parametrize("share", [-1.0, -0.5, 0.3, 1.0])
 def test_black_letters_are_readable_on_every_colour(share):
-    # Contrast of WCAG 2: at least 7 to 1.
     (colour,) = backgrounds(coloured_text(["a"], [share], limit=1.0))
-    channels = [int(colour[k : k + 2], 16) / 255 for k in (1, 3, 5)]
-    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
-    luminance = 0.2126 * linear[0] + 0.7152 * linear[1] + 0.0722 * linear[2]
-    assert (luminance + 0.05) / 0.05 > 7
+    assert contrast((0, 0, 0), to_rgb(colour)) > 7
 
 
 def test_notes_are_shown_at_their_tokens():

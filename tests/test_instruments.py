@@ -43,21 +43,17 @@ def test_one_step(cell):
     names += [f"{key}_{block}" for key in ("dWx", "dWh", "db") for block in blocks]
     numbers = np.concatenate([np.ravel(a) for a in results if a is not None])
     assert_close("the step", [found[name] for name in names], numbers)
-    for block in blocks:  # what the page shows of each nonlinearity
-        y, tanh = getattr(cache, block).item(), block in "gnh"
-        assert_close(block, found[block], y)
-        assert_close(
-            f"slope of {block}", found[f"slope_{block}"], 1 - y * y if tanh else y * (1 - y)
-        )
-        assert_close(
-            f"a of {block}", found[f"a_{block}"], np.arctanh(y) if tanh else np.log(y / (1 - y))
-        )
-        assert_close(f"da of {block}", found[f"da_{block}"], found[f"db_{block}"])
-        assert_close(
-            f"d{block}", found[f"d{block}"] * found[f"slope_{block}"], found[f"da_{block}"]
-        )
+    shown = {}  # of each nonlinearity
+    for block in blocks:
+        y, da = getattr(cache, block).item(), found[f"db_{block}"]
+        tanh = block in "gnh"
+        a = np.arctanh(y) if tanh else np.log(y / (1 - y))
+        slope = 1 - y * y if tanh else y * (1 - y)
+        shown |= {block: y, f"a_{block}": a, f"slope_{block}": slope}
+        shown |= {f"da_{block}": da, f"d{block}": da / slope}
     if cell == "lstm":
-        assert_close("dc_total", found["dc_total"] * found["f"], found["dc_prev"])
+        shown["dc_total"] = found["dc_prev"] / found["f"]
+    assert_close("shown", {name: found[name] for name in shown}, shown)
 
 
 # --- a pulse, and how far the gradient reaches ----------------------------------------------------

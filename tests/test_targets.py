@@ -37,16 +37,12 @@ def save_model(path, folder):
     nl.save_model(nl.LanguageModel(5, 4, rng=0), path)
 
 
-def save(path, folder):
-    nl.save(nl.restore_run(nl.load(folder / "run/last.npz")), path)
-
-
 def compare(path, folder):
     if (status := compare_command.main([str(folder / "run"), "--picture", str(path)])) != 0:
         raise SaveError(status, "refused")
 
 
-@pytest.mark.parametrize("writer", [save_model, save, compare])
+@pytest.mark.parametrize("writer", [save_model, compare])
 @pytest.mark.parametrize(("commands", "says"), TARGETS.values(), ids=TARGETS)
 def test_only_regular_files_are_replaced(
     commands, says, writer, folder, tmp_path, monkeypatch, capsys

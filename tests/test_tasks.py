@@ -18,26 +18,15 @@ from numpylstm import tasks
 EXAMPLES = [
     tasks.DelayedCopy(7),
     tasks.DelayedCopy(9, num_symbols=3, num_fillers=4, length=2, noise=0.3),
-    tasks.DelayedCopy(7, noise=0.0),
-    tasks.SelectiveCopy(),
     tasks.SelectiveCopy(9, num_symbols=3, num_fillers=4, length=2, noise=0.3),
-    tasks.AssociativeRecall(),
     tasks.AssociativeRecall(3, rewrites=2, num_keys=3, num_values=5, noise=0.3),
-    tasks.Adding(),
     tasks.Adding(7, num_digits=3, noise=0.25),
     tasks.TemporalOrder(),
-    tasks.TemporalOrder(23, noise=0.0),
     tasks.Parity(),
     tasks.Parity(19, shortest=7, noise=0.25),
-    tasks.EmbeddedReber(17),
     tasks.EmbeddedReber(),
     tasks.Pronoun(),
-    tasks.Pronoun(17),
 ]
-
-
-def name_of(task):
-    return repr(task)
 
 
 def texts_of(task, batch, first=0):
@@ -49,7 +38,7 @@ def texts_of(task, batch, first=0):
 # --- all tasks ----------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("task", EXAMPLES, ids=name_of)
+@pytest.mark.parametrize("task", EXAMPLES, ids=repr)
 class TestEveryTask:
     def test_a_batch_is_time_major_and_fits_a_language_model(self, task):
         batch = task.batch(3, 0)
@@ -138,7 +127,7 @@ LISTED = {  # every sequence of a small task with its right answers, and all pos
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.1, 0.35])
-@pytest.mark.parametrize("task", LISTED, ids=name_of)
+@pytest.mark.parametrize("task", LISTED, ids=repr)
 def test_floor_and_chance_over_all_sequences(task, noise):
     sequences, possible = LISTED[task]
     joint = defaultdict(float)
@@ -313,7 +302,7 @@ RULES = {  # how the answers follow from what is shown, and the step of the firs
 }
 
 
-@pytest.mark.parametrize("task", RULES, ids=name_of)
+@pytest.mark.parametrize("task", RULES, ids=repr)
 def test_the_answers_follow_from_what_is_shown(task):
     right_answers, first = RULES[task]
     batch = task.batch(200, 6)

@@ -10,8 +10,7 @@ import numpy as np
 
 from numpylstm.cells import CELLS
 
-TASKS = {"train": "trainer", "evaluate": "evaluator", "sample": "sampler"}
-"""Each task, and the function of a peer that does it."""
+TASKS = ("train", "evaluate", "sample")
 
 EVALUATION_WINDOWS = 4  # scored in one call
 SAMPLE_LENGTH = 20  # tokens drawn in one call

@@ -19,10 +19,15 @@ GREEDY_LENGTH = 5  # tokens that all libraries must agree on
 IN_CHECK = {"dropout": 0.0, "lr": 1.0, "clip": 0.5}  # the clip is so small that it acts
 
 
+def work_of(peer, task, settings):
+    """Return a configuration, and what a peer returns for a task on it."""
+    configuration = c.Configuration(**settings)
+    return configuration, getattr(peer, task)(configuration, c.weights(configuration))
+
+
 def calls(peer, task, settings):
     """Return a function that makes one call of a task: a training step, or what `tokens` says."""
-    configuration = c.Configuration(**settings)
-    work = getattr(peer, c.TASKS[task])(configuration, c.weights(configuration))
+    configuration, work = work_of(peer, task, settings)
     if task == "train":
         step, batches = work[0], cycle(c.windows(configuration, 8))
         return lambda: step(*next(batches))
@@ -34,8 +39,7 @@ def calls(peer, task, settings):
 
 def results(peer, task, settings):
     """Return numbers that every library must find from the same weights and data; no dropout."""
-    configuration = c.Configuration(**(settings | IN_CHECK))
-    work = getattr(peer, c.TASKS[task])(configuration, c.weights(configuration))
+    configuration, work = work_of(peer, task, settings | IN_CHECK)
     if task == "evaluate":
         return {"the loss": work(c.evaluation_text(configuration))[0]}
     if task == "sample":

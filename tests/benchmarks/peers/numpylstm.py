@@ -14,7 +14,7 @@ def model_of(c, weights):
     return model
 
 
-def trainer(c, weights):
+def train(c, weights):
     """Return a training step, and a function that returns the parameters."""
     model = model_of(c, weights)
     parameters = model.parameters()
@@ -33,7 +33,7 @@ def trainer(c, weights):
     return step, model.state_dict
 
 
-def evaluator(c, weights):
+def evaluate(c, weights):
     """Return a function that scores a text in windows."""
     model = model_of(c, weights)
 
@@ -44,7 +44,7 @@ def evaluator(c, weights):
     return score
 
 
-def sampler(c, weights):
+def sample(c, weights):
     """Return a function that draws tokens, one at a time."""
     model, rng = model_of(c, weights), np.random.default_rng(0)
 

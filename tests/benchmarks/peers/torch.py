@@ -47,7 +47,7 @@ class Model(nn.Module):
         return self.decoder(self.dropout(hs)), state
 
 
-def trainer(c, weights):
+def train(c, weights):
     """Return a training step, and a function that returns the parameters."""
     model = Model(c, weights).train()
     trained = [p for p in model.parameters() if p.requires_grad]
@@ -73,7 +73,7 @@ def trainer(c, weights):
     return step, parameters
 
 
-def evaluator(c, weights):
+def evaluate(c, weights):
     """Return a function that scores a text in windows."""
     model = Model(c, weights).eval()
 
@@ -92,7 +92,7 @@ def evaluator(c, weights):
     return score
 
 
-def sampler(c, weights):
+def sample(c, weights):
     """Return a function that draws tokens, one at a time."""
     model = Model(c, weights).eval()
 
