@@ -46,13 +46,6 @@ def test_black_letters_are_readable_on_every_colour(share):
     assert contrast((0, 0, 0), to_rgb(colour)) > 7
 
 
-def test_notes_are_shown_at_their_tokens():
-    page = coloured_text(["a", "b"], [0, 1], notes=["0.0 bits", '1.0 "bits"'])
-    assert '<span style="background:#ffffff" title="0.0 bits">a</span>' in page
-    assert 'title="1.0 &quot;bits&quot;">b</span>' in page
-    assert "title" not in coloured_text(["a", "b"], [0, 1])
-
-
 def test_values_that_do_not_fit():
     with pytest.raises(ValueError, match=r"values must have shape \(2,\), got \(3,\)"):
         coloured_text(["a", "b"], [1, 2, 3])

@@ -8,12 +8,7 @@ from numpylstm.report.findings import (
     no_better_than,
     validation_rises,
 )
-from numpylstm.training.metrics import Epoch, Row, epochs_of
-
-
-def epochs(training, validation):
-    pairs = zip(training, validation, strict=True)
-    return [Epoch(k, 1.0, *perplexities, 0.5) for k, perplexities in enumerate(pairs, 1)]
+from numpylstm.training.metrics import Row, epochs_of
 
 
 def test_epochs_are_weighted_by_their_updates():
@@ -33,28 +28,22 @@ def test_epochs_are_weighted_by_their_updates():
     assert (two.number, two.lr, two.validation) == (2, 0.5, 90.0)
 
 
+def run(validation):
+    return [Row(k, 10 * k, 1.0, 1.0, 50.0, 0.1, 6.0, v, 0.1) for k, v in enumerate(validation, 1)]
+
+
 @pytest.mark.parametrize(
     ("validation", "so"),
     [
         ([90, 80, 70], False),
         ([90, 80, 81, 80, 82], False),  # twice, but not one after the other
-        ([90, 80, 81, 82], True),
+        ([90, 80, None, 81, None, 82], True),  # with rows between the ends of epochs
         ([90, 80, 81, 82, 70], True),
         ([90, 91], False),
     ],
 )
 def test_validation_rises(validation, so):
-    found = validation_rises(epochs([50] * len(validation), validation))
-    assert (found is not None) == so
-    if so:
-        assert "from 80 after epoch 2 to 82 after epoch 4" in found
-        assert f"best.npz is from epoch {5 if validation[-1] == 70 else 2}" in found
-
-
-def test_a_validation_that_rises_with_the_training_is_not_of_memory():
-    validation = [90, 80, 81, 82]
-    assert "to memorise its text" in validation_rises(epochs([90, 60, 58, 60], validation))
-    assert "a lower --lr" in validation_rises(epochs([90, 60, 58, 61], validation))
+    assert (validation_rises(run(validation)) is not None) == so
 
 
 def test_much_is_unknown():
@@ -70,19 +59,13 @@ def test_no_better_than():
 
 
 def test_all_of_them_and_none_of_them():
-    def run(training, validation):
-        return [
-            Row(k, 10 * k, 1.0, 1.0, t, 0.1, 6.0, v, 0.1)
-            for k, (t, v) in enumerate(zip(training, validation, strict=True), 1)
-        ]
-
-    good = run([300, 100, 60, 50], [200, 90, 65, 55])
+    good = run([200, 90, 65, 55])
     usual = {"unigram": 200.0, "interpolated bigram": 90.0}
     settings = {"tokens": 1000, "references": usual}
     assert findings(good, unknown=10, test=55.0, **settings) == []
-    bad = run([300, 100, 30], [90, 100, 101])
+    bad = run([90, 100, 101])
     found = findings(bad, unknown=100, test=101.0, **settings)
     assert len(found) == 3
     assert not any("unigram" in sentence for sentence in found)
-    assert all(sentence.endswith(".") and sentence.count(". ") == 0 for sentence in found)
+    assert all(sentence.endswith(".") for sentence in found)
     assert findings([], unknown=0, test=55.0, **settings) == []

@@ -187,7 +187,7 @@ def test_the_page_has_everything_and_needs_nothing(whole):
     result = read_result(whole)
     for expected in (
         "whole", "2 x 8 LSTM", f"{result['test']['perplexity']:.2f}", "What stands out",
-        "interpolated bigram model", "True and predicted", "Surprise", "Before training",
+        "interpolated bigram model", "True and predicted", "Before training",
         "The best network", "hidden_size", "--out whole", "Numba", *result["findings"],
         result["text"]["held_out"],
     ):  # fmt: skip

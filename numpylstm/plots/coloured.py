@@ -16,7 +16,6 @@ def coloured_text(
     values: ArrayLike,
     *,
     limit: float | None = None,
-    notes: Sequence[str] | None = None,
 ) -> str:
     """Colour tokens from blue (negative) through white (zero) to orange (positive).
 
@@ -30,8 +29,6 @@ def coloured_text(
         One for each token; must be finite.
     limit : float, optional
         Absolute value with the full colour; larger ones are clipped. By default the largest.
-    notes : sequence of str, optional
-        Tooltip of each token.
 
     Returns
     -------
@@ -59,10 +56,9 @@ def coloured_text(
     if limit is None:
         limit = float(np.abs(numbers).max(initial=0.0)) or 1.0
     check_in("coloured_text", "limit", limit, "(0, inf]")
-    titles = [""] * len(tokens) if notes is None else [f' title="{html.escape(n)}"' for n in notes]
     spans = [
-        f'<span style="background:{_background(share)}"{title}>{html.escape(token)}</span>'
-        for token, share, title in zip(tokens, np.clip(numbers / limit, -1, 1), titles, strict=True)
+        f'<span style="background:{background(share)}">{html.escape(token)}</span>'
+        for token, share in zip(tokens, np.clip(numbers / limit, -1, 1), strict=True)
     ]
     return (
         '<pre style="background:#fff;color:#000;line-height:1.6;padding:0.5em;'
@@ -70,7 +66,7 @@ def coloured_text(
     )
 
 
-def _background(share: float) -> str:
+def background(share: float) -> str:
     """Mix white with SKY for a share down to -1, with YELLOW for a share up to 1."""
     end = np.array(to_rgb(YELLOW if share > 0 else SKY))
     return to_hex(tuple(1 + abs(share) * (end - 1)))

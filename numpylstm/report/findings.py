@@ -5,9 +5,8 @@ not apply; the limits are the constants below.
 """
 
 from collections.abc import Mapping, Sequence
-from itertools import pairwise
 
-from numpylstm.training.metrics import Epoch, Row, epochs_of
+from numpylstm.training.metrics import Row
 
 UNKNOWN = 0.05  # largest share of <unk> in the text
 
@@ -26,27 +25,23 @@ def findings(
     text, `references` those of the baselines.
     """
     found = (
-        validation_rises(epochs_of(rows)),
+        validation_rises(rows),
         much_is_unknown(unknown, tokens),
         *(no_better_than(test, name, references[name]) for name in references if "bigram" in name),
     )
     return [sentence for sentence in found if sentence is not None]
 
 
-def validation_rises(epochs: Sequence[Epoch]) -> str | None:
+def validation_rises(rows: Sequence[Row]) -> str | None:
     """Finding: the validation perplexity rose in two successive epochs."""
-    for (a, b), (_, c) in reversed(list(pairwise(pairwise(epochs)))):
-        if a.validation < b.validation < c.validation:
-            best = min(epochs, key=lambda epoch: epoch.validation)
-            cause = "the network began to memorise its text; dropout helps against that"
-            if c.training > a.training:
-                cause = "the training perplexity rose too; a lower --lr helps against that"
-            return (
-                f"The validation perplexity rose for two epochs, from {a.validation:.4g} after "
-                f"epoch {a.number} to {c.validation:.4g} after epoch {c.number}: {cause}; best.npz "
-                f"is from epoch {best.number}."
-            )
-    return None
+    levels = [row.valid_perplexity for row in rows if row.valid_perplexity is not None]
+    if not any(a < b < c for a, b, c in zip(levels, levels[1:], levels[2:], strict=False)):
+        return None
+    return (
+        "The validation perplexity rose for two epochs in a row; best.npz is from the epoch with "
+        "the lowest. If the training perplexity fell, the network began to memorise its text: "
+        "dropout helps against that; if it rose too, a lower --lr helps."
+    )
 
 
 def much_is_unknown(unknown: int, tokens: int) -> str | None:

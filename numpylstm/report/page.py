@@ -7,13 +7,14 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from numpylstm.config import TrainConfig, settings_of
-from numpylstm.plots import coloured_text, inline_svg, training_curves
+from numpylstm.config import TrainConfig
+from numpylstm.plots import inline_svg, training_curves
+from numpylstm.plots.coloured import background
 from numpylstm.printing import printable
 from numpylstm.training.logs import Sample
 from numpylstm.training.metrics import Row
 
-FULL_COLOUR = 10.0  # bits of surprise at full colour
+FULL_COLOUR = 10  # bits of surprise at full colour
 
 
 class Report(NamedTuple):
@@ -37,9 +38,7 @@ def page(report: Report) -> str:
     sections = {
         "What stands out": findings(report),
         "Curves": curves(report),
-        "Compared with n-gram models": comparison(report),
-        "True and predicted": pairs(report),
-        "Surprise": surprise(report),
+        "True and predicted": passage(report),
         "What it writes": samples(report),
         "Settings": settings(report.config),
         "How it was made": making(report.result),
@@ -66,6 +65,8 @@ def heading(report: Report) -> str:
     if report.config.level == "char":
         cards["bits per character"] = f"{math.log2(test['perplexity']):.3f}"
     cards[f"validation perplexity, best in epoch {valid['epoch']}"] = f"{valid['perplexity']:.2f}"
+    for name, perplexity in result["baselines"].items():
+        cards[f"test perplexity of the {name} model"] = f"{perplexity:.2f}"
     cards["of the test text predicted correctly"] = f"{test['accuracy']:.1%}"
     if speed := result["time"]["tokens_per_second"]:
         cards["tokens per second in training"] = f"{speed:,}"
@@ -98,56 +99,20 @@ def curves(report: Report) -> str:
     )
 
 
-def table(head: Sequence[str], rows: Iterable[Sequence[object]]) -> str:
-    """Return a table whose first column is text and whose others are numbers."""
-
-    def cells(tag: str, row: Sequence[object]) -> str:
-        return "".join(
-            f"<{tag}{' class=number' if k else ''}>{text(cell)}</{tag}>"
-            for k, cell in enumerate(row)
-        )
-
-    body = "".join(f"<tr>{cells('td', row)}</tr>" for row in rows)
-    return f"<table><tr>{cells('th', head)}</tr>{body}</table>"
-
-
-def comparison(report: Report) -> str:
-    """Return the network and the baselines, the best last."""
-    result = report.result
-    levels = {
-        "all tokens equally probable": float(result["text"]["vocabulary"]),
-        **{f"{name} model": level for name, level in result["baselines"].items()},
-        "this network": result["test"]["perplexity"],
-    }
-    ordered = sorted(levels.items(), key=lambda item: -item[1])
-    rows = [(name, f"{level:,.2f}", f"{math.log2(level):.2f}") for name, level in ordered]
-    return table(("on the test text", "perplexity", "bits per token"), rows)
-
-
-def pairs(report: Report) -> str:
-    """Return tokens of the test text, each above the predicted one."""
+def passage(report: Report) -> str:
+    """Return tokens of the test text, coloured by surprise, each above the predicted one."""
     shown = "".join(
-        f"<span>{text(true)}<i{' class=right' if true == guess else ''}>{text(guess)}</i></span>"
-        for true, guess in zip(report.true, report.predicted, strict=True)
+        f'<span title="{bits:.1f} bits">'
+        f'<b style="background:{background(min(bits / FULL_COLOUR, 1))}">{text(true)}</b>'
+        f"<i{' class=right' if true == guess else ''}>{text(guess)}</i></span>"
+        for true, guess, bits in zip(report.true, report.predicted, report.bits, strict=True)
     )
-    return (
-        '<p class="soft">Above, the test text; below, the most probable token according to the '
-        "network, given all tokens before it, in blue where it is right.</p>\n"
-        f'<div class="pairs">{shown}</div>'
-    )
-
-
-def surprise(report: Report) -> str:
-    """Return the same tokens of the test text, coloured by surprise."""
-    separator = "" if report.config.level == "char" else " "
-    tokens = [printable(token, lines=True) + separator for token in report.true]
-    notes = [f"{number:.1f} bits" for number in report.bits]
-    shown = coloured_text(tokens, report.bits, limit=FULL_COLOUR, notes=notes)
     mean = sum(report.bits) / len(report.bits)
     return (
-        '<p class="soft">-log<sub>2</sub> p of each token of the same passage, from '
-        f"white (expected) to orange ({FULL_COLOUR:.0f} bits or more); the mean of these is "
-        f"{mean:.1f} bits.</p>\n{shown}"
+        '<p class="soft">Above, the test text, coloured by surprise, -log<sub>2</sub> p of each '
+        f"token, from white (expected) to orange ({FULL_COLOUR} bits or more); the mean is "
+        f"{mean:.1f} bits. Below, the most probable token according to the network, given all "
+        f'tokens before it, in blue where it is right.</p>\n<div class="pairs">{shown}</div>'
     )
 
 
@@ -169,35 +134,31 @@ def definitions(entries: Iterable[tuple[str, object]]) -> str:
 
 
 def settings(config: TrainConfig) -> str:
-    """Return all settings that have a value, by group."""
-    groups: dict[str, list[tuple[str, object]]] = {}
-    for setting in settings_of(TrainConfig):
-        value = getattr(config, setting.name)
-        if value is not None:
-            groups.setdefault(setting.metadata["group"], []).append((setting.name, value))
-    groups["model"] += config.options.items()
-    columns = (f"<div><h3>{text(k)}</h3>{definitions(v)}</div>" for k, v in groups.items())
-    return f'<div class="columns">{"".join(columns)}</div>'
+    """Return all settings that have a value."""
+    values = config.to_dict()
+    values |= values.pop("options")
+    shown = ((name, value) for name, value in values.items() if value is not None)
+    return f'<div class="columns">{definitions(shown)}</div>'
 
 
 def making(result: dict[str, Any]) -> str:
     """Return the tokens read and scored, times, the machine and the command."""
     test, corpus, times = result["test"], result["text"], result["time"]
-    heads = {"tokens": "tokens", "unknown": "read as <unk>"}
-    if any(corpus["unread"].values()):
-        heads["unread"] = "more of it, not read"
-    rows = [(split, *(f"{corpus[name][split]:,}" for name in heads)) for split in corpus["tokens"]]
-    several = "s" if test["batch_size"] > 1 else ""
-    scored = (
-        f"Of the test text that was read, {test['tokens']:,} tokens were scored, in "
-        f"{test['batch_size']} stream{several}, and {test['unscored']:,} not: the first of each "
-        "stream, and the remainder of the division by their number."
-    )
-    facts = [
-        ("held out", corpus["held_out"]),
+    facts = [("held out", corpus["held_out"])]
+    for split, tokens in corpus["tokens"].items():
+        unknown, unread = corpus["unknown"][split], corpus["unread"][split]
+        more = f"; {unread:,} more were not read" if unread else ""
+        facts.append((f"{split} text", f"{tokens:,} tokens, {unknown:,} read as <unk>{more}"))
+    facts += [
+        (
+            "scored",
+            f"{test['tokens']:,} tokens of the test text, in parallel streams: "
+            f"{test['batch_size']}; not scored: {test['unscored']:,}, the first of each stream and "
+            "the remainder of the division by their number",
+        ),
         ("updates", f"{result['steps']:,}"),
         ("seconds", f"{times['seconds']:,} for {times['updates']:,} of them, with validations"),
         *result["machine"].items(),
         ("command", shlex.join(result["command"])),
     ]
-    return f"{table(['text', *heads.values()], rows)}\n<p>{text(scored)}</p>\n{definitions(facts)}"
+    return definitions(facts)

@@ -76,13 +76,12 @@ def facts() -> dict[str, str]:
     numba = "none"
     with suppress(PackageNotFoundError):
         numba = version("numba")
-    blas = np.show_config(mode="dicts").get("Build Dependencies", {}).get("blas", {})
     return {
         "processor": model_name() or platform.processor() or platform.machine(),
         "processors": str(PROCESSORS),
         "system": platform.platform(),
         "Python": platform.python_version(),
-        "NumPy": f"{np.__version__} with {blas.get('name', 'a BLAS')} {blas.get('version', '')}",
+        "NumPy": np.__version__,
         "Numba": numba,
     }
 

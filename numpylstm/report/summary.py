@@ -3,10 +3,8 @@
 import math
 import warnings
 from collections.abc import Sequence
-from contextlib import suppress
 from functools import partial
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -30,7 +28,7 @@ from numpylstm.training.logs import (
     written,
 )
 from numpylstm.training.loop import Run, describe
-from numpylstm.training.run_folder import RunFolderError, write_text
+from numpylstm.training.run_folder import write_text
 
 SAMPLE_LENGTH = {"word": 100, "char": 400}
 
@@ -94,8 +92,9 @@ def conclude(
         result = result_of(
             run, corpus, test, baselines=references, findings=found, timing=timing, command=command
         )
-        if timing.updates == 0:  # an earlier process did the training
-            result |= making_of(folder, run)
+        before = read_result(folder) if timing.updates == 0 else None
+        if before is not None and before["steps"] == run.step:  # made by an earlier process
+            result |= {name: before[name] for name in ("time", "machine", "command")}
         write_result(folder, result)
         write_text(folder / run_folder.SAMPLE, sample + "\n")
         _, nll = surprise(model, corpus.test)
@@ -156,12 +155,3 @@ def tell(
 def in_bits(perplexity: float, level: str) -> str:
     """Format the bits per character if tokens are characters; else return an empty text."""
     return f", {math.log2(perplexity):.3f} bits per character" if level == "char" else ""
-
-
-def making_of(folder: Path, run: Run) -> dict[str, Any]:
-    """Return times, machine and command of the saved result, if it belongs to this step."""
-    before: dict[str, Any] = {}
-    with suppress(RunFolderError):
-        before = read_result(folder) or {}
-    same = before.get("steps") == run.step
-    return {name: before[name] for name in ("time", "machine", "command") if same}
