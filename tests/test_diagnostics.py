@@ -213,7 +213,7 @@ def test_saturation_counts_units_at_the_ends_of_their_curves(rng, options, ends)
     flow = diagnostics.gradient_flow(net, x, y, state)
     assert flow.saturation.keys() == ends.keys()
     for name, (below, above) in ends.items():
-        low, high, _ = flow.saturation[name]
+        low, high = flow.saturation[name]
         units = np.stack([getattr(cache, name) for cache in flow.caches])
         np.testing.assert_allclose(low, (units < below).mean(axis=(2, 3)), rtol=1e-14)
         np.testing.assert_allclose(high, (units > above).mean(axis=(2, 3)), rtol=1e-14)

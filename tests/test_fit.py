@@ -187,16 +187,6 @@ def test_a_model_of_your_own_must_return_its_loss(rng, monkeypatch):
         nl.fit(tagger(), batches_of(rng), quiet=True)
 
 
-def test_the_history_is_drawn():
-    history = [nl.FitEpoch(n, 0.1, 9.0 / n, 1.0, 8.0 / n) for n in (1, 2, 3)]
-    training, validation = nl.plots.loss_curves(history).axes[0].get_lines()
-    np.testing.assert_array_equal(training.get_xdata(), [1, 2, 3])
-    np.testing.assert_array_equal(training.get_ydata(), [9.0, 4.5, 3.0])
-    np.testing.assert_array_equal(validation.get_ydata(), [8.0, 4.0, 8.0 / 3])
-    alone = nl.plots.loss_curves([row._replace(validation=None) for row in history]).axes[0]
-    assert len(alone.get_lines()) == 1
-
-
 def test_a_validation_is_weighed_by_its_answers(rng):
     """Else a batch of one sequence would weigh as much as one of 63."""
     x = rng.integers(0, V, (T, 64))

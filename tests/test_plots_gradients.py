@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from numpylstm import plots
-from numpylstm.laboratory.diagnostics import CarouselNorms, Saturation
+from numpylstm.laboratory.diagnostics import CarouselNorms
 
 
 def drawn(figure):
@@ -61,9 +61,7 @@ def test_what_exploded_is_marked_at_the_upper_edge(value):
     drawn(plots.gradient_by_lag({"nothing": np.full(4, value)}))
     norms = np.tril(np.ones((3, 3)))
     norms[2] = value
-    drawn(plots.lag_heatmap(norms))
     drawn(plots.training_lag_heatmap([0, 10, 20], norms[None]))
-    drawn(plots.singular_value_spread({"cell": np.array([[[1.0]], [[value]]])}))
     part = np.array([1.0, value])
     drawn(plots.carousel_lines({"large Wh": CarouselNorms(part, part)}))
 
@@ -72,8 +70,6 @@ def test_one_step_is_seen():
     one = np.ones(1)
     figures = (
         plots.gradient_by_lag({"RNN": one}),
-        plots.singular_value_spread({"RNN": np.ones((1, 1, 3))}),
-        plots.gate_saturation({"i": Saturation(np.ones((1, 1)), np.ones((1, 1)))}),
         plots.carousel_lines({"large Wh": CarouselNorms(one, one)}),
     )
     for figure in figures:
@@ -81,26 +77,6 @@ def test_one_step_is_seen():
             lines = [line for line in axes.get_lines() if len(line.get_xdata()) == 1]
             assert lines
             assert all(line.get_marker() == "o" for line in lines)
-
-
-@pytest.mark.parametrize("shape", [(3,), (3, 4), (0, 0), (2, 2, 2)])
-def test_a_lag_table_is_square(shape):
-    with pytest.raises(ValueError, match=r"norms must have shape \(T, T\), got"):
-        plots.lag_heatmap(np.ones(shape))
-
-
-def test_lag_heatmap():
-    norms = np.tril(np.arange(1.0, 17).reshape(4, 4))
-    axes, bar = drawn(plots.lag_heatmap(norms, title="lstm.0.Wh"))
-    (mesh,) = axes.collections
-    values = mesh.get_array().reshape(4, 4)
-    assert (values.mask == np.triu(np.ones((4, 4), bool), 1)).all()
-    assert values.compressed() == pytest.approx(norms[np.tril_indices(4)])
-    assert "lag" in axes.get_xlabel()
-    assert "step t of the loss" in axes.get_ylabel()
-    assert axes.get_title() == "lstm.0.Wh"
-    assert "log scale" in bar.get_ylabel()
-    assert axes.get_ylim()[0] > axes.get_ylim()[1]  # time runs down
 
 
 @pytest.mark.parametrize("steps", [[0], [0, 100, 150, 300]])
@@ -120,34 +96,6 @@ def test_training_lag_heatmap(steps):
     assert values.mask.sum() == 1
     assert values.data[:, :5] == pytest.approx(norms[1, :, :5])
     assert first.collections[0].get_array().reshape(len(steps), 7)[0, 6] > 0
-
-
-def test_singular_value_spread():
-    rng = np.random.default_rng(0)
-    cells = {f"cell {k}": rng.uniform(0, 2, (9, 2, 5)) for k in range(4)}
-    figure = plots.singular_value_spread(cells)
-    panels = drawn(figure)
-    assert [axes.get_title() for axes in panels] == list(cells)
-    assert legend_texts(figure) == ["all", "middle half", "median"]
-    for axes, values in zip(panels, cells.values(), strict=True):
-        expected = np.median(values.reshape(9, -1), axis=1)
-        assert axes.get_lines()[0].get_ydata() == pytest.approx(expected)
-        assert axes.get_ylim()[1] > 1.5 * max(v.max() for v in cells.values())  # room above 1
-    assert panels[0].get_ylabel() == "singular value"
-    assert panels[-1].get_xlabel() == "step t"
-    drawn(plots.singular_value_spread({"dead": np.zeros((3, 1, 4))}))
-
-
-def test_gate_saturation():
-    rng = np.random.default_rng(0)
-    shares = {name: Saturation(*rng.uniform(0, 1, (2, 2, 6))) for name in "ifgo"}
-    panels = drawn(plots.gate_saturation(shares, layer=1))
-    assert [axes.get_title()[-1] for axes in panels] == list("ifgo")
-    for axes, share in zip(panels, shares.values(), strict=True):
-        high, low = axes.get_lines()
-        assert high.get_ydata() == pytest.approx(100 * share.high[1])
-        assert low.get_ydata() == pytest.approx(100 * share.low[1])
-    assert panels[0].get_ylabel() == "share of units (%)"
 
 
 def test_carousel_lines():

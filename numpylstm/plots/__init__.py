@@ -8,10 +8,7 @@ from numpylstm.plots.checking import v_curve
 from numpylstm.plots.coloured import coloured_text
 from numpylstm.plots.gradients import (
     carousel_lines,
-    gate_saturation,
     gradient_by_lag,
-    lag_heatmap,
-    singular_value_spread,
     training_lag_heatmap,
 )
 from numpylstm.plots.inline import inline_svg
@@ -19,7 +16,6 @@ from numpylstm.plots.memory import horizon_curve
 from numpylstm.plots.training import (
     comparison_curves,
     epoch_positions,
-    loss_curves,
     training_curves,
 )
 
@@ -28,13 +24,9 @@ __all__ = [
     "coloured_text",
     "comparison_curves",
     "epoch_positions",
-    "gate_saturation",
     "gradient_by_lag",
     "horizon_curve",
     "inline_svg",
-    "lag_heatmap",
-    "loss_curves",
-    "singular_value_spread",
     "training_curves",
     "training_lag_heatmap",
     "v_curve",

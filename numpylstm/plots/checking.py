@@ -9,7 +9,7 @@ from numpylstm.laboratory.doctor import StepSweep
 from numpylstm.plots.style import DRAWN, GREY, SERIES, as_label, one_panel
 
 
-def v_curve(sweeps: StepSweep | Mapping[str, StepSweep]) -> Figure:
+def v_curve(sweeps: Mapping[str, StepSweep]) -> Figure:
     """Draw the error of central differences against the step, both on logarithmic axes.
 
     The curve of a right gradient is a V: it falls with slope 2 (a dashed guide) and rises again
@@ -17,12 +17,11 @@ def v_curve(sweeps: StepSweep | Mapping[str, StepSweep]) -> Figure:
 
     Parameters
     ----------
-    sweeps : StepSweep or dict of label -> StepSweep
+    sweeps : dict of label -> StepSweep
     """
-    named = {"gradient": sweeps} if isinstance(sweeps, StepSweep) else sweeps
     figure, axes = one_panel(8, 4.8)
     lowest = 1.0
-    for k, (label, sweep) in enumerate(named.items()):
+    for k, (label, sweep) in enumerate(sweeps.items()):
         errors = np.clip(sweep.errors, 1e-16, DRAWN[1])  # an error of zero has no logarithm
         slope = f": slope {round(sweep.slope, 2) + 0.0:.2f}" if np.isfinite(sweep.slope) else ""
         axes.loglog(
@@ -35,7 +34,7 @@ def v_curve(sweeps: StepSweep | Mapping[str, StepSweep]) -> Figure:
             label=as_label(label) + slope,
         )
         lowest = np.fmin(lowest, np.fmin.reduce(errors))
-    best = min(named.values(), key=lambda sweep: sweep.smallest_error)
+    best = min(sweeps.values(), key=lambda sweep: sweep.smallest_error)
     largest = int(np.argmax(best.steps))
     guide = np.array([best.best_step * 20, best.steps[largest]])
     if guide[0] < guide[1] and np.isfinite(best.errors[largest]):

@@ -9,22 +9,19 @@ from collections.abc import Mapping, Sequence
 
 import numpy as np
 from matplotlib.axes import Axes
-from matplotlib.collections import QuadMesh
 from matplotlib.colors import LogNorm
 from matplotlib.figure import Figure
 
 from numpylstm.checks import Array
-from numpylstm.laboratory.diagnostics import CarouselNorms, Saturation
+from numpylstm.laboratory.diagnostics import CarouselNorms
 from numpylstm.plots.style import (
     DRAWN,
     GREY,
-    SERIES,
     as_label,
     draw_line,
     line_style,
     new_figure,
     one_panel,
-    point,
     whole_ticks,
 )
 
@@ -92,30 +89,6 @@ def gradient_by_lag(
     return figure
 
 
-def lag_heatmap(norms: Array, *, title: str = "") -> Figure:
-    """Draw the lag table of one weight: the step of the loss down, the lag across.
-
-    Parameters
-    ----------
-    norms : (T, T)
-        As from `LagTable.norms` or `model_lag_norms`. Lags beyond the first step stay white.
-    title : str
-    """
-    T = len(norms)
-    if norms.shape != (T, T) or not T:
-        raise ValueError(f"lag_heatmap: norms must have shape (T, T), got {norms.shape}")
-    figure, axes = one_panel(6.4, 5)
-    used = np.where(np.tri(T, dtype=bool), norms, np.nan)
-    mesh = _heatmap(axes, np.arange(T + 1) - 0.5, used, _limits(used))
-    axes.invert_yaxis()
-    whole_ticks(axes.xaxis)
-    whole_ticks(axes.yaxis)
-    axes.set(xlabel="lag k (steps): the weight was used at t - k", ylabel="step t of the loss")
-    axes.set_title(as_label(title), fontsize=11)
-    figure.colorbar(mesh, ax=axes, label="gradient norm (log scale)", extend="min")
-    return figure
-
-
 def training_lag_heatmap(steps: Sequence[int], norms: Array) -> Figure:
     """Draw how far back the gradient reaches as a network learns.
 
@@ -136,81 +109,21 @@ def training_lag_heatmap(steps: Sequence[int], norms: Array) -> Figure:
     panels = figure.subplots(1, L, sharey=True, squeeze=False)[0]
     between = (np.asarray(steps[1:], float) + steps[:-1]) / 2
     edges = np.concatenate([[steps[0]], between, [max(steps[-1], steps[0] + 1)]])
-    limits = _limits(norms)
+    floor, highest = _limits(norms)
+    raised = np.where(norms < floor, floor / 2, norms)  # they get the darkest colour, NaN none
     for layer, axes in enumerate(panels):
-        mesh = _heatmap(axes, edges, norms[layer], limits)
+        mesh = axes.pcolormesh(
+            np.arange(norms.shape[2] + 1) - 0.5,
+            edges,
+            np.ma.masked_array(raised[layer], ~(norms[layer] <= DRAWN[1])),
+            cmap=COLOURS,
+            norm=LogNorm(floor, max(highest, 2 * floor)),
+            rasterized=True,
+        )
         axes.set_xlabel("lag (steps back from the loss)")
         axes.set_title(f"layer {layer}", fontsize=11)
     panels[0].set_ylabel("training step (updates)")
     figure.colorbar(mesh, ax=panels, label="norm of dL/dh (log scale)", extend="min")
-    return figure
-
-
-def singular_value_spread(cells: Mapping[str, Array]) -> Figure:
-    """Draw all singular values of the step Jacobians: how much one step stretches and shrinks.
-
-    Parameters
-    ----------
-    cells : dict of name -> (T, B, S) array
-        As from `diagnostics.singular_values`; a panel for each.
-
-    Returns
-    -------
-    Figure
-        The line is the median over units and batch; the dark band holds the middle half, the light
-        band all values; the axis ends at 1e-4. A dashed line marks 1, which keeps a length.
-    """
-    columns = min(3, len(cells))
-    rows = -(-len(cells) // columns)
-    width = max(2.9 * columns, 4.2)  # the legend has room beside one panel
-    figure = new_figure(width, 2.5 * rows + 0.4)
-    panels = figure.subplots(rows, columns, sharex=True, sharey=True, squeeze=False).ravel()
-    floor, highest = _limits(np.concatenate([values.ravel() for values in cells.values()]))
-    floor = max(floor, 1e-4)
-    for k, (axes, (name, values)) in enumerate(zip(panels, cells.items(), strict=False)):
-        colour = SERIES[k % len(SERIES)]
-        together = np.clip(values.reshape(len(values), -1), floor / 10, DRAWN[1])  # (T, B*S)
-        low, lower, median, upper, high = np.percentile(together, (0, 25, 50, 75, 100), axis=1)
-        steps = np.arange(len(values))
-        axes.fill_between(steps, low, high, color=colour, alpha=0.2, lw=0, label="all")
-        axes.fill_between(steps, lower, upper, color=colour, alpha=0.45, lw=0, label="middle half")
-        axes.plot(steps, median, color=colour, lw=1.6, marker=point(len(steps)), label="median")
-        axes.axhline(1, color=GREY, lw=1, ls="--")
-        axes.set_title(as_label(name), fontsize=10)
-        axes.set(yscale="log", ylim=(floor, max(2 * highest, 3)))  # room above 1, to show growth
-        axes.grid(alpha=0.3)
-    for axes in panels[len(cells) :]:
-        axes.set_visible(False)
-    for axes in panels[::columns]:
-        axes.set_ylabel("singular value")
-    for axes in panels[len(cells) - columns : len(cells)]:
-        axes.set_xlabel("step t")
-        axes.tick_params(labelbottom=True)
-    figure.legend(
-        *panels[0].get_legend_handles_labels(), loc="outside lower center", ncols=3, frameon=False
-    )
-    return figure
-
-
-def gate_saturation(saturation: Mapping[str, Saturation], *, layer: int = 0) -> Figure:
-    """Draw the share of units at either end of their curve, step by step, a panel for each kind.
-
-    Parameters
-    ----------
-    saturation : dict of name -> Saturation
-        As in `diagnostics.Flow`.
-    layer : int
-    """
-    figure = new_figure(2.4 * len(saturation) + 1.5, 3)
-    panels = figure.subplots(1, len(saturation), sharey=True, squeeze=False)[0]
-    for axes, (name, shares) in zip(panels, saturation.items(), strict=True):
-        for k, (label, share) in enumerate((("upper end", shares.high), ("lower end", shares.low))):
-            draw_line(axes, np.arange(share.shape[1]), 100 * share[layer], k, label)
-        axes.set_title(as_label(f"{shares.words} {name}".lstrip()), fontsize=10)
-        axes.set(xlabel="step t", ylim=(-2, 102))
-        axes.grid(alpha=0.3)
-    panels[0].set_ylabel("share of units (%)")
-    figure.legend(*panels[0].get_legend_handles_labels(), loc="outside right upper", frameon=False)
     return figure
 
 
@@ -268,17 +181,3 @@ def _log_axis(axes: Axes, floor: float, highest: float) -> float:
     top = 3 * max(highest, floor)
     axes.set(yscale="log", ylim=(floor / 1.5, top))
     return top
-
-
-def _heatmap(axes: Axes, y_edges: Array, values: Array, limits: tuple[float, float]) -> QuadMesh:
-    """Colour by the logarithm: too small values get the darkest colour, NaN none."""
-    floor, highest = limits
-    raised = np.where(values < floor, floor / 2, values)
-    return axes.pcolormesh(
-        np.arange(values.shape[1] + 1) - 0.5,
-        y_edges,
-        np.ma.masked_array(raised, ~(values <= DRAWN[1])),
-        cmap=COLOURS,
-        norm=LogNorm(floor, max(highest, 2 * floor)),
-        rasterized=True,
-    )

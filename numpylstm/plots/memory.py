@@ -5,7 +5,7 @@ from matplotlib.figure import Figure
 from numpylstm.cells import CELLS
 from numpylstm.config import cell_options
 from numpylstm.laboratory.diagnostics.horizon import SOLVED, Horizon, split_cell
-from numpylstm.plots.style import GREY, SERIES, one_panel
+from numpylstm.plots.style import GREY, SERIES, draw_level, one_panel
 
 MARKERS = ("o", "s", "^", "D")
 
@@ -27,16 +27,7 @@ def horizon_curve(horizon: Horizon) -> Figure:
     figure, axes = one_panel(7.5, 4.5)
     distances = sorted({point.distance for point in horizon.points})
     for level, name in ((0, "chance: nothing is remembered"), (1, "floor: the best possible")):
-        axes.axhline(level, color=GREY, lw=1, ls="--")
-        axes.annotate(
-            name,
-            (0, level),
-            xycoords=("axes fraction", "data"),
-            xytext=(4, 3),
-            textcoords="offset points",
-            color=GREY,
-            fontsize=9,
-        )
+        draw_level(axes, level, name)
     axes.axhline(SOLVED, color=GREY, lw=0.8, ls=":")
     for k, cell in enumerate(horizon.cells):
         points = horizon.curve(cell)

@@ -45,6 +45,23 @@ def draw_line(axes: Axes, x: Array, y: Array, k: int, label: str) -> None:
     axes.plot(x, y, **line_style(k), lw=1.6, marker=point(len(x)), label=label)
 
 
+def draw_level(
+    axes: Axes, level: float, text: str, *, right: bool = False, below: bool = False
+) -> None:
+    """Draw a dashed horizontal line, with a text at its left or right end, above or below it."""
+    axes.axhline(level, color=GREY, lw=1, ls="--")
+    axes.annotate(
+        text,
+        (int(right), level),
+        xycoords=("axes fraction", "data"),
+        xytext=(-4 if right else 4, -3 if below else 3),
+        textcoords="offset points",
+        ha="right" if right else "left",
+        va="top" if below else "bottom",
+        color=GREY,
+    )
+
+
 def whole_ticks(axis: Axis, most: int | None = None) -> None:
     """Put the ticks of an axis on whole numbers."""
     axis.set_major_locator(MaxNLocator(most, integer=True))

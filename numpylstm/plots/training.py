@@ -17,12 +17,12 @@ from numpylstm.plots.style import (
     ORANGE,
     SERIES,
     as_label,
+    draw_level,
     new_figure,
     one_panel,
     point,
     whole_ticks,
 )
-from numpylstm.training.fit import FitEpoch
 from numpylstm.training.metrics import Row
 
 
@@ -53,19 +53,9 @@ def training_curves(
     top.plot(epochs, training, color=BLUE, lw=1.2, marker=alone, label="training")
     top.plot(ends, validation, color=ORANGE, marker="o", lw=1.5, label="validation")
     for name, level in references:
-        top.axhline(level, color=GREY, lw=1, ls="--")
         digits = 0 if level >= 20 else 2
         below = level == min(level for _, level in references)  # keeps neighbours apart
-        top.annotate(
-            f"{as_label(name)} {level:.{digits}f}",
-            (1, level),
-            xycoords=("axes fraction", "data"),
-            xytext=(-4, -3 if below else 3),
-            textcoords="offset points",
-            ha="right",
-            va="top" if below else "bottom",
-            color=GREY,
-        )
+        draw_level(top, level, f"{as_label(name)} {level:.{digits}f}", right=True, below=below)
     perplexity_axis(top, [*training, *validation, *(level for _, level in references)])
     top.legend(frameon=False, loc="upper center")
 
@@ -92,25 +82,6 @@ def training_curves(
     lines = [*bottom.get_lines(), *rates.get_lines()]
     bottom.legend(handles=lines, frameon=False, loc="upper center", ncols=3)
     bottom.grid(alpha=0.3)
-    return figure
-
-
-def loss_curves(history: Sequence[FitEpoch]) -> Figure:
-    """Draw the loss of training and validation over the epochs of `numpylstm.fit`.
-
-    Parameters
-    ----------
-    history : sequence of FitEpoch
-    """
-    figure, axes = one_panel(6, 3.5)
-    for name, label, colour in (("loss", "training", BLUE), ("validation", "validation", ORANGE)):
-        drawn = [(row.epoch, getattr(row, name)) for row in history]
-        drawn = [(epoch, np.clip(loss, *DRAWN)) for epoch, loss in drawn if loss is not None]
-        if drawn:
-            axes.plot(*zip(*drawn, strict=True), "o-", color=colour, ms=3, label=label)
-    axes.set(yscale="log", xlabel="epoch", ylabel="loss (log scale)")
-    whole_ticks(axes.xaxis)
-    axes.legend(frameon=False, loc="upper right")
     return figure
 
 

@@ -166,7 +166,7 @@ def fit(
     Returns
     -------
     history : list of FitEpoch
-        `numpylstm.plots.loss_curves` draws it.
+        The losses of each epoch.
 
     Examples
     --------

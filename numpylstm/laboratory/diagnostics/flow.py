@@ -37,7 +37,6 @@ class Saturation(NamedTuple):
 
     low: Array  # (L, T)
     high: Array  # (L, T)
-    words: str = ""  # the kind of unit, such as "forget gate"
 
 
 class Flow(NamedTuple):
@@ -171,6 +170,6 @@ def _saturation(caches: list[steps.Cache]) -> dict[str, Saturation]:
             low, high = ENDS[options.get(unit.curve, unit.curve)]
             values = np.stack([getattr(cache, unit.name) for cache in caches])  # (L, T, B, H)
             shares[unit.name] = Saturation(
-                (values < low).mean(axis=(2, 3)), (values > high).mean(axis=(2, 3)), unit.words
+                (values < low).mean(axis=(2, 3)), (values > high).mean(axis=(2, 3))
             )
     return shares
