@@ -106,9 +106,8 @@ def evaluate_with_cache(
         nonlocal keys, following
         hs, state = model.encoder.forward(x, state, training=False)
         logits = model.decoder.forward(hs, training=False).astype(np.float64)  # (T, B, V)
-        shifted = logits - logits.max(axis=-1, keepdims=True)
-        log_p = shifted - np.log(np.exp(shifted).sum(axis=-1, keepdims=True))
-        p, log_p = np.exp(log_p), np.take_along_axis(log_p, y[..., None], axis=-1)[..., 0]
+        nll, _ = model.criterion.score(logits, y)
+        p, log_p = softmax(logits), -nll
         start = len(keys)
         keys, following = np.concatenate([keys, hs]), np.concatenate([following, y])
         for t, h in enumerate(hs):

@@ -138,17 +138,18 @@ def draw(
     banned: NDArray[np.intp],
     rng: np.random.Generator,
 ) -> int:
-    """Draw an id from the softmax of ``logits / temperature`` over the k best allowed ids."""
+    """Draw an id from the softmax of ``logits / temperature`` over the k best allowed ids.
+
+    Ids that are as probable as the last of these may be drawn too, unless k is 1.
+    """
     if not np.isfinite(logits).all():
         raise NotFinite(NOT_FINITE)
     scores = logits.astype(np.float64)
     scores[banned] = -np.inf
+    if k == 1:
+        return int(scores.argmax())
     if k < len(scores):
-        least = np.partition(scores, -k)[-k]
-        ties = np.flatnonzero(scores == least)
-        above = np.count_nonzero(scores > least)
-        scores[scores < least] = -np.inf
-        scores[ties[k - above :]] = -np.inf  # of equal scores, the lower ids stay
+        scores[scores < np.partition(scores, -k)[-k]] = -np.inf
     with np.errstate(over="ignore"):  # with a tiny temperature, to -infinity, whose exp is 0
         weights = np.exp((scores - scores.max()) / temperature)
     # Inverse transform: the weights lie end to end on a line, and a random number is a place on it.

@@ -47,14 +47,8 @@ def test_a_pending_forward_pass_is_left_alone(model, ids):
     assert model.embedding.W.grad.any()
 
 
-def test_a_classifier_has_cells_too(rng, ids):
-    classifier = nl.SequenceClassifier(V, 2, H, rng=rng)
-    (layer,) = cell_activations(classifier, ids)
-    assert layer.c.shape == (T, B, H)
-
-
-def test_a_vanilla_cell_has_hidden_units_only(rng, ids):
-    (layer,) = cell_activations(nl.LanguageModel(V, H, cell="rnn", rng=rng), ids)
+def test_other_models_and_cells(rng, ids):
+    (layer,) = cell_activations(nl.SequenceClassifier(V, 2, H, cell="rnn", rng=rng), ids)
     assert layer._fields == ("h",)
     assert layer.h.shape == (T, B, H)
 

@@ -189,9 +189,6 @@ def test_eval_with_the_tutorial_protocol(here, tmp_path):
     out, _ = here("numpylstm-eval", "run/best.npz", *protocol)
     assert "windows        B = 20, T = 35\n" in out
     assert "mean of        25 windows, " in out
-    true, predicted = out.strip().split("\n")[-2:]
-    assert len(true.removeprefix("true values").split()) == 35
-    assert len(predicted.removeprefix("predicted").split()) == 35
 
 
 def test_sample_continues_a_prompt_and_never_says_unk(here):

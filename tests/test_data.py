@@ -235,7 +235,6 @@ def test_a_vocabulary_is_a_value():
         (["a", 3, UNK], TypeError, "must be strings, got int at index 1"),
         (["a", "", UNK], ValueError, "must not be empty, got '' at index 1"),
         (["a", "b", UNK, "b"], ValueError, "must be distinct, got 'b' at index 1 and .* index 3"),
-        ([], ValueError, "must contain '<unk>', got 0 tokens without it"),
     ],
 )
 def test_stored_tokens_that_are_no_vocabulary(tokens, error, sentence):
@@ -583,12 +582,8 @@ def test_fuzz_windows(num_tokens, batch_size, num_steps, keep_last):
     expected = length > 1 if keep_last else length > num_steps
     ids = np.arange(num_tokens, dtype=np.int32)
     if not expected:
-        for call in (
-            lambda: num_batches(num_tokens, batch_size, num_steps, keep_last=keep_last),
-            lambda: batches(ids, batch_size, num_steps, keep_last=keep_last),
-        ):
-            with pytest.raises(ValueError, match="need at least"):
-                call()
+        with pytest.raises(ValueError, match="need at least"):
+            batches(ids, batch_size, num_steps, keep_last=keep_last)
         return
     windows = list(batches(ids, batch_size, num_steps, keep_last=keep_last))
     count = num_batches(num_tokens, batch_size, num_steps, keep_last=keep_last)

@@ -51,16 +51,8 @@ def test_the_loss_is_the_mean_over_the_tokens(model, ids):
     nll = -log_p[np.arange(len(ids) - 1), ids[1:]]
     result = nl.evaluate(model, ids, num_steps=16)
     assert result.loss == pytest.approx(nll.mean(), rel=1e-12)
+    assert result.bits == pytest.approx(np.log2(result.perplexity), rel=1e-12)
     assert result.accuracy == np.mean(log_p.argmax(axis=-1) == ids[1:])
-
-
-def test_a_uniform_model_scores_exactly_v(ids):
-    model = nl.LanguageModel(V, 6, dtype="float64", rng=0)
-    model.load_state_dict({path: 0 * array for path, array in model.state_dict().items()})
-    result = nl.evaluate(model, ids)
-    assert result.perplexity == pytest.approx(V, rel=1e-14)
-    assert result.bits == pytest.approx(np.log2(V), rel=1e-14)
-    assert result.loss == pytest.approx(math.log(V), rel=1e-14)
 
 
 def test_the_first_figure_that_is_shown_is_the_perplexity():
@@ -81,9 +73,6 @@ def test_tutorial_protocol_is_the_mean_over_the_windows_after_the_warm_up(model,
         y = streams[:, 3 * window + 1 : 3 * window + 4].T
         _, predicted, state = model.score(x, y, state)
         accuracies.append((predicted == y).mean())
-        if window == 25:
-            np.testing.assert_array_equal(result.targets, y[:, 0])
-            np.testing.assert_array_equal(result.predicted, predicted[:, 0])
     assert result.accuracy == pytest.approx(np.mean(accuracies[5:]), rel=1e-12)
     assert result.batches == 25
     with pytest.raises(ValueError, match="182 in all, got 181"):
@@ -92,9 +81,9 @@ def test_tutorial_protocol_is_the_mean_over_the_windows_after_the_warm_up(model,
 
 def test_the_defaults_are_those_of_the_tutorial(rng):
     model, ids = nl.LanguageModel(V, 6, rng=0), rng.integers(0, V, 20 * (30 * 35 + 1))
-    result = nl.tutorial_protocol(model, ids)
-    np.testing.assert_array_equal(result.targets, ids[25 * 35 + 1 : 26 * 35 + 1])
-    assert result.batches == 25
+    assert nl.tutorial_protocol(model, ids) == nl.tutorial_protocol(
+        model, ids, batch_size=20, num_steps=35
+    )
     for passage in (nl.true_and_predicted, nl.surprise):
         np.testing.assert_array_equal(passage(model, ids)[0], ids[351:386])
 

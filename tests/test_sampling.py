@@ -20,15 +20,6 @@ def test_the_same_seed_gives_the_same_text(model):
     assert not np.array_equal(first, other)
 
 
-def test_top_1_is_the_most_probable_token_after_the_whole_prefix(model):
-    text = [1, 2, 5]
-    drawn = nl.generate(model, text, 12, top_k=1)
-    for token in drawn:
-        logits, _ = model.logits(np.array(text)[:, None], model.zero_state(1))
-        assert token == logits[-1, 0].argmax()
-        text.append(int(token))
-
-
 def test_a_text_ends_after_a_stop(model):
     whole = nl.generate(model, [1, 2], 50, rng=3)
     stop = [int(whole[7]), V - 1]
@@ -37,20 +28,6 @@ def test_a_text_ends_after_a_stop(model):
     np.testing.assert_array_equal(drawn, whole[: first + 1])
     with pytest.raises(ValueError, match=r"^generate: stop must lie in \[0, 9\), got 9"):
         nl.generate(model, [1], 5, stop=[V])
-
-
-def written_step_by_step(model, prompt, length, seed):
-    """Return the tokens of `generate`, computed from its parts."""
-    rng, state, drawn = np.random.default_rng(seed), model.zero_state(1), []
-    for token in prompt[:-1]:
-        _, state = model.logits(np.array([[token]]), state)
-    token = prompt[-1]
-    for _ in range(length):
-        logits, state = model.logits(np.array([[token]]), state)
-        none = np.empty(0, np.intp)
-        token = sampling.draw(logits[0, 0], 1.0, model.vocab_size, none, rng)
-        drawn.append(token)
-    return drawn
 
 
 @pytest.mark.parametrize(
@@ -68,12 +45,16 @@ def written_step_by_step(model, prompt, length, seed):
     ],
     ids=str,
 )
-def test_each_token_is_drawn_from_the_logits_after_the_one_before(options):
+def test_top_1_is_the_most_probable_token_after_the_whole_prefix(options):
     model = nl.LanguageModel(**({"vocab_size": 70, "hidden_size": 24} | options), rng=0)
     for parameter in model.parameters().values():
-        parameter.data *= 8  # so that the prompt matters
-    drawn = nl.generate(model, [1, 2, 5], 40, rng=3)
-    assert drawn.tolist() == written_step_by_step(model, [1, 2, 5], 40, seed=3)
+        parameter.data *= 8  # so that the prefix matters
+    text = [1, 2, 5]
+    for token in nl.generate(model, text, 40, top_k=1):
+        logits, _ = model.logits(np.array(text)[:, None])
+        assert token == logits[-1, 0].argmax()
+        text.append(int(token))
+    assert len(set(text)) > 3
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,6 @@
 import inspect
 import json
 import re
-import shutil
 import subprocess
 import sys
 from importlib.resources import files
@@ -11,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.node import NODE, needs_node
 
 import numpylstm as nl
 from numpylstm import exchange, gradcheck, reference, tape
@@ -258,7 +258,7 @@ def test_the_tolerance_is_an_option(check):
     [
         ("", "must be JSON"),
         ("[" * 100_000, "must be JSON"),
-        (b"\xff\xfe\x00", "must be UTF-8 text"),
+        (b"\xff\xfe\x00", "UTF-8 file; 'utf-8' codec can't decode byte 0xff"),
         ("[]", "the file must be an object of inputs, parameters, forward, loss"),
         ("{}", "no number of the tape is given; its parts are inputs"),
         ('{"forwards": {}}', "forwards is not on the tape; the file has inputs, parameters"),
@@ -284,7 +284,7 @@ def test_status_2_and_one_sentence_for_a_file_that_cannot_be_graded(check, conte
 def test_files_that_are_not_there(tmp_path, capsys):
     for path in (tmp_path / "absent.json", tmp_path):
         assert main(["check", str(path)]) == 2
-        assert "must be a readable file" in capsys.readouterr().err
+        assert "must be JSON in a readable" in capsys.readouterr().err
 
 
 def test_show(capsys):
@@ -311,33 +311,20 @@ def test_it_runs_as_a_module_without_numpy(tmp_path):
     assert "loss: expected 4.4" in done.stdout
 
 
-class TestTemplatesOfThePage:
-    """The templates of the page for writing an answer."""
-
-    NOTES = (
-        'note([0.440286, 0.452642], "forward", "t0", "lstm.0", "i"){end}\n'
-        'note(0.5, "forward", "t1", "nll"){end}\nsave("mine.json"){end}\n'
-    )
-
-    def block(self, language):
-        text = TEMPLATES.read_text(encoding="utf-8")
-        (code,) = re.findall(rf"^```{language}\n((?:import|const).*?)^```", text, re.M | re.S)
-        assert len(code.splitlines()) <= 30
-        return code
-
-    def graded(self, folder):
-        found = tape.grade(tape.read(folder / "mine.json"))
-        assert found.right == 2
-        assert [wrong.name for wrong in found.wrong] == ["forward.t1.nll"]
-
-    def test_python(self, tmp_path, monkeypatch):
-        monkeypatch.chdir(tmp_path)
-        exec(self.block("python") + self.NOTES.format(end=""), {})
-        self.graded(tmp_path)
-
-    @pytest.mark.skipif(shutil.which("node") is None, reason="needs Node")
-    def test_javascript(self, tmp_path):
-        script = tmp_path / "mine.js"
-        script.write_text(self.block("js") + self.NOTES.format(end=";"), encoding="utf-8")
-        subprocess.run(["node", str(script)], cwd=tmp_path, check=True, timeout=60)
-        self.graded(tmp_path)
+@pytest.mark.parametrize(
+    ("language", "program", "end"),
+    [("python", sys.executable, ""), pytest.param("js", NODE, ";", marks=needs_node)],
+)
+def test_templates_of_the_page_for_writing_an_answer(language, program, end, tmp_path):
+    text = TEMPLATES.read_text(encoding="utf-8")
+    (code,) = re.findall(rf"^```{language}\n((?:import|const).*?)^```", text, re.M | re.S)
+    code += f"""
+note([0.440286, 0.452642], "forward", "t0", "lstm.0", "i"){end}
+note(0.5, "forward", "t1", "nll"){end}
+save("mine.json"){end}
+"""
+    (tmp_path / f"mine.{language}").write_text(code, encoding="utf-8")
+    subprocess.run([program, f"mine.{language}"], cwd=tmp_path, check=True, timeout=60)
+    found = tape.grade(tape.read(tmp_path / "mine.json"))
+    assert found.right == 2
+    assert [wrong.name for wrong in found.wrong] == ["forward.t1.nll"]

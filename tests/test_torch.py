@@ -153,15 +153,10 @@ def test_both_directions(rng, cell, lengths):
     low = nl.Bidirectional(cell, D, H, **settings)
     high = nl.Bidirectional(cell, 2 * H, H, **settings)
     twin = getattr(torch.nn, cell.upper())(D, H, L, bidirectional=True, dtype=torch.float64)
-    names = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")
-    with torch.no_grad():
-        for layer, both in enumerate((low, high)):
-            for stack, suffix in zip(both.stacks, ("", "_reverse"), strict=True):
-                theirs = [getattr(twin, f"{name}_l{layer}{suffix}") for name in names]
-                theirs[-1].zero_()
-                for tensor, ours in zip(theirs, stack.all_parameters().values(), strict=False):
-                    array = torch.from_numpy(ours.data.T)
-                    tensor[-len(array) :].copy_(array)  # bn is the last block of the second bias
+    for layer, both in enumerate((low, high)):
+        theirs = {key: a for key, a in twin.state_dict().items() if f"_l{layer}" in key}
+        one_layer = {key.replace("_l1", "_l0"): a for key, a in theirs.items()}
+        both.load_state_dict(nl.exchange.from_torch(one_layer))
     x = rng.standard_normal((T, B, D))
     ends = None if lengths is None else np.array(lengths)
     middle, _ = low.forward(x, lengths=ends)

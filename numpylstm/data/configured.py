@@ -10,7 +10,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.config import TrainConfig, settings_with
+from numpylstm.config import TrainConfig
 from numpylstm.data.corpus import Corpus, load_embedded, load_ptb, load_text
 from numpylstm.data.text import DataError, named, read_texts, split_punctuation, tokenize
 from numpylstm.data.vocabulary import Vocabulary
@@ -129,12 +129,11 @@ def scored_text(
         return ScoredText(name, *vocabulary.encode(tokens), tokens)
     advice = "name the text with --text (numpylstm-eval: or with --data)"
     if data is not None:
-        other: dict[str, Any] = dict.fromkeys(settings_with(text=True))
-        config = replace(config, **other | {"data": data, "split_punctuation": False})
-        corpus = load_corpus(config, vocabulary)
+        most = config.max_eval if at_most is None else at_most
+        corpus = load_ptb(data, level=config.level, vocabulary=vocabulary, max_eval=most)
     else:
         corpus = load_same_text(config, vocabulary, expected, advice)
-    if at_most is not None:
-        corpus = load_corpus(replace(config, max_eval=at_most), vocabulary)
+        if at_most is not None:
+            corpus = load_corpus(replace(config, max_eval=at_most), vocabulary)
     source = f"{split} split of {corpus.source}"
     return ScoredText(source, getattr(corpus, split), corpus.oov[split])

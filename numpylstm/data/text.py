@@ -320,24 +320,25 @@ def read_ptb(path: AnyPath) -> dict[str, str]:
 
 def _read_archive(path: pathlib.Path) -> dict[str, str]:
     """Read the three texts out of ``simple-examples.tgz``, in memory."""
-    wanted = {split: f"data/{name}" for split, name in _PTB.items()}
     found: dict[str, bytes] = {}
     raw = _read_bytes(path)
     try:
         with tarfile.open(fileobj=io.BytesIO(raw), mode="r:") as archive:
             for member in archive:
-                name = "/".join(member.name.split("/")[-2:])
-                if name in wanted.values() and (data := archive.extractfile(member)):
-                    found[name] = data.read()
+                file = pathlib.PurePosixPath(member.name)
+                if file.parent.name == "data" and (content := archive.extractfile(member)):
+                    found[file.name] = content.read()
     except Exception as error:  # tarfile raises whatever the bytes lead to
         raise DataError(
             f"{path}: must be a folder of Penn Treebank or the archive simple-examples.tgz, got a "
             f"file that is no such archive ({error}); to use any other text, name it with --train"
         ) from None
-    missing = [name for name in wanted.values() if name not in found]
+    missing = [f"data/{name}" for name in _PTB.values() if name not in found]
     if missing:
         raise DataError(
             f"{path}: must hold data/ptb.train.txt, data/ptb.valid.txt and data/ptb.test.txt, got "
             f"no {', '.join(missing)}; is it another archive?"
         )
-    return {split: decode_text(found[name], f"{path} ({name})") for split, name in wanted.items()}
+    return {
+        split: decode_text(found[name], f"{path} (data/{name})") for split, name in _PTB.items()
+    }

@@ -20,7 +20,20 @@ def num_batches(
     TypeError, ValueError
         As `batches`.
     """
-    return _count_windows("num_batches", num_tokens, batch_size, num_steps, keep_last)
+    for name, value in (("batch_size", batch_size), ("num_steps", num_steps)):
+        check_whole("batches", name, value)
+    check_flag("batches", "keep_last", keep_last)
+    check_whole("batches", "num_tokens", num_tokens, 0)
+    num_tokens, batch_size, num_steps = int(num_tokens), int(batch_size), int(num_steps)
+    targets = num_tokens // batch_size - 1  # in each stream
+    shortest = 1 if keep_last else num_steps
+    if targets < shortest:
+        raise ValueError(
+            f"batches: {batch_size} streams (batch_size) with a window of {shortest} need at "
+            f"least {batch_size * (shortest + 1)} tokens, got {num_tokens}; use a longer text or "
+            "fewer streams"
+        )
+    return (targets + num_steps - 1) // num_steps if keep_last else targets // num_steps
 
 
 def batches(
@@ -79,7 +92,7 @@ def batches(
             f"batches: ids must have an integer dtype, got {array.dtype}; "
             f"token ids come from Vocabulary.encode"
         )
-    count = _count_windows("batches", len(array), batch_size, num_steps, keep_last)
+    count = num_batches(len(array), batch_size, num_steps, keep_last=keep_last)
     check_whole("batches", "start", start, 0, count, "the number of windows")
     batch_size, num_steps, start = int(batch_size), int(num_steps), int(start)
     length = len(array) // batch_size
@@ -89,22 +102,3 @@ def batches(
         (x[i : i + num_steps].copy(), y[i : i + num_steps].copy())
         for i in range(start * num_steps, count * num_steps, num_steps)
     )
-
-
-def _count_windows(
-    where: str, num_tokens: int, batch_size: int, num_steps: int, keep_last: bool
-) -> int:
-    for name, value in (("batch_size", batch_size), ("num_steps", num_steps)):
-        check_whole(where, name, value)
-    check_flag(where, "keep_last", keep_last)
-    check_whole(where, "num_tokens", num_tokens, 0)
-    num_tokens, batch_size, num_steps = int(num_tokens), int(batch_size), int(num_steps)
-    targets = num_tokens // batch_size - 1  # in each stream
-    shortest = 1 if keep_last else num_steps
-    if targets < shortest:
-        raise ValueError(
-            f"{where}: {batch_size} streams (batch_size) with a window of {shortest} need at "
-            f"least {batch_size * (shortest + 1)} tokens, got {num_tokens}; use a longer text or "
-            f"fewer streams"
-        )
-    return (targets + num_steps - 1) // num_steps if keep_last else targets // num_steps

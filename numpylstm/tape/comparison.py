@@ -136,9 +136,5 @@ def read(path: Path) -> Any:
 
     try:
         return json.loads(path.read_text("utf-8-sig"), object_pairs_hook=once)
-    except OSError as error:
-        raise TapeError(f"{path}: must be a readable file, got {error.strerror!r}") from error
-    except UnicodeDecodeError as error:
-        raise TapeError(f"{path}: must be UTF-8 text, got another byte at {error.start}") from error
-    except (ValueError, RecursionError) as error:
-        raise TapeError(f"{path}: must be JSON; {error}") from error
+    except (OSError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, or not JSON
+        raise TapeError(f"{path}: must be JSON in a readable UTF-8 file; {error}") from error
