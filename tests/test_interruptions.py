@@ -29,7 +29,6 @@ from support.runs import (
 )
 
 import numpylstm as nl
-from numpylstm.cli import train as train_command
 from numpylstm.training import checkpoint, logs
 from numpylstm.training import loop as training
 from numpylstm.training.checkpoint import load, restore_run
@@ -125,11 +124,6 @@ def test_ctrl_c_saves_and_says_how_to_go_on(folder):
 NOT_SAVED_OFTEN = (*TINY[:-2], "--epochs", "2", "--dropout", "0.3")  # after 97 updates, and 194
 
 
-def train_here(folder, monkeypatch, *arguments):
-    monkeypatch.chdir(folder)
-    return train_command.main(["--threads", "1", *map(str, arguments)])
-
-
 def ctrl_c():
     signal.raise_signal(signal.SIGINT)
 
@@ -169,40 +163,40 @@ FAULTS = {
 
 
 @pytest.mark.parametrize("what", FAULTS)
-def test_what_was_done_between_updates_is_not_lost(folder, monkeypatch, capsys, what):
+def test_what_was_done_between_updates_is_not_lost(folder, monkeypatch, what):
     place, name, at, act, saved = FAULTS[what]
     settings = (*NOT_SAVED_OFTEN, *["--log-gradients"] * ("log" in what))
     expected, expected_report = whole_run(folder, settings)
     out = folder / what
     with monkeypatch.context() as patch:
         before_call(patch, place, name, act, at)
-        status = train_here(folder, patch, *settings, "--out", out.name)
-    said = capsys.readouterr()
+        status = 130 if act is ctrl_c else 1
+        printed, err = train(folder, *settings, "--out", out.name, expect=status)
     if act is ctrl_c:
-        assert (status, said.err) == (130, "")
-        assert re.search(rf"Stopped at epoch \d, step {saved}; saved. Resume with", said.out)
+        assert err == ""
+        assert re.search(rf"Stopped at epoch \d, step {saved}; saved. Resume with", printed)
     else:
-        assert (status, said.err.count("\n")) == (1, 1)
+        assert err.count("\n") == 1
     assert restore_run(load(out / "last.npz")).step == saved
-    assert train_here(folder, monkeypatch, "--resume", out.name) == 0
-    assert report(capsys.readouterr().out) == expected_report
+    printed, _ = train(folder, "--resume", out.name)
+    assert report(printed) == expected_report
     assert files(out) == expected
 
 
-def test_a_second_ctrl_c_does_not_wait_for_the_update(folder, monkeypatch, capsys):
+def test_a_second_ctrl_c_does_not_wait_for_the_update(folder, monkeypatch):
     with monkeypatch.context() as patch:
         before_call(patch, nl.SGD, "step", lambda: [ctrl_c(), ctrl_c()], 123)
-        assert train_here(folder, patch, *NOT_SAVED_OFTEN, "--out", "twice") == 130
-    assert "interrupted; continue with" in capsys.readouterr().err
+        _, err = train(folder, *NOT_SAVED_OFTEN, "--out", "twice", expect=130)
+    assert "interrupted; continue with" in err
     assert restore_run(load(folder / "twice/last.npz")).step == 97
 
 
-def test_an_explosion_does_not_take_the_place_of_what_was_saved(folder, monkeypatch):
+def test_an_explosion_does_not_take_the_place_of_what_was_saved(folder):
     """Nor does that of the resumed run."""
     out = folder / "exploded"
     flags = ("--lr", "1e4", "--clip", "1e30")
     for arguments in (*NOT_SAVED_OFTEN, *flags, "--out", out.name), ("--resume", out.name):
-        assert train_here(folder, monkeypatch, *arguments) == 1
+        train(folder, *arguments, expect=1)
         assert {load(path).meta["step"] for path in out.glob("*.npz")} == {0}
     assert not (out / "metrics.csv").exists()  # no row was due
 
@@ -216,11 +210,11 @@ def test_the_rows_before_an_explosion_are_kept(folder, monkeypatch):
     fails = folder / "explodes late"
     with monkeypatch.context() as patch:
         before_call(patch, training, "update", explode, 45)
-        assert train_here(folder, patch, *NOT_SAVED_OFTEN, "--out", fails.name) == 1
+        train(folder, *NOT_SAVED_OFTEN, "--out", fails.name, expect=1)
     assert load(fails / "last.npz").meta["step"] == 0
     rows = (fails / "metrics.csv").read_text().splitlines()
     assert [line.split(",")[1] for line in rows[1:]] == ["10", "20", "30", "40"]
-    assert train_here(folder, monkeypatch, "--resume", fails.name) == 0
+    train(folder, "--resume", fails.name)
     assert files(fails) == whole_run(folder, NOT_SAVED_OFTEN)[0]
 
 
@@ -228,13 +222,11 @@ def test_the_rows_before_an_explosion_are_kept(folder, monkeypatch):
 
 
 @pytest.mark.parametrize(("flag", "first", "last"), [("--steps", 150, 250), ("--epochs", 2, 3)])
-def test_a_run_that_is_made_longer(folder, monkeypatch, capsys, flag, first, last):
+def test_a_run_that_is_made_longer(folder, flag, first, last):
     """All files equal those of a run with the last limit, except where they hold the limit."""
     out = folder / f"longer by {flag}"
-    train_here(folder, monkeypatch, *TINY, flag, first, "--out", out.name)
-    capsys.readouterr()
-    assert train_here(folder, monkeypatch, "--resume", out.name, flag, last) == 0
-    printed = capsys.readouterr().out
+    train(folder, *TINY, flag, first, "--out", out.name)
+    printed, _ = train(folder, "--resume", out.name, flag, last)
     expected, expected_report = whole_run(folder, (*TINY, flag, str(last)))
     assert report(printed) == expected_report
     found = files(out)
@@ -242,17 +234,16 @@ def test_a_run_that_is_made_longer(folder, monkeypatch, capsys, flag, first, las
         assert found[name] == expected[name]
 
 
-def test_the_end_of_the_time_stops_as_ctrl_c_does(folder, monkeypatch, capsys):
+def test_the_end_of_the_time_stops_as_ctrl_c_does(folder, monkeypatch):
     out = folder / "time"
     arguments = (*NOT_SAVED_OFTEN, "--out", out.name, "--stop-after", "1s")
     with monkeypatch.context() as patch:
         before_call(patch, training, "update", lambda: time.sleep(1), at=30)
-        assert train_here(folder, patch, *arguments) == 130
-    said = capsys.readouterr().out
+        said, _ = train(folder, *arguments, expect=130)
     assert "saved. Resume with" in said
     assert called(said.splitlines()[-1])[:3] == ["numpylstm-train", "--resume", "time"]
     assert said.endswith("--threads 1 --stop-after 1s\n")
-    assert train_here(folder, monkeypatch, "--resume", "time") == 0
+    train(folder, "--resume", "time")
     assert files(out) == whole_run(folder, NOT_SAVED_OFTEN)[0]
 
 
@@ -308,24 +299,23 @@ def test_a_folder_in_which_another_process_trains_is_left_alone(folder):
 
 
 @pytest.mark.parametrize("limit", [(), ("--steps", "30")], ids=["epochs", "steps"])
-def test_a_run_that_has_ended_ends_again_with_its_pictures(folder, monkeypatch, capsys, limit):
+def test_a_run_that_has_ended_ends_again_with_its_pictures(folder, limit):
     """It may have been killed between its last save and its last picture."""
     expected, expected_report = whole_run(folder, (*TINY, *limit))
     out = folder / f"ended {len(limit)}"
-    assert train_here(folder, monkeypatch, *TINY, *limit, "--out", out.name) == 0
+    train(folder, *TINY, *limit, "--out", out.name)
     (out / "curves.png").unlink()
-    capsys.readouterr()
-    assert train_here(folder, monkeypatch, "--resume", out.name) == 0
-    assert report(capsys.readouterr().out) == expected_report
+    printed, _ = train(folder, "--resume", out.name)
+    assert report(printed) == expected_report
     assert files(out) == expected
 
 
-def test_early_is_only_said_of_what_ends_early(folder, monkeypatch, capsys):
+def test_early_is_only_said_of_what_ends_early(folder):
     settings = (*TINY, "--lr", "1e-30", "--patience", "1")  # nothing improves
     for epochs, early in (("2", False), ("3", True)):
         arguments = (*settings, "--epochs", epochs, "--out", f"patience-{epochs}")
-        assert train_here(folder, monkeypatch, *arguments) == 0
-        assert ("Stopped early" in capsys.readouterr().out) is early
+        printed, _ = train(folder, *arguments)
+        assert ("Stopped early" in printed) is early
 
 
 def test_the_number_of_threads_changes_nothing(folder):

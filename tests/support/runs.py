@@ -11,11 +11,7 @@ from pathlib import Path
 
 import numpy as np
 
-from numpylstm.cli import eval as eval_command
-from numpylstm.cli import explore as explore_command
-from numpylstm.cli import export as export_command
-from numpylstm.cli import import_ as import_command
-from numpylstm.cli import sample as sample_command
+from numpylstm.cli import eval, explore, export, import_, sample
 from numpylstm.cli import train as train_command
 from numpylstm.data import Corpus, Vocabulary
 from numpylstm.training.run_folder import RECORDS
@@ -23,11 +19,11 @@ from numpylstm.training.run_folder import RECORDS
 BIN = Path(sys.executable).parent
 MAIN = {
     "numpylstm-train": train_command.main,
-    "numpylstm-eval": eval_command.main,
-    "numpylstm-sample": sample_command.main,
-    "numpylstm-export": export_command.main,
-    "numpylstm-import": import_command.main,
-    "numpylstm-explore": explore_command.main,
+    "numpylstm-eval": eval.main,
+    "numpylstm-sample": sample.main,
+    "numpylstm-export": export.main,
+    "numpylstm-import": import_.main,
+    "numpylstm-explore": explore.main,
 }
 TINY = ("--train", "text.txt", "--hidden-size", "8", "--num-layers", "2", "--batch-size", "4",
         "--num-steps", "5", "--epochs", "3", "--max-vocab", "40", "--log-every", "10",
