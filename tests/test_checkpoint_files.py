@@ -16,12 +16,9 @@ from support.broken_checkpoints import (
     take_apart,
     with_config,
 )
-from support.runs import made_up
+from support.runs import call, made_up
 
 import numpylstm as nl
-from numpylstm.cli import eval as eval_command
-from numpylstm.cli import sample as sample_command
-from numpylstm.cli import train as train_command
 from numpylstm.saving import CheckpointError
 from numpylstm.training.checkpoint import load, restore_model, restore_run, save
 
@@ -58,11 +55,10 @@ def place(tmp_path, monkeypatch):
     assert not (tmp_path / "EXECUTED").exists()
 
 
-def one_line(capsys):
-    out, err = capsys.readouterr()
-    assert out == ""
-    assert err.count("\n") == 1
-    assert "Traceback" not in err
+def refused(place, name, *arguments):
+    """Return the one line with which a command refuses its arguments."""
+    out, err = call(place, name, *arguments, expect=2)
+    assert (out, err.count("\n")) == ("", 1)
     return err
 
 
@@ -84,22 +80,21 @@ def own_error_only(path):
 
 
 @pytest.mark.parametrize("case", BROKEN, ids=lambda case: case.what[:60])
-def test_a_broken_checkpoint_is_refused_in_one_sentence(case: Broken, good, place, capsys):
+def test_a_broken_checkpoint_is_refused_in_one_sentence(case: Broken, good, place):
     """In Python and by every command, with the name of the file; nothing in it is executed."""
     path = place / "last.npz"
     path.write_bytes(case.make(good))
     read = restore_run if case.whole_run else restore_model
-    with pytest.raises(CheckpointError) as refused:
+    with pytest.raises(CheckpointError) as error:
         read(load(path))
-    assert case.says in str(refused.value)
-    assert str(path) in str(refused.value)
+    assert case.says in str(error.value)
+    assert str(path) in str(error.value)
 
-    commands = [(train_command, ["--resume", "."])]
+    commands = [("numpylstm-train", "--resume", ".")]
     if not case.whole_run:
-        commands += [(eval_command, ["last.npz"]), (sample_command, ["last.npz"])]
-    for command, arguments in commands:
-        assert command.main(arguments) == 2
-        said = one_line(capsys)
+        commands += [("numpylstm-eval", "last.npz"), ("numpylstm-sample", "last.npz")]
+    for command in commands:
+        said = refused(place, *command)
         assert "error: last.npz" in said
         assert " ".join(case.says.split()) in said
 
@@ -107,7 +102,7 @@ def test_a_broken_checkpoint_is_refused_in_one_sentence(case: Broken, good, plac
 HOSTILE = ["\x1b[2J", "\x1b]0;owned\x07", "\x9b31m", "\u202etxt.exe", "\x08\x08", "\x7f"]
 
 
-def test_tokens_and_names_are_shown_and_not_obeyed(place, capsys):
+def test_tokens_and_names_are_shown_and_not_obeyed(place):
     """By every command, in its output and in its errors."""
     name = "\x1b[31m\u202e"
     words = np.random.default_rng(0).choice([f"{n}{word}" for n, word in enumerate(HOSTILE)], 2_000)
@@ -116,35 +111,31 @@ def test_tokens_and_names_are_shown_and_not_obeyed(place, capsys):
     )
     settings = ["--preset", "small", "--hidden-size", "6", "--batch-size", "4", "--epochs", "1"]
     last = f"{name}/last.npz"
-    for status, command, arguments in [
-        (0, train_command, [*settings, "--train", f"{name}.txt", "--out", name]),
-        (0, train_command, ["--resume", name, "--epochs", "2"]),
-        (0, eval_command, [last]),
-        (0, eval_command, [last, "--file", f"{name}.txt"]),
-        (0, sample_command, [last, "--prompt", HOSTILE[0]]),
-        (2, eval_command, [f"{name}.txt"]),
-        (2, train_command, ["--resume", f"{name}.txt"]),
+    for status, command, *arguments in [
+        (0, "train", *settings, "--train", f"{name}.txt", "--out", name),
+        (0, "train", "--resume", name, "--epochs", "2"),
+        (0, "eval", last),
+        (0, "eval", last, "--file", f"{name}.txt"),
+        (0, "sample", last, "--prompt", HOSTILE[0]),
+        (2, "eval", f"{name}.txt"),
+        (2, "train", "--resume", f"{name}.txt"),
+        (2, "eval", last, name),
     ]:
-        assert command.main(arguments) == status
-        said = "".join(capsys.readouterr())
-        assert "\\x1b[31m\\u202e" in said or command is sample_command
+        said = "".join(call(place, f"numpylstm-{command}", *arguments, expect=status))
+        assert "\\x1b[31m\\u202e" in said or command == "sample"
         assert not re.search(r"[\x00-\x09\x0b-\x1f\x7f-\x9f\u202a-\u202e]", said)
-    with pytest.raises(SystemExit):
-        eval_command.main([last, name])
-    assert "unrecognized arguments: \\x1b[31m" in capsys.readouterr().err
 
 
-def test_nothing_is_shown_of_another_text(good, place, capsys):
+def test_nothing_is_shown_of_another_text(good, place):
     """Not a word, not even with --split train; the sentence names the flag for another text."""
     (place / "diary.txt").write_text("w1 w2 w3 w4\n" * 99)
     (place / "last.npz").write_bytes(with_config(train="diary.txt")(good))
     for split in ("train", "valid", "test"):
-        assert eval_command.main(["last.npz", "--split", split]) == 2
-        said = one_line(capsys)
+        said = refused(place, "numpylstm-eval", "last.npz", "--split", split)
         assert "diary.txt: this text is not the one that the run was started with" in said
         assert "--text" in said
         assert "w1" not in said
-    assert eval_command.main(["last.npz", "--file", "diary.txt"]) == 0
+    call(place, "numpylstm-eval", "last.npz", "--file", "diary.txt")
 
 
 @pytest.mark.parametrize("share", [0.5, 1, 1000])

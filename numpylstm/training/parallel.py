@@ -63,8 +63,8 @@ class Ranks:
         if self.size == 1:
             return [value]
         try:
-            everybody_here = self.comm.Ibarrier()
-            while not everybody_here.Test():
+            barrier = self.comm.Ibarrier()
+            while not barrier.Test():
                 time.sleep(1e-4)  # signals arrive, and others can use the processor
             if gradient is not None:
                 parts = np.empty((self.size, gradient.size // self.size), gradient.dtype)
