@@ -21,12 +21,10 @@ from numpylstm.models import LanguageModel
 from numpylstm.optim import OPTIMIZERS
 from numpylstm.parameters import parameter_shapes
 from numpylstm.saving import check_shapes, fitting_together, read_arrays, within, write_arrays
-from numpylstm.training.loop import Run
+from numpylstm.training.loop import Arrays, Run
 from numpylstm.training.metrics import Row, Tally
 
 FORMAT, VERSION, READ = "numpylstm checkpoint", 3, (2, 3)
-
-Arrays = Mapping[str, Array]
 
 
 @dataclass(frozen=True)

@@ -10,10 +10,9 @@ from dataclasses import dataclass, field
 from typing import Any, Protocol, Self
 
 import numpy as np
-from numpy.typing import NDArray
 
 from numpylstm.cells import CELLS, State
-from numpylstm.checks import NotFinite, check_kind
+from numpylstm.checks import Array, NotFinite, check_kind
 from numpylstm.config import ConfigError, TrainConfig
 from numpylstm.data import Corpus, DataError, Vocabulary, batches, num_batches
 from numpylstm.data.configured import check_fingerprint, fingerprint
@@ -27,7 +26,7 @@ from numpylstm.training.metrics import Row, Step, Tally
 from numpylstm.training.schedules import Progress
 from numpylstm.training.thread_trials import ThreadTrials
 
-Arrays = Mapping[str, NDArray[Any]]
+Arrays = Mapping[str, Array]
 
 
 class TrainingFailed(NumpylstmError, RuntimeError):
@@ -48,7 +47,7 @@ class Part(Protocol):
     def offer(self) -> Arrays | None:
         """Return parameters to validate beside those of the model, by path, or None."""
 
-    def state_dict(self) -> dict[str, NDArray[Any]]:
+    def state_dict(self) -> dict[str, Array]:
         """Return the arrays themselves, by name."""
 
 
@@ -229,7 +228,7 @@ def train(run: Run, corpus: Corpus, *, watch: Watch | None = None) -> Iterator[S
 
 
 @np.errstate(over="ignore", invalid="ignore")  # its results are checked instead
-def update(run: Run, x: NDArray[Any], y: NDArray[Any], windows: int) -> Step:
+def update(run: Run, x: Array, y: Array, windows: int) -> Step:
     """Make one update: forward and backward pass, clipping, optimiser step."""
     config, optimizer = run.config, run.optimizer
     try:
@@ -427,12 +426,12 @@ class AveragedParameters:
             mean = self.mean[path]
             mean += (parameter.data - mean) / int(self.count[0])
 
-    def offer(self) -> dict[str, NDArray[Any]] | None:
+    def offer(self) -> dict[str, Array] | None:
         """Return a copy of the mean if there is one."""
         if self.count[0] == 0:
             return None
         return {path: mean.copy() for path, mean in self.mean.items()}
 
-    def state_dict(self) -> dict[str, NDArray[Any]]:
+    def state_dict(self) -> dict[str, Array]:
         """Return the arrays themselves: the mean by path, and the number of updates in it."""
         return {**self.mean, "count": self.count}
