@@ -8,24 +8,20 @@ from numpylstm.report.findings import (
     no_better_than,
     validation_rises,
 )
-from numpylstm.training.metrics import Row, epochs_of
+from numpylstm.training.metrics import Row, training_of_epoch
 
 
-def test_epochs_are_weighted_by_their_updates():
+def test_the_means_of_an_epoch_are_weighted_by_its_updates():
     rows = [
         Row(1, 10, 1.0, 60.0, 400.0, 0.1, 8.0, None, None, 0.5),
         Row(1, 40, 1.0, 50.0, 100.0, 0.2, 6.0, 140.0, 0.21, 0.1),
         Row(2, 50, 0.5, 45.0, 95.0, 0.25, 4.0, None, None, 1.0),
         Row(2, 80, 0.5, 44.0, 80.0, 0.27, 4.0, 90.0, 0.26, 0.2),
-        Row(3, 90, 0.5, 44.0, 80.0, 0.27, 4.0),
     ]
-    one, two = epochs_of(rows)
-    assert one.training == pytest.approx(400 ** (1 / 4) * 100 ** (3 / 4))
-    assert one[:2] == (1, 1.0)
-    assert one.validation == 140.0
-    assert one.accuracy == pytest.approx((10 * 0.1 + 30 * 0.2) / 40)
-    assert two.training == pytest.approx(95 ** (1 / 4) * 80 ** (3 / 4))
-    assert (two.number, two.lr, two.validation) == (2, 0.5, 90.0)
+    first = 400 ** (1 / 4) * 100 ** (3 / 4), (10 * 0.1 + 30 * 0.2) / 40
+    assert training_of_epoch(rows[:2]) == pytest.approx(first)
+    second = 95 ** (1 / 4) * 80 ** (3 / 4), (10 * 0.25 + 30 * 0.27) / 40
+    assert training_of_epoch(rows) == pytest.approx(second)
 
 
 def run(validation):

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Any
 
-from numpylstm.training.metrics import Row, Step, epochs_of
+from numpylstm.training.metrics import Row, Step, training_of_epoch
 
 if TYPE_CHECKING:  # the loop is slow to import, and loading it is displayed too
     from numpylstm.training.loop import Run
@@ -146,10 +146,10 @@ class Progress(Display):
         if row.valid_perplexity is not None:
             self.valid = f"  valid {row.valid_perplexity:.1f}"
             self.show(f"epoch {row.epoch}/{self.epochs}{self.valid}", row.step)
-            epoch = epochs_of(self.run.rows)[-1]
+            perplexity, accuracy = training_of_epoch(self.run.rows)
             line += (
-                f"lr {row.lr:.3g}  train perplexity {epoch.training:.2f}  accuracy "
-                f"{epoch.accuracy:.3f}  |  valid perplexity {row.valid_perplexity:.2f}  accuracy "
+                f"lr {row.lr:.3g}  train perplexity {perplexity:.2f}  accuracy "
+                f"{accuracy:.3f}  |  valid perplexity {row.valid_perplexity:.2f}  accuracy "
                 f"{row.valid_accuracy:.3f}"
             )
         elif self.bar.disable:

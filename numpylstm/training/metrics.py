@@ -3,7 +3,7 @@
 import math
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import groupby, pairwise
+from itertools import pairwise
 from statistics import fmean
 from typing import NamedTuple
 
@@ -68,33 +68,10 @@ class Tally:
         self.clipped += clipped
 
 
-class Epoch(NamedTuple):
-    """One epoch in numbers: means over its updates, and the validation perplexity at its end."""
-
-    number: int
-    lr: float
-    training: float  # perplexity
-    validation: float
-    accuracy: float
-
-
-def epochs_of(rows: Sequence[Row]) -> list[Epoch]:
-    """Return the epochs of a run that have a validation, from its rows of metrics."""
-    found = []
-    before = 0
-    for number, group in groupby(rows, key=lambda row: row.epoch):
-        own = list(group)
-        last, ends = own[-1], [row.step for row in own]
-        updates = [end - start for start, end in pairwise([before, *ends])]
-        if last.valid_perplexity is not None:
-            found.append(
-                Epoch(
-                    number=number,
-                    lr=last.lr,
-                    validation=last.valid_perplexity,
-                    training=math.exp(fmean((math.log(row.perplexity) for row in own), updates)),
-                    accuracy=fmean((row.accuracy for row in own), updates),
-                )
-            )
-        before = last.step
-    return found
+def training_of_epoch(rows: Sequence[Row]) -> tuple[float, float]:
+    """Return perplexity and accuracy in the epoch of the last row, as means over its updates."""
+    own = [row for row in rows if row.epoch == rows[-1].epoch]
+    before = max((row.step for row in rows if row.epoch < rows[-1].epoch), default=0)
+    updates = [end - start for start, end in pairwise([before, *(row.step for row in own)])]
+    perplexity = math.exp(fmean((math.log(row.perplexity) for row in own), updates))
+    return perplexity, fmean((row.accuracy for row in own), updates)
