@@ -18,7 +18,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.cells import LARGEST_SIZE
-from numpylstm.errors import NumpylstmError
+from numpylstm.errors import NumpylstmError, either
 
 FLOATS = (np.dtype(np.float32), np.dtype(np.float64))
 Shape = tuple[int | str, ...]
@@ -35,14 +35,8 @@ class NotFinite(NumpylstmError, ValueError):
 
 def check_plain(where: str, name: str, array: Any) -> None:
     """Raise a TypeError unless `array` is an ndarray or a memmap, and no other subclass."""
-    if type(array) is np.ndarray or type(array) is np.memmap:
-        return
-    got = type(array).__name__
-    if not isinstance(array, np.ndarray):
-        raise TypeError(f"{where}: {name} must be a NumPy array, got {got}")
-    raise TypeError(
-        f"{where}: {name} must be a plain NumPy array, got {got}; only its numbers would be used"
-    )
+    if type(array) is not np.ndarray and type(array) is not np.memmap:
+        raise TypeError(f"{where}: {name} must be a NumPy array, got {type(array).__name__}")
 
 
 def check_shape(where: str, name: str, array: Any, shape: Shape, because: str = "") -> None:
@@ -55,20 +49,21 @@ def check_array(
     where: str,
     name: str,
     array: Any,
-    shape: Shape,
+    shape: Shape | None = None,
     dtype: "np.dtype[Any] | None" = None,
     because: str = "",
 ) -> None:
     """Raise unless `array` is a non-empty float array of this shape and dtype.
 
     `where` is the function that was called and `name` its argument, for the message. In `shape`, an
-    integer is an exact size and a letter any size from 1. Without `dtype`, float32 and float64 are
-    accepted. `because` is the likely cause of a wrong shape.
+    integer is an exact size and a letter any size from 1; without `shape` all sizes are accepted,
+    and without `dtype` float32 and float64. `because` is the likely cause of a wrong shape.
     """
     if type(array) is not np.ndarray:
         check_plain(where, name, array)
     elif array.dtype is dtype and array.shape == shape and 0 not in shape:
         return  # the usual case, without a look into the cache
+    shape = array.shape if shape is None else shape
     _check_one(where, name, array.dtype, array.shape, shape, dtype, because)
 
 
@@ -79,19 +74,13 @@ def check_shapes(where: str, needed: str, *arrays: Any) -> dict[str, int]:
     with a letter fixes its size. A first axis ``*`` stands for any number of axes, and N may be 0.
     The first array that does not fit is named.
     """
-    facts: list[Any] = [where, needed]
+    forms: list[Any] = []
     for array in arrays:
         if type(array) is not np.ndarray:
-            argument = needed.split(", ")[len(facts) // 2 - 1]
+            argument = needed.split(", ")[len(forms)]
             check_plain(where, argument.split()[0], array)
-        facts += array.dtype, array.shape
-    sizes = _FITTING.get(tuple(facts))  # a model repeats the same few calls at every step
-    if sizes is None:
-        sizes = _check_together(where, needed, arrays)
-        if len(_FITTING) >= 1024:
-            _FITTING.clear()
-        _FITTING[tuple(facts)] = sizes
-    return sizes
+        forms.append((array.dtype, array.shape))
+    return _check_together(where, needed, tuple(forms))
 
 
 def check_cache(where: str, cache: Any, kind: type) -> None:
@@ -225,9 +214,7 @@ def check_whole(
     because: str = "",
 ) -> None:
     """Raise unless `value` is an integer (TypeError; a bool is not) within bounds (ValueError)."""
-    if type(value) is not int and (
-        not isinstance(value, int | np.integer) or isinstance(value, bool)
-    ):
+    if not isinstance(value, int | np.integer) or isinstance(value, bool):
         raise TypeError(f"{where}: {name} must be a whole number, got {value!r}")
     if value < at_least or (at_most is not None and value > at_most):
         expected = f"at least {at_least}" if at_most is None else f"from {at_least} to {at_most}"
@@ -237,15 +224,12 @@ def check_whole(
 
 def check_number(where: str, name: str, value: Any) -> None:
     """Raise unless `value` is one real number that a float can hold, NaN and infinity included."""
-    if type(value) is float:
-        return
-    if isinstance(value, numbers.Real):
-        try:
-            float(value)
-        except (OverflowError, TypeError):  # TypeError: "not a time" of NumPy
-            raise ValueError(f"{where}: {name} must be a number that a float can hold") from None
-    else:
+    if not isinstance(value, numbers.Real):
         raise TypeError(f"{where}: {name} must be a number, got {reprlib.repr(value)}")
+    try:
+        float(value)
+    except OverflowError:
+        raise ValueError(f"{where}: {name} must be a number that a float can hold") from None
 
 
 def check_in(where: str, name: str, value: Any, interval: str) -> None:
@@ -273,8 +257,7 @@ def _bounds(interval: str) -> tuple[float, float]:
 def check_choice(where: str, name: str, value: Any, choices: Iterable[str]) -> None:
     """Raise a ValueError unless `value` is one of these words."""
     if not (isinstance(value, str) and value in choices):
-        *others, last = map(repr, choices)
-        raise ValueError(f"{where}: {name} must be {', '.join(others)} or {last}, got {value!r}")
+        raise ValueError(f"{where}: {name} must be {either(choices)}, got {value!r}")
 
 
 def generator(rng: Any) -> np.random.Generator:
@@ -330,28 +313,24 @@ def check_sizes(where: str, **sizes: Any) -> None:
 def check_weights(
     where: str, name: str, weights: Any, shape: Shape, dtype: "np.dtype[Any]"
 ) -> None:
-    """Raise unless `weights` is a float array of this shape, not negative, with a finite sum."""
+    """Raise unless `weights` is a float array of this shape, finite and not negative."""
     check_array(where, name, weights, shape, dtype, "one weight for each target")
     if not weights.min() >= 0:
         raise ValueError(
             f"{where}: {name} must be at least 0, got {_first(weights, ~(weights >= 0))}; "
             f"0 leaves a token out"
         )
-    with np.errstate(over="ignore"):
-        if not np.isfinite(weights.sum()):
-            raise ValueError(f"{where}: {name} must be finite, and so must their sum")
+    check_finite(where, name, weights)
 
 
 def check_in_place(where: str, name: str, array: Any) -> None:
     """Raise unless a float array can be changed in place through a flat view."""
     if type(array) is not np.ndarray or array.dtype not in FLOATS:
-        check_array(where, name, array, getattr(array, "shape", ()))
+        check_array(where, name, array)
     if not array.flags.carray:
         got = f"strides {array.strides} for shape {array.shape}"
         if not array.flags.writeable:
             got = "a read-only array; copy it"
-        elif not array.flags.aligned:
-            got = "a misaligned array; copy it"
         raise ValueError(f"{where}: {name} must be writeable and C-contiguous, got {got}")
 
 
@@ -393,17 +372,13 @@ def _check_shape(
     raise ValueError(f"{where}: {name} must have shape {spelled}, got {got}{because}")
 
 
-_FITTING: dict[tuple[Any, ...], dict[str, int]] = {}
-"""Past calls of `check_shapes` without an error: function, needed, dtypes, shapes -> sizes."""
-
-
-def _check_together(where: str, needed: str, arrays: tuple[Any, ...]) -> dict[str, int]:
+@functools.lru_cache(maxsize=1024)
+def _check_together(where: str, needed: str, forms: tuple[Any, ...]) -> dict[str, int]:
     sizes: dict[str, int] = {}  # by letter
     fixed_by: dict[str, str] = {}
     leading: str | None = None  # letters in place of *
     dtype: np.dtype[Any] | None = None
-    for argument, array in zip(needed.split(", "), arrays, strict=True):
-        got = array.shape
+    for argument, (got_dtype, got) in zip(needed.split(", "), forms, strict=True):
         name, *axes = argument.split()
         if axes[0] == "*":
             if leading is None:
@@ -419,8 +394,8 @@ def _check_together(where: str, needed: str, arrays: tuple[Any, ...]) -> dict[st
             for axis, factor, letter in zip(axes, factors, letters, strict=True)
         )
         because = _because(name, letters, fixed_by)
-        _check_one(where, name, array.dtype, got, shape, dtype, because)
-        dtype = array.dtype
+        _check_one(where, name, got_dtype, got, shape, dtype, because)
+        dtype = got_dtype
         for size, factor, letter in zip(got, factors, letters, strict=True):
             if size % factor:
                 raise ValueError(
@@ -434,18 +409,17 @@ def _check_together(where: str, needed: str, arrays: tuple[Any, ...]) -> dict[st
 
 
 def _because(name: str, letters: list[str], fixed_by: dict[str, str]) -> str:
-    """Return the cause of an expected shape, such as "B is fixed by x, H by Wx"."""
+    """Return the cause of an expected shape, such as "B is fixed by x, H is fixed by Wx"."""
     if name.startswith("d"):
         return f"it has the shape of {name[1:]}"
     causes: dict[str, list[str]] = {}
     for letter in dict.fromkeys(letters):
         if letter in fixed_by:
             causes.setdefault(fixed_by[letter], []).append(letter)
-    parts = [
+    return ", ".join(
         f"{' and '.join(fixed)} {'are' if len(fixed) > 1 else 'is'} fixed by {cause}"
         for cause, fixed in causes.items()
-    ]
-    return ", ".join([*parts[:1], *(part.replace(" is fixed", "") for part in parts[1:])])
+    )
 
 
 def _first(array: NDArray[Any], wrong: NDArray[np.bool_]) -> str:

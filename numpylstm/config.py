@@ -13,7 +13,7 @@ from reprlib import repr as shortened
 from typing import Any, NamedTuple
 
 from numpylstm.cells import CELLS, LARGEST_SIZE
-from numpylstm.errors import NumpylstmError
+from numpylstm.errors import NumpylstmError, either
 
 
 class ConfigError(NumpylstmError, ValueError):
@@ -212,8 +212,10 @@ class ModelConfig:
     @property
     def averaging(self) -> dict[str, bool]:
         """The reduction of the loss: two arguments of `sequence_cross_entropy_forward`."""
-        names = ("average_across_timesteps", "average_across_batch")
-        return {name: getattr(self, name) for name in names}
+        return {
+            "average_across_timesteps": self.average_across_timesteps,
+            "average_across_batch": self.average_across_batch,
+        }
 
     def to_dict(self) -> dict[str, Any]:
         """Return all settings as plain values: the keywords of the class."""
@@ -286,7 +288,7 @@ def cell_options(cell: str, given: Mapping[str, Any]) -> dict[str, Any]:
     TypeError
         If no cell has an option of that name.
     """
-    if not (isinstance(cell, str) and cell in CELLS):
+    if cell not in CELLS:
         raise ConfigError("cell", f"must be {either(CELLS)}, got {cell!r}")
     if not isinstance(given, Mapping):
         raise ConfigError("options", f"must be a dict of name -> value, got {shortened(given)}")
@@ -306,7 +308,7 @@ def cell_options(cell: str, given: Mapping[str, Any]) -> dict[str, Any]:
             )
             own[name] = plain(value)
             check_value(name, own[name], type(option.default), known._asdict())
-        elif not isinstance(value, str | int | float) or value not in defaults.values():
+        elif value not in defaults.values():
             raise left_over(name, value, defaults, "cell", cell)
     return own
 
@@ -318,12 +320,6 @@ def left_over(name: str, value: Any, owners: Iterable[str], owner: str, choice: 
         f"must be left out, got {shortened(value)}; it is a setting of {either(owners)}, and the "
         f"{owner} is {choice!r}",
     )
-
-
-def either(names: Iterable[str]) -> str:
-    """Join names for a message: ``'tanh', 'relu' or 'sigmoid'``."""
-    *others, last = map(repr, names)
-    return f"{', '.join(others)} or {last}" if others else last
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -682,7 +678,7 @@ corpus; `char` is for characters, with a window, a rate and a clip from the sear
 
 def from_preset(name: str, **changes: Any) -> TrainConfig:
     """Return the settings of a preset with some changed; options of the cell are keywords too."""
-    if not isinstance(name, str) or name not in PRESETS:
+    if name not in PRESETS:
         raise ConfigError("preset", f"must be one of {', '.join(PRESETS)}; got {name!r}")
     settings = updated(PRESETS[name], changes)
     other_text = any(changes.get(key) is not None for key in ("data", "train"))

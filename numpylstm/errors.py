@@ -1,4 +1,6 @@
-"""The base class of the errors that a user can cause."""
+"""The base class of the errors that a user can cause, and words of their messages."""
+
+from collections.abc import Iterable
 
 
 class NumpylstmError(Exception):
@@ -9,3 +11,9 @@ class NumpylstmError(Exception):
     """
 
     exit_status = 2
+
+
+def either(names: Iterable[str]) -> str:
+    """Join names for a message: ``'tanh', 'relu' or 'sigmoid'``."""
+    *others, last = map(repr, names)
+    return f"{', '.join(others)} or {last}" if others else last

@@ -23,8 +23,8 @@ import numpy as np
 from numpy.typing import NDArray
 
 from numpylstm.checks import Rng, check_array, check_finite, generator
-from numpylstm.config import ModelConfig, either
-from numpylstm.errors import NumpylstmError
+from numpylstm.config import ModelConfig
+from numpylstm.errors import NumpylstmError, either
 from numpylstm.models import LanguageModel, Model
 from numpylstm.parameters import parameter_shapes
 from numpylstm.sequence_models import SequenceClassifier, SequenceRegressor, SequenceTagger
