@@ -61,7 +61,7 @@ def check_array(
     """
     if type(array) is not np.ndarray:
         check_plain(where, name, array)
-    elif array.dtype is dtype and array.shape == shape and 0 not in shape:
+    elif array.dtype is dtype and array.shape == shape and 0 not in array.shape:
         return  # the usual case, without a look into the cache
     shape = array.shape if shape is None else shape
     _check_one(where, name, array.dtype, array.shape, shape, dtype, because)

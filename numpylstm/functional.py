@@ -34,7 +34,6 @@ from numpylstm.checks import (
     check_array,
     check_cache,
     check_choice,
-    check_dtype,
     check_flag,
     check_ids,
     check_in,
@@ -63,17 +62,6 @@ from numpylstm.reference import (
     SLSTMCache,
     token_coefficients,
 )
-from numpylstm.reference import attention_backward as attention_backward
-from numpylstm.reference import attention_forward as attention_forward
-from numpylstm.reference import delta_rule_backward as delta_rule_backward
-from numpylstm.reference import delta_rule_forward as delta_rule_forward
-from numpylstm.reference import gated_delta_rule_backward as gated_delta_rule_backward
-from numpylstm.reference import gated_delta_rule_forward as gated_delta_rule_forward
-from numpylstm.reference import linear_attention_backward as linear_attention_backward
-from numpylstm.reference import linear_attention_forward as linear_attention_forward
-from numpylstm.reference import softmax as softmax
-from numpylstm.reference import squared_error_backward as squared_error_backward
-from numpylstm.reference import squared_error_forward as squared_error_forward
 
 try:
     from numpylstm.kernels import embedding as _embedding
@@ -90,6 +78,19 @@ try:
     _failure: Exception | None = None
 except Exception as error:
     _failure = error
+
+# Computed by the reference: they have no kernels.
+attention_backward = reference.attention_backward
+attention_forward = reference.attention_forward
+delta_rule_backward = reference.delta_rule_backward
+delta_rule_forward = reference.delta_rule_forward
+gated_delta_rule_backward = reference.gated_delta_rule_backward
+gated_delta_rule_forward = reference.gated_delta_rule_forward
+linear_attention_backward = reference.linear_attention_backward
+linear_attention_forward = reference.linear_attention_forward
+softmax = reference.softmax
+squared_error_backward = reference.squared_error_backward
+squared_error_forward = reference.squared_error_forward
 
 WORTH_WAKING = 1_000_000  # multiply-adds that make a second thread worth waking
 PRODUCT = 4  # multiply-adds of a product in the time of one anywhere else
@@ -248,14 +249,12 @@ class Unrolled(NamedTuple):
     """A sequence after its forward pass, for the cache of its cell."""
 
     results: tuple[Array, ...]  # hs and the last states
-    x: Array
-    sums: list[Array]
-    before: list[Array]  # the states before each step
-    after: list[Array]  # the states and other arrays after it
+    kept: list[Array]  # x, the states before each step, its sums, and all arrays after it
     lengths: Array | None
 
-    def with_cache(self, cache: Any) -> tuple[Any, ...]:
-        """Return the results and the cache, which holds the lengths too if there are any."""
+    def with_cache(self, kind: Any, *values: Any):
+        """Return the results and a cache of this class, which holds the lengths too if given."""
+        cache = kind(*values)
         return *self.results, cache if self.lengths is None else PaddedCache(cache, self.lengths)
 
 
@@ -299,13 +298,13 @@ def _forward(
     for k, array in enumerate(sums):
         sums[k] = array.reshape(*x.shape[:-1], array.shape[1])
     hs, before, after, last = batch.end(states, filled)
-    return Unrolled((hs, *last), x, sums, before, after, lengths)
+    return Unrolled((hs, *last), [x, *before, *sums, *after], lengths)
 
 
-def _backward(cell: Any, batch: Batch, cache: Any, dhs: Array, *dstate: Array) -> tuple[Any, ...]:
+def _backward(cell: Any, batch: Batch, cache: Any, dhs: Array, *dstate: Array):
     """Go back through a sequence after `_forward`.
 
-    Return dx, the gradients of the states before the first step, dWx, dWh, db, and the last da of
+    Return all gradients, in the order of the arguments of the forward pass, and the last da of
     `kernels.recurrence`.
     """
     n, H = cache._fields.index("Wx"), dhs.shape[-1]
@@ -330,7 +329,8 @@ def _backward(cell: Any, batch: Batch, cache: Any, dhs: Array, *dstate: Array) -
     product = h_prev, True, da[-1], False, zeros, dWh
     dx, dWx, db = _gradients(da[0], x, Wx, more=(product,))
     dx, dstates = batch.end_backward(dx, dstates)
-    return dx, dstates, dWx, dWh, db, da[-1]
+    weights = (dWx, dWh, db) if "Wh" in cache._fields else (dWx, db)
+    return (dx, *dstates, *weights), da[-1]
 
 
 def _opened(
@@ -346,15 +346,10 @@ def _opened(
     if own is cache:
         sizes = check_shapes(where, needed, *arrays, dhs, *dstate)
         return batch_of(sizes["T"], sizes["B"], None), cache
-    sizes = check_shapes(where, _packed(needed), *arrays, dhs, *dstate)
+    needed = re.sub(r"(cache\.\w+) T B ", r"\1 N ", needed)  # its arrays over time are (N, .)
+    sizes = check_shapes(where, needed, *arrays, dhs, *dstate)
     T, B, N = (sizes[letter] for letter in "TBN")
     return batch_of(T, B, check_lengths(where, "cache.lengths", cache.lengths, T, B, N)), own
-
-
-@functools.cache
-def _packed(needed: str) -> str:
-    """Return the shapes for a `PaddedCache`, whose arrays over time are (N, .)."""
-    return re.sub(r"(cache\.\w+) T B ", r"\1 N ", needed)
 
 
 def rnn_forward(
@@ -365,17 +360,17 @@ def rnn_forward(
     b: Array,
     activation: str = "tanh",
     lengths: Array | None = None,
-) -> tuple[Any, ...]:
+):
     """Unroll the vanilla network over a sequence."""
     where, needed = "rnn_forward", "Wx D H, Wh H H, b H, x T B D, h0 B H"
     check_shapes(where, needed, Wx, Wh, b, x, h0)
     check_choice(where, "activation", activation, _rnn.CELLS)
     run = _forward(where, _rnn.CELLS[activation], x, (h0,), Wx, Wh, b, lengths)
-    (h_prev,), (h,) = run.before, run.after
-    return run.with_cache(RNNCache(run.x, h_prev, h, Wx, Wh, activation))
+    x, h_prev, _, h = run.kept
+    return run.with_cache(RNNCache, x, h_prev, h, Wx, Wh, activation)
 
 
-def rnn_backward(dhs: Array, dhT: Array, cache: RNNCache | PaddedCache) -> tuple[Any, ...]:
+def rnn_backward(dhs: Array, dhT: Array, cache: RNNCache | PaddedCache):
     """Backpropagate through time; return dx, dh0, dWx, dWh and db."""
     where = "rnn_backward"
     needed = (
@@ -384,25 +379,22 @@ def rnn_backward(dhs: Array, dhT: Array, cache: RNNCache | PaddedCache) -> tuple
     )
     batch, opened = _opened(where, RNNCache, needed, cache, dhs, dhT)
     check_choice(where, "cache.activation", opened.activation, _rnn.CELLS)
-    cell = _rnn.CELLS[opened.activation]
-    dx, (dh,), dWx, dWh, db, _ = _backward(cell, batch, opened, dhs, dhT)
-    return dx, dh, dWx, dWh, db
+    gradients, _ = _backward(_rnn.CELLS[opened.activation], batch, opened, dhs, dhT)
+    return gradients
 
 
 def lstm_forward(
     x: Array, h0: Array, c0: Array, Wx: Array, Wh: Array, b: Array, lengths: Array | None = None
-) -> tuple[Any, ...]:
+):
     """Unroll the memory cell over a sequence."""
     where, needed = "lstm_forward", "Wx D 4H, Wh H 4H, b 4H, x T B D, h0 B H, c0 B H"
     check_shapes(where, needed, Wx, Wh, b, x, h0, c0)
     run = _forward(where, _lstm.LSTM, x, (h0, c0), Wx, Wh, b, lengths, others=1)
-    (gates,), (h_prev, c_prev), (h, c, tanh_c) = run.sums, run.before, run.after
-    return run.with_cache(LSTMCache(run.x, h_prev, c_prev, gates, c, tanh_c, h, Wx, Wh))
+    x, h_prev, c_prev, gates, h, c, tanh_c = run.kept
+    return run.with_cache(LSTMCache, x, h_prev, c_prev, gates, c, tanh_c, h, Wx, Wh)
 
 
-def lstm_backward(
-    dhs: Array, dhT: Array, dcT: Array, cache: LSTMCache | PaddedCache
-) -> tuple[Any, ...]:
+def lstm_backward(dhs: Array, dhT: Array, dcT: Array, cache: LSTMCache | PaddedCache):
     """Backpropagate through time; return dx, dh0, dc0, dWx, dWh and db."""
     where = "lstm_backward"
     needed = (
@@ -411,8 +403,8 @@ def lstm_backward(
         "dhs T B H, dhT B H, dcT B H"
     )
     batch, opened = _opened(where, LSTMCache, needed, cache, dhs, dhT, dcT)
-    dx, (dh, dc), dWx, dWh, db, _ = _backward(_lstm.LSTM, batch, opened, dhs, dhT, dcT)
-    return dx, dh, dc, dWx, dWh, db
+    gradients, _ = _backward(_lstm.LSTM, batch, opened, dhs, dhT, dcT)
+    return gradients
 
 
 def gru_forward(
@@ -424,7 +416,7 @@ def gru_forward(
     bn: Array | None = None,
     reset: str = "after",
     lengths: Array | None = None,
-) -> tuple[Any, ...]:
+):
     """Unroll the gated unit over a sequence.
 
     With the reset "before", each step waits for its own reset gate, and the reference computes.
@@ -439,11 +431,10 @@ def gru_forward(
         return reference.gru_forward(x, h0, Wx, Wh, b, bn, reset, lengths)
     second_sum = 0 if bn is None else bn
     run = _forward(where, _gru.GRU, x, (h0,), Wx, Wh, b, lengths, second_sum=second_sum)
-    (gates, s), (h_prev,), (h,) = run.sums, run.before, run.after
-    return run.with_cache(GRUCache(run.x, h_prev, gates, s, h, Wx, Wh, bn, reset))
+    return run.with_cache(GRUCache, *run.kept, Wx, Wh, bn, reset)
 
 
-def gru_backward(dhs: Array, dhT: Array, cache: GRUCache | PaddedCache) -> tuple[Any, ...]:
+def gru_backward(dhs: Array, dhT: Array, cache: GRUCache | PaddedCache):
     """Backpropagate through time; return dx, dh0, dWx, dWh, db and dbn."""
     where = "gru_backward"
     needed = (
@@ -451,16 +442,15 @@ def gru_backward(dhs: Array, dhT: Array, cache: GRUCache | PaddedCache) -> tuple
         "cache.h T B H, cache.Wx D 3H, cache.Wh H 3H, dhs T B H, dhT B H"
     )
     batch, opened = _opened(where, GRUCache, needed, cache, dhs, dhT)
-    (*arrays, bn, reset), H = opened, len(opened.Wh)
-    _check_reset(where, "cache.", bn, reset, opened.Wh)
-    if reset == "before":
-        dhs, dhT, *arrays = contiguous(dhs, dhT, *arrays)
-        opened = GRUCache._make([*arrays, bn, reset])
+    bn, H = opened.bn, len(opened.Wh)
+    _check_reset(where, "cache.", bn, opened.reset, opened.Wh)
+    if opened.reset == "before":
         if isinstance(cache, PaddedCache):
-            opened = PaddedCache(opened, cache.lengths.astype(np.int64))
-        return reference.gru_backward(dhs, dhT, opened)
-    dx, (dh,), dWx, dWh, db, du = _backward(_gru.GRU, batch, opened, dhs, dhT)
-    return dx, dh, dWx, dWh, db, None if bn is None else du[:, 2 * H :].sum(axis=0)
+            cache = PaddedCache(opened, cache.lengths.astype(np.int64))
+        dhs, dhT = contiguous(dhs, dhT)
+        return reference.gru_backward(dhs, dhT, cache)
+    gradients, du = _backward(_gru.GRU, batch, opened, dhs, dhT)
+    return *gradients, None if bn is None else du[:, 2 * H :].sum(axis=0)
 
 
 def _check_reset(where: str, of: str, bn: Array | None, reset: str, Wh: Array) -> None:
@@ -483,17 +473,16 @@ def mingru_forward(
     b: Array,
     factors: str = "positive",
     lengths: Array | None = None,
-) -> tuple[Any, ...]:
+):
     """Compute the sums of all steps at once, and then the states."""
     where = "mingru_forward"
     check_shapes(where, "Wx D 2H, b 2H, x T B D, h0 B H", Wx, b, x, h0)
     check_choice(where, "factors", factors, _scan.MINGRU)
     run = _forward(where, _scan.MINGRU[factors], x, (h0,), Wx, None, b, lengths)
-    (gates,), (h_prev,), (h,) = run.sums, run.before, run.after
-    return run.with_cache(MinGRUCache(run.x, h_prev, gates, h, Wx, factors))
+    return run.with_cache(MinGRUCache, *run.kept, Wx, factors)
 
 
-def mingru_backward(dhs: Array, dhT: Array, cache: MinGRUCache | PaddedCache) -> tuple[Any, ...]:
+def mingru_backward(dhs: Array, dhT: Array, cache: MinGRUCache | PaddedCache):
     """Backpropagate through time; return dx, dh0, dWx and db."""
     where = "mingru_backward"
     needed = (
@@ -502,23 +491,19 @@ def mingru_backward(dhs: Array, dhT: Array, cache: MinGRUCache | PaddedCache) ->
     )
     batch, opened = _opened(where, MinGRUCache, needed, cache, dhs, dhT)
     check_choice(where, "cache.factors", opened.factors, _scan.MINGRU)
-    cell = _scan.MINGRU[opened.factors]
-    dx, (dh,), dWx, _, db, _ = _backward(cell, batch, opened, dhs, dhT)
-    return dx, dh, dWx, db
+    gradients, _ = _backward(_scan.MINGRU[opened.factors], batch, opened, dhs, dhT)
+    return gradients
 
 
-def minlstm_forward(
-    x: Array, h0: Array, Wx: Array, b: Array, lengths: Array | None = None
-) -> tuple[Any, ...]:
+def minlstm_forward(x: Array, h0: Array, Wx: Array, b: Array, lengths: Array | None = None):
     """As `mingru_forward`, with three blocks of H columns, in the order i, f, g."""
     where = "minlstm_forward"
     check_shapes(where, "Wx D 3H, b 3H, x T B D, h0 B H", Wx, b, x, h0)
     run = _forward(where, _scan.MINLSTM, x, (h0,), Wx, None, b, lengths, others=1)
-    (gates,), (h_prev,), (h, log_odds) = run.sums, run.before, run.after
-    return run.with_cache(MinLSTMCache(run.x, h_prev, gates, h, log_odds, Wx))
+    return run.with_cache(MinLSTMCache, *run.kept, Wx)
 
 
-def minlstm_backward(dhs: Array, dhT: Array, cache: MinLSTMCache | PaddedCache) -> tuple[Any, ...]:
+def minlstm_backward(dhs: Array, dhT: Array, cache: MinLSTMCache | PaddedCache):
     """As `mingru_backward`; return dx, dh0, dWx and db."""
     where = "minlstm_backward"
     needed = (
@@ -526,8 +511,8 @@ def minlstm_backward(dhs: Array, dhT: Array, cache: MinLSTMCache | PaddedCache) 
         "cache.log_odds T B H, cache.Wx D 3H, dhs T B H, dhT B H"
     )
     batch, opened = _opened(where, MinLSTMCache, needed, cache, dhs, dhT)
-    dx, (dh,), dWx, _, db, _ = _backward(_scan.MINLSTM, batch, opened, dhs, dhT)
-    return dx, dh, dWx, db
+    gradients, _ = _backward(_scan.MINLSTM, batch, opened, dhs, dhT)
+    return gradients
 
 
 def slstm_forward(
@@ -541,7 +526,7 @@ def slstm_forward(
     b: Array,
     forget_gate: str = "sigmoid",
     lengths: Array | None = None,
-) -> tuple[Any, ...]:
+):
     """Unroll the cell over a sequence."""
     where = "slstm_forward"
     needed = "Wx D 4H, Wh H 4H, b 4H, x T B D, h0 B H, c0 B H, n0 B H, m0 B H"
@@ -549,17 +534,12 @@ def slstm_forward(
     check_choice(where, "forget_gate", forget_gate, _lstm.SLSTM)
     state = h0, c0, n0, m0
     run = _forward(where, _lstm.SLSTM[forget_gate], x, state, Wx, Wh, b, lengths, others=1)
-    (gates,), (h_prev, c_prev, n_prev, m_prev) = run.sums, run.before
-    h, c, n, m, log_f = run.after
-    cache = SLSTMCache(
-        run.x, h_prev, c_prev, n_prev, m_prev, gates, h, c, n, m, log_f, Wx, Wh, forget_gate
-    )
-    return run.with_cache(cache)
+    return run.with_cache(SLSTMCache, *run.kept, Wx, Wh, forget_gate)
 
 
 def slstm_backward(
     dhs: Array, dhT: Array, dcT: Array, dnT: Array, dmT: Array, cache: SLSTMCache | PaddedCache
-) -> tuple[Any, ...]:
+):
     """Backpropagate through time; return dx, dh0, dc0, dn0, dm0, dWx, dWh and db.
 
     dmT is not read.
@@ -575,8 +555,8 @@ def slstm_backward(
     batch, opened = _opened(where, SLSTMCache, needed, cache, dhs, *dstate)
     check_choice(where, "cache.forget_gate", opened.forget_gate, _lstm.SLSTM)
     cell = _lstm.SLSTM[opened.forget_gate]
-    dx, dstates, dWx, dWh, db, _ = _backward(cell, batch, opened, dhs, *dstate)
-    return dx, *dstates, dWx, dWh, db
+    gradients, _ = _backward(cell, batch, opened, dhs, *dstate)
+    return gradients
 
 
 # --- Linear recurrence -------------------------------------------------------------------------
@@ -588,7 +568,8 @@ def scan_forward(a: Array, b: Array, h0: Array) -> tuple[Array, Array, ScanCache
     a, b = contiguous(a, b)
     h = empty((len(a) + 1, *h0.shape), a.dtype)
     h[0] = h0
-    run_parallel(_scan.forward, [*map(_by_step, (a, b, h))], shares_for(a.size))
+    by_step = [array.reshape(len(array), -1) for array in (a, b, h)]  # (T, B * H)
+    run_parallel(_scan.forward, by_step, shares_for(a.size))
     return h[1:], h[-1].copy(), ScanCache(a, h[:-1])
 
 
@@ -599,14 +580,10 @@ def scan_backward(dhs: Array, dhT: Array, cache: ScanCache) -> tuple[Array, Arra
     check_shapes("scan_backward", needed, *cache, dhs, dhT)
     a, h_prev, dhs = contiguous(*cache, dhs)
     da, db, dh = empty(a.shape, a.dtype), empty(a.shape, a.dtype), np.array(dhT, order="C")
-    arrays = [*map(_by_step, (dhs, a, h_prev, da, db, dh[None]))]
-    run_parallel(_scan.backward, arrays, shares_for(a.size))
+    arrays = dhs, a, h_prev, da, db, dh[None]
+    by_step = [array.reshape(len(array), -1) for array in arrays]
+    run_parallel(_scan.backward, by_step, shares_for(a.size))
     return da, db, dh
-
-
-def _by_step(array: Array) -> Array:
-    """Return a view (T, B * H)."""
-    return array.reshape(len(array), -1)
 
 
 # --- Linear layer ------------------------------------------------------------------------------
@@ -636,9 +613,8 @@ def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array]
 
 def dropout_mask(uniform: Array, p: float, dtype: "np.dtype[Any]") -> Array:
     """Turn random numbers into a mask: 1 / (1 - p) where one is at least p, else 0."""
-    check_shapes("dropout_mask", "uniform *", uniform)
+    check_array("dropout_mask", "uniform", uniform)
     check_in("dropout_mask", "p", p, "[0, 1)")
-    check_dtype("dropout_mask", dtype)
     mask = empty(uniform.shape, np.dtype(dtype))
     mask[...] = uniform >= float(p)
     mask *= 1 / (1 - float(p))
@@ -734,7 +710,7 @@ def sequence_cross_entropy_backward(cache: CrossEntropyCache, dloss: float = 1.0
 
 def sum_of_squares(g: Array) -> float:
     """Return the sum of the squares of all entries."""
-    check_array("sum_of_squares", "g", g, getattr(g, "shape", ()))
+    check_array("sum_of_squares", "g", g)
     sums = np.empty(-(-g.size // _update.BLOCK))
     run_parallel(_update.sums_of_squares, (g.ravel(), sums), shares_for(g.size))
     return float(sums[0] if len(sums) == 1 else sums.cumsum()[-1])  # in order

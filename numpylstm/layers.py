@@ -22,7 +22,7 @@ from __future__ import annotations  # so that help() says DTypeLike, not all tha
 from collections.abc import Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, fields
 from types import ModuleType
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
@@ -36,7 +36,6 @@ from numpylstm.checks import (
     Rng,
     check_array,
     check_choice,
-    check_dtype,
     check_finite,
     check_flag,
     check_ids,
@@ -63,7 +62,7 @@ class Layer(Module):
 
     rng: np.random.Generator  # of the layers with dropout
 
-    def __init__(self, impl: str) -> None:
+    def __init__(self, impl: str = "fast") -> None:
         check_choice("layer", "impl", impl, IMPLEMENTATIONS)
         self.impl = impl
 
@@ -78,7 +77,7 @@ class Layer(Module):
         if same_along is not None:
             drawn[same_along] = 1
         uniform = self.rng.random(drawn, dtype=np.float32)
-        mask: Array = IMPLEMENTATIONS[self.impl].dropout_mask(uniform, p, np.dtype(dtype))
+        mask = IMPLEMENTATIONS[self.impl].dropout_mask(uniform, p, np.dtype(dtype))
         return mask if same_along is None else np.broadcast_to(mask, shape)
 
 
@@ -92,6 +91,8 @@ class Embedding(Layer):
     init_scale : float
         W starts as U(-init_scale, init_scale).
     """
+
+    shown = ("vocab_size", "embedding_size")
 
     def __init__(
         self,
@@ -107,6 +108,7 @@ class Embedding(Layer):
         check_sizes("Embedding", vocab_size=vocab_size, embedding_size=embedding_size)
         shape, self.prefix = (vocab_size, embedding_size), name
         self.W = Parameter(uniform(generator(rng), shape, init_scale, dtype), f"{name}.W")
+        self.vocab_size, self.embedding_size = self.W.data.shape
         super().__init__(impl)
 
     def load(self, vectors: Array, *, trainable: bool = True) -> None:
@@ -119,14 +121,12 @@ class Embedding(Layer):
         ValueError
             If the shape is not (V, D), or a vector is not finite.
         """
-        vectors = real_array("Embedding.load", "vectors", vectors)
-        with np.errstate(over="ignore"):  # what overflows is not finite, and is refused below
-            vectors = np.array(vectors, self.W.data.dtype, order="C")
-        check_array("Embedding.load", "vectors", vectors, self.W.data.shape, self.W.data.dtype)
-        check_finite("Embedding.load", "vectors", vectors)
-        check_flag("Embedding.load", "trainable", trainable)
-        self.W.data = vectors
-        self.W.trainable = trainable
+        where, W = "Embedding.load", self.W.data
+        vectors = np.array(real_array(where, "vectors", vectors), W.dtype, order="C")
+        check_array(where, "vectors", vectors, W.shape)
+        check_finite(where, "vectors", vectors)
+        check_flag(where, "trainable", trainable)
+        self.W.data, self.W.trainable = vectors, trainable
 
     def forward(self, ids: ArrayLike, training: bool = True) -> Array:
         """Look up ids (T, B), integers in [0, V); return (T, B, D)."""
@@ -141,18 +141,12 @@ class Embedding(Layer):
     def backward(self, dx: Array) -> None:
         """Add to ``W.grad``; ids have no gradient, so nothing is returned."""
         cache, W = self.take_pending(), self.W.data
-        shape, because = (*cache.ids.shape, cache.shape[1]), "it has the shape of x"
-        check_array("Embedding.backward", "dx", dx, shape, W.dtype, because)
-        if not self.W.trainable:
-            return
+        shape = (*cache.ids.shape, cache.shape[1])
+        check_array("Embedding.backward", "dx", dx, shape, W.dtype, "it has the shape of x")
         if cache.ids.size < len(W):  # some rows were certainly not used
             self.W.accumulate(Rows(*IMPLEMENTATIONS[self.impl].embedding_backward_rows(dx, cache)))
         else:
             self.W.accumulate(IMPLEMENTATIONS[self.impl].embedding_backward(dx, cache))
-
-    def sizes(self) -> dict[str, Any]:
-        """Return the settings that `repr` shows."""
-        return dict(zip(("vocab_size", "embedding_size"), self.W.data.shape, strict=True))
 
 
 class Dropout(Layer):
@@ -160,6 +154,8 @@ class Dropout(Layer):
 
     If `locked`, the same entries are dropped at all steps of x (T, B, D) (Gal and Ghahramani 2016).
     """
+
+    shown = ("p", "locked")
 
     def __init__(
         self,
@@ -179,8 +175,7 @@ class Dropout(Layer):
     def forward(self, x: Array, training: bool = True) -> Array:
         """Drop entries of x if `training`; otherwise, or if `p` is 0, return a read-only view."""
         self.begin_pass(training)
-        shape = ("T", "B", "D") if self.locked else getattr(x, "shape", ())
-        check_array("Dropout.forward", "x", x, shape)
+        check_array("Dropout.forward", "x", x, ("T", "B", "D") if self.locked else None)
         if training and self.p > 0:
             axis = 0 if self.locked else None
             mask = self.draw_mask(self.p, x.shape, x.dtype, axis)
@@ -198,12 +193,7 @@ class Dropout(Layer):
         check_array("Dropout.backward", "dy", dy, shape, dtype, "it has the shape of y")
         if cache is None:
             return dy
-        dx: Array = IMPLEMENTATIONS[self.impl].dropout_backward(dy, cache)
-        return dx
-
-    def sizes(self) -> dict[str, Any]:
-        """Return the settings that `repr` shows."""
-        return {"p": self.p, **({"locked": True} if self.locked else {})}
+        return IMPLEMENTATIONS[self.impl].dropout_backward(dy, cache)
 
 
 class Linear(Layer):
@@ -217,6 +207,8 @@ class Linear(Layer):
         A parameter of shape (output_size, input_size) whose transpose serves as W: the embedding
         table of a tied language model. Gradients are added to its `grad`.
     """
+
+    shown = ("input_size", "output_size", "tied")
 
     def __init__(
         self,
@@ -232,6 +224,7 @@ class Linear(Layer):
     ) -> None:
         check_sizes("Linear", input_size=input_size, output_size=output_size)
         rng, self.prefix = generator(rng), name
+        self.input_size, self.output_size = int(input_size), int(output_size)
         self.tied = tied is not None
         if tied is None:
             shape = (input_size, output_size)
@@ -265,20 +258,6 @@ class Linear(Layer):
         """Return the parameters; a tied W is another module's."""
         return {"b": self.b} if self.tied else {"W": self.W, "b": self.b}
 
-    def sizes(self) -> dict[str, Any]:
-        """Return the settings that `repr` shows."""
-        W = self.W.data.T if self.tied else self.W.data
-        return {"input_size": W.shape[0], "output_size": W.shape[1], "tied": self.tied}
-
-
-class StackPass(NamedTuple):
-    """Result of `stack_forward`."""
-
-    hs: Array  # (T, B, H), of the top layer
-    state: Any  # after the window; (L, B, H) arrays
-    caches: list[Any]  # of each layer, from the input up
-    dropped: list[dict[str, Any]]  # of each layer: caches of the dropout of its arrays, by name
-
 
 def stack_forward(
     functions: ModuleType,
@@ -288,7 +267,7 @@ def stack_forward(
     state: Any,
     masks: Mapping[str, Array],
     **arguments: Any,
-) -> StackPass:
+) -> tuple[Array, Any, list[Any], list[dict[str, Any]]]:
     """Compute the forward pass of recurrent layers, as one pure function.
 
     Parameters
@@ -305,6 +284,17 @@ def stack_forward(
         of layer 0.
     arguments
         Options of the cell, and lengths.
+
+    Returns
+    -------
+    hs : (T, B, H)
+        Of the top layer.
+    state : state of the cell, (L, B, H)
+        After the window.
+    caches : list
+        Of each layer, from the input up.
+    dropped : list of dict
+        Of each layer: the caches of the dropout of its arrays, by name.
     """
     forward = cell.function(functions, "forward")
     finals, caches, every = [], [], []
@@ -318,8 +308,7 @@ def stack_forward(
         finals.append(final)
         caches.append(cache)
         every.append(dropped)
-    after = cell.State(*map(np.array, zip(*finals, strict=True)))
-    return StackPass(x, after, caches, every)
+    return x, cell.State(*map(np.array, zip(*finals, strict=True))), caches, every
 
 
 class RecurrentStack(Layer):
@@ -372,7 +361,6 @@ class RecurrentStack(Layer):
         self.arguments = self.cell.arguments(self.options)
         where = self.cell.title
         check_sizes(where, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
-        check_dtype(where, dtype)
         check_in("layer", "dropout", dropout, "[0, 1)")
         check_flag("layer", "dropout_locked", dropout_locked)
         check_in("layer", "dropout_weights", dropout_weights, "[0, 1)")
@@ -381,7 +369,7 @@ class RecurrentStack(Layer):
         D, H = int(input_size), int(hidden_size)
         self.input_size, self.hidden_size, self.num_layers = D, H, int(num_layers)
         self.input_shape = f"(T, B, {D})"
-        self.dtype, self.prefix, self.rng = np.dtype(dtype), name or cell, generator(rng)
+        self.prefix, self.rng = name or cell, generator(rng)
         self.dropout, self.dropout_locked = float(dropout), dropout_locked
         self.dropout_weights = float(dropout_weights)
         self.by_layer: dict[str, dict[str, Parameter]] = {}
@@ -397,6 +385,7 @@ class RecurrentStack(Layer):
                 start = self.cell.blocks.index(block) * H
                 parameters["b"].data[start : start + H] += self.options[option]
             self.by_layer[str(k)] = parameters
+        self.dtype = np.dtype(dtype)  # which `uniform` has checked
 
     @property
     def layers(self) -> list[tuple[Parameter, ...]]:
@@ -478,10 +467,8 @@ class RecurrentStack(Layer):
         self.begin_pass(training)
         because = "time comes first, and D is fixed by Wx"
         check_array(where, "x", x, ("T", "B", self.input_size), self.dtype, because)
-        arguments = self.arguments
         if lengths is not None:
             lengths = check_lengths(where, "lengths", lengths, *x.shape[:2])
-            arguments = {**arguments, "lengths": lengths}
         check_finite(where, "x", x, lengths=lengths)
         if state is None:
             state = self.zero_state(x.shape[1])
@@ -492,12 +479,14 @@ class RecurrentStack(Layer):
         elif masks is None:
             masks = self.draw_masks(*x.shape[:2])
         functions, arrays = IMPLEMENTATIONS[self.impl], self.arrays()
-        run = stack_forward(functions, self.cell, arrays, x, state, masks, **arguments)
+        hs, state, caches, dropped = stack_forward(
+            functions, self.cell, arrays, x, state, masks, **self.arguments, lengths=lengths
+        )
         if training:
-            self.pending = run.hs.shape, run.caches, run.dropped
-        hs = run.hs.view()
+            self.pending = hs.shape, caches, dropped
+        hs = hs.view()
         hs.flags.writeable = False  # the caches hold it
-        return hs, run.state
+        return hs, state
 
     def backward(self, dhs: Array, dstate: Any = None) -> tuple[Array, Any]:
         """Backpropagation through time, layer by layer from the top.
@@ -662,8 +651,6 @@ class SequenceCrossEntropy(Layer):
         average_across_batch: bool = True,
         impl: str = "fast",
     ) -> None:
-        check_flag("SequenceCrossEntropy", "average_across_timesteps", average_across_timesteps)
-        check_flag("SequenceCrossEntropy", "average_across_batch", average_across_batch)
         self.averaging = {
             "average_across_timesteps": average_across_timesteps,
             "average_across_batch": average_across_batch,
@@ -695,10 +682,8 @@ class SequenceCrossEntropy(Layer):
 
     def backward(self) -> Array:
         """Return the gradient of the loss with respect to the logits, (T, B, V)."""
-        dlogits: Array = IMPLEMENTATIONS[self.impl].sequence_cross_entropy_backward(
-            self.take_pending()
-        )
-        return dlogits
+        cache = self.take_pending()
+        return IMPLEMENTATIONS[self.impl].sequence_cross_entropy_backward(cache)
 
 
 def _targets(where: str, logits: Array, targets: ArrayLike) -> Array:
@@ -710,9 +695,6 @@ def _targets(where: str, logits: Array, targets: ArrayLike) -> Array:
 
 class SquaredError(Layer):
     """Mean squared error of real numbers; see `numpylstm.reference.squared_error_forward`."""
-
-    def __init__(self, *, impl: str = "fast") -> None:
-        super().__init__(impl)
 
     def forward(
         self, y: Array, targets: Array, weights: Array | None = None, training: bool = True
@@ -735,5 +717,4 @@ class SquaredError(Layer):
 
     def backward(self) -> Array:
         """Return the gradient of the loss with respect to y."""
-        dy: Array = IMPLEMENTATIONS[self.impl].squared_error_backward(self.take_pending())
-        return dy
+        return IMPLEMENTATIONS[self.impl].squared_error_backward(self.take_pending())

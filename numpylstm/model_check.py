@@ -13,37 +13,27 @@ import copy
 import sys
 from collections.abc import Callable
 from dataclasses import replace
-from typing import Any, NamedTuple
+from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
 from numpylstm import reference
 from numpylstm.cells import State, examples
-from numpylstm.checks import Array, Rng, check_array, check_ids, check_number, generator
+from numpylstm.checks import Array, Rng, check_array, check_number, generator
 from numpylstm.laboratory import gradcheck
 from numpylstm.laboratory.gradcheck import Report
-from numpylstm.models import (
-    LanguageModel,
-    Window,
-    check_language_model,
-    language_model_forward,
-)
+from numpylstm.models import LanguageModel, check_window, language_model_forward
 
 
-class Pass(NamedTuple):
-    """The result of a forward and a backward pass of a model."""
-
-    arrays: dict[str, Array]
-    gradients: dict[str, Array]  # of the parameters that are trained
-    masks: dict[str, Array]
-
-
-def pass_of_copy(model: LanguageModel, x: Array, y: Array, state: State, dtype: DTypeLike) -> Pass:
+def pass_of_copy(
+    model: LanguageModel, x: Array, y: Array, state: State, dtype: DTypeLike
+) -> tuple[dict[str, Array], dict[str, Array], dict[str, Array]]:
     """Run a copy of the model, in the given dtype, forward and backward.
 
-    The copy has its own arrays and its own generator, in the same position: the model does not
-    change, and copies of either dtype draw the same masks.
+    Return its parameters, the gradients of those that are trained, and its dropout masks. The copy
+    has its own arrays and its own generator, in the same position: the model does not change, and
+    copies of either dtype draw the same masks.
     """
     twin = copy.deepcopy(model)
     twin.encoder.config = replace(model.config, dtype=np.dtype(dtype).name)  # of its masks
@@ -56,7 +46,7 @@ def pass_of_copy(model: LanguageModel, x: Array, y: Array, state: State, dtype: 
     twin.forward(x, y, state, masks=masks)
     twin.backward()
     gradients = {path: parameter.grad for path, parameter in twin.parameters().items()}
-    return Pass(twin.state_dict(), gradients, masks)
+    return twin.state_dict(), gradients, masks
 
 
 def random_state(model: LanguageModel, batch_size: int, rng: np.random.Generator) -> State:
@@ -72,15 +62,10 @@ def _start(
     where: str, model: LanguageModel, x: Array, y: Array, state: Any, rng: np.random.Generator
 ) -> tuple[Array, Array, State]:
     """Check the window and the state; the state is random if none is given."""
-    check_language_model(where, model)
+    x, y, given = check_window(where, model, x, y, state)
     if not model.parameters():
         raise ValueError(f"{where}: the model must have a parameter that is trained, got none")
-    x = check_ids(where, "x", x, model.vocab_size, ("T", "B"), "time comes first")
-    y = check_ids(where, "y", y, model.vocab_size, x.shape, "y has the shape of x")
-    if state is None:
-        return x, y, random_state(model, x.shape[1], rng)
-    model.encoder.recurrent.check_state(where, "state", state, x.shape[1])
-    return x, y, state
+    return x, y, random_state(model, x.shape[1], rng) if state is None else given
 
 
 def check_model(
@@ -131,10 +116,10 @@ def check_model(
     rng = generator(rng)
     x, y, state = _start("check_model", model, x, y, state, rng)
     arrays, gradients, masks = pass_of_copy(model, x, y, state, np.float64)
-    window = Window(x, y, state, masks)
 
     def loss(point: dict[str, Array]) -> Any:
-        return language_model_forward(arrays | point, window, reference, model.config).loss
+        given = arrays | point
+        return language_model_forward(reference, model.config, given, x, y, state, masks).loss
 
     trained = {path: arrays[path] for path in gradients}
     return gradcheck.check(
@@ -189,7 +174,7 @@ def check_module(
 
     parameters = module.parameters()
     for path, parameter in parameters.items():
-        check_array("check_module", path, parameter.data, parameter.data.shape, np.dtype("f8"))
+        check_array("check_module", path, parameter.data, dtype=np.dtype("f8"))
     twin = copy.deepcopy(module)
     for parameter in twin.all_parameters().values():
         parameter.zero_grad()
@@ -235,8 +220,8 @@ def check_precision(
     check_number("check_precision", "tolerance", tolerance)
     x, y, state = _start("check_precision", model, x, y, state, generator(rng))
     dtype = model.encoder.recurrent.dtype
-    own = pass_of_copy(model, x, y, state, dtype).gradients
-    exact = pass_of_copy(model, x, y, state, np.float64).gradients
+    _, own, _ = pass_of_copy(model, x, y, state, dtype)
+    _, exact, _ = pass_of_copy(model, x, y, state, np.float64)
     entries = tuple(gradcheck.compare(path, own[path], exact[path], tolerance) for path in own)
     return Report(entries, f"the gradient in {dtype} beside the one in float64", tolerance)
 

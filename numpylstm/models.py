@@ -45,21 +45,6 @@ from numpylstm.layers import (
 from numpylstm.parameters import Module
 
 
-class Window(NamedTuple):
-    """Input of a language model: everything its loss depends on besides the parameters.
-
-    `masks` are dropout masks by name, of the shape of what they drop: ``"words"`` of the embedding
-    table, ``"input"`` after the embedding, ``"output"`` before the decoder, and those of
-    `numpylstm.layers.stack_forward`. Without a mask nothing is dropped.
-    """
-
-    x: Array  # (T, B) ids
-    y: Array  # (T, B) ids
-    state: Any  # of the cell; (L, B, H) arrays
-    masks: Mapping[str, Array] = {}
-    weights: Array | None = None  # (T, B)
-
-
 class ForwardPass(NamedTuple):
     """Result of `language_model_forward`, with the caches from the recurrent layers up."""
 
@@ -71,7 +56,13 @@ class ForwardPass(NamedTuple):
 
 
 def language_model_forward(
-    arrays: Mapping[str, Array], window: Window, functions: Any, config: ModelConfig
+    functions: Any,
+    config: ModelConfig,
+    arrays: Mapping[str, Array],
+    x: Array,
+    y: Array,
+    state: Any,
+    masks: Mapping[str, Array],
 ) -> ForwardPass:
     """Compute the forward pass of a whole language model as one pure function.
 
@@ -79,15 +70,20 @@ def language_model_forward(
 
     Parameters
     ----------
-    arrays : dict of path -> array
-        The parameters of a `LanguageModel`, as in its state dict; without ``decoder.W`` the
-        transposed embedding table is used. With `reference`, they may be complex.
-    window : Window
     functions : module
         `numpylstm.reference`, or any object with functions of the same names.
     config : ModelConfig
+    arrays : dict of path -> array
+        The parameters of a `LanguageModel`, as in its state dict; without ``decoder.W`` the
+        transposed embedding table is used. With `reference`, they may be complex.
+    x, y : (T, B) ids
+    state : state of the cell, (L, B, H)
+    masks : dict of name -> array
+        Dropout masks, of the shape of what they drop: ``"words"`` of the embedding table,
+        ``"input"`` after the embedding, ``"output"`` before the decoder, and those of
+        `numpylstm.layers.stack_forward`. Without a mask nothing is dropped.
     """
-    cell, masks = CELLS[config.cell], window.masks
+    cell = CELLS[config.cell]
 
     def drop(name: str, values: Array) -> Any:
         return functions.dropout_forward(values, masks[name])[0] if name in masks else values
@@ -97,23 +93,15 @@ def language_model_forward(
         for k in range(config.num_layers)
     ]
     table = drop("words", arrays["embedding.W"])
-    x, _ = functions.embedding_forward(window.x, table)  # (T, B, D)
+    vectors, _ = functions.embedding_forward(x, table)  # (T, B, D)
+    vectors, arguments = drop("input", vectors), cell.arguments(config.options)
     hs, state, caches, _ = stack_forward(
-        functions,
-        cell,
-        layers,
-        drop("input", x),
-        window.state,
-        masks,
-        **cell.arguments(config.options),
+        functions, cell, layers, vectors, state, masks, **arguments
     )
     W = arrays["decoder.W"] if "decoder.W" in arrays else arrays["embedding.W"].T
-    logits, decoder = functions.linear_forward(
-        drop("output", hs), W, arrays["decoder.b"]
-    )  # (T, B, V)
-    loss, criterion = functions.sequence_cross_entropy_forward(
-        logits, window.y, window.weights, **config.averaging
-    )
+    hs = drop("output", hs)
+    logits, decoder = functions.linear_forward(hs, W, arrays["decoder.b"])  # (T, B, V)
+    loss, criterion = functions.sequence_cross_entropy_forward(logits, y, **config.averaging)
     return ForwardPass(loss, state, caches, decoder, criterion)
 
 
@@ -127,6 +115,8 @@ class Encoder(Layer):
     """Inputs to hidden states: embedding of ids, dropout, recurrent layers, dropout.
 
     All models share it. Without `vocab_size`, the inputs are vectors and there is no embedding.
+    Without `every_step`, the results are the hidden states at the end of each sequence, (1, B, H);
+    with two directions, (1, B, 2H), each direction where it has read the whole sequence.
     """
 
     def __init__(
@@ -134,10 +124,11 @@ class Encoder(Layer):
         config: ModelConfig,
         vocab_size: int | None,
         bidirectional: bool,
+        every_step: bool,
         rng: np.random.Generator,
     ) -> None:
         super().__init__(config.impl)
-        self.config, self.rng = config, rng
+        self.config, self.every_step, self.rng = config, every_step, rng
         self.input_size, self.width = config.input_size, config.hidden_size * (1 + bidirectional)
         learned: Any = {"dtype": config.dtype, "impl": config.impl, "rng": rng}
         self.embedding: Any = None
@@ -159,8 +150,8 @@ class Encoder(Layer):
             **learned,
         )
 
-    def draw_masks(self, T: int, B: int, every_step: bool = True) -> dict[str, Any]:
-        """Draw the dropout masks of a window, by name, as in a `Window`."""
+    def draw_masks(self, T: int, B: int) -> dict[str, Any]:
+        """Draw the dropout masks of a window, as `language_model_forward` takes them."""
         config, dtype, masks = self.config, self.config.dtype, {}
         of_input = config.dropout if config.dropout_input is None else config.dropout_input
         of_output = config.dropout if config.dropout_output is None else config.dropout_output
@@ -172,7 +163,7 @@ class Encoder(Layer):
             masks["input"] = self.draw_mask(of_input, (T, B, self.input_size), dtype, axis)
         masks |= self.recurrent.draw_masks(T, B)
         if of_output > 0:
-            shape = (T if every_step else 1, B, self.width)
+            shape = (T if self.every_step else 1, B, self.width)
             masks["output"] = self.draw_mask(of_output, shape, dtype, axis)
         return masks
 
@@ -182,20 +173,15 @@ class Encoder(Layer):
         state: State | None,
         training: bool,
         lengths: Array | None = None,
-        every_step: bool = True,
         masks: Mapping[str, Array] | None = None,
     ) -> tuple[Array, State]:
-        """Return the hidden states of the top layer, (T, B, H), and the state after the window.
-
-        Without `every_step` only those at the end of each sequence, (1, B, H); with two directions,
-        (1, B, 2H), each direction where it has read the whole sequence.
-        """
+        """Return the hidden states of the top layer, (T, B, H), and the state after the window."""
         self.begin_pass(training)
         functions, (T, B) = IMPLEMENTATIONS[self.impl], x.shape[:2]
         if not training:
             masks = {}
         elif masks is None:
-            masks = self.draw_masks(T, B, every_step)
+            masks = self.draw_masks(T, B)
         dropped: dict[str, Any] = {}
         if self.embedding is not None:
             ids, x = x, self.embedding.forward(x, training)
@@ -205,7 +191,7 @@ class Encoder(Layer):
             x, dropped["input"] = functions.dropout_forward(x, masks["input"])
         hs, state = self.recurrent.forward(x, state, training, lengths, masks)
         shape, last = hs.shape, None
-        if not every_step:
+        if not self.every_step:
             ends = np.full(B, T) if lengths is None else lengths
             unit, H = np.arange(self.width), self.config.hidden_size
             t = np.where(unit < H, ends[:, None] - 1, 0)  # if it ends at 0, hs is 0
@@ -226,10 +212,9 @@ class Encoder(Layer):
             dhs, dlast = np.zeros(shape, dhs.dtype), dhs
             dhs[last] = dlast
         dx, _ = self.recurrent.backward(dhs)  # truncated: no gradient of the first state
-        if "input" in dropped:
-            dx = functions.dropout_backward(dx, dropped["input"])
-        if "words" in dropped:
-            dx = functions.dropout_backward(dx, dropped["words"])
+        for name in ("input", "words"):
+            if name in dropped:
+                dx = functions.dropout_backward(dx, dropped[name])
         if self.embedding is not None:
             self.embedding.backward(dx)
 
@@ -253,6 +238,7 @@ class Model(Module):
     answer = "vocab_size"  # the field that is the size of an answer
     every_step = True  # answer at each step, not once for a sequence
     bidirectional = False
+    tied = False
     classes = True  # answers are ids of classes, not real numbers
 
     vocab_size: Any
@@ -312,15 +298,11 @@ class Model(Module):
         if given["vocab_size"] != vocab_size:
             raise ConfigError("answer_size", f"must be the vocab_size, got {answer_size}")
         names = {each.name for each in fields(cls)}
-        if config.tied and "tied" not in names:
-            raise ConfigError(
-                "tied", f"must be False, got True; {cls.__name__} has its own decoder"
-            )
-        for name in ("bidirectional", "every_step"):
-            if name not in names and given[name] != getattr(cls, name):
-                raise ConfigError(
-                    name, f"must be {getattr(cls, name)} for a {cls.__name__}, got {given[name]!r}"
-                )
+        for name in ("tied", "bidirectional", "every_step"):
+            fixed = getattr(cls, name)  # where it is no argument
+            if name not in names and given[name] != fixed:
+                problem = f"must be {fixed} for a {cls.__name__}, got {given[name]!r}"
+                raise ConfigError(name, problem)
         return cls(**{name: value for name, value in given.items() if name in names})
 
     def __post_init__(self) -> None:
@@ -332,8 +314,6 @@ class Model(Module):
             options=options, **{name: getattr(self, name) for name in names}
         )
         given |= {name: config.options[name] for name in OPTIONS if name in config.options}
-        if self.vocab_size is not None:
-            check_sizes(where, vocab_size=self.vocab_size)
         check_sizes(where, **{self.answer: given[self.answer]})
         check_flag(where, "bidirectional", self.bidirectional)
         check_flag(where, "every_step", self.every_step)
@@ -344,7 +324,9 @@ class Model(Module):
             )
         self.vocab_size, self.rng = plain(self.vocab_size), generator(self.rng)
         self.input_shape = f"(T, B, {config.input_size})" if self.vocab_size is None else "(T, B)"
-        self.encoder = Encoder(config, self.vocab_size, self.bidirectional, self.rng)
+        self.encoder = Encoder(
+            config, self.vocab_size, self.bidirectional, self.every_step, self.rng
+        )
         self.decoder = Linear(
             self.encoder.width,
             self.answer_size,
@@ -362,8 +344,7 @@ class Model(Module):
     @property
     def answer_size(self) -> int:
         """The number of classes, or of numbers in an answer."""
-        size: int = plain(getattr(self, self.answer))
-        return size
+        return plain(getattr(self, self.answer))
 
     @property
     def embedding(self) -> Embedding:
@@ -376,7 +357,7 @@ class Model(Module):
 
     def draw_masks(self, T: int, B: int) -> dict[str, Array]:
         """Draw the dropout masks of a window by name, as `forward` does."""
-        return self.encoder.draw_masks(T, B, self.every_step)
+        return self.encoder.draw_masks(T, B)
 
     def backward(self) -> None:
         """Add the gradient of the pending loss to the `grad` of every parameter."""
@@ -554,3 +535,18 @@ class LanguageModel(Model):
 def check_language_model(where: str, model: Any) -> None:
     """Raise a TypeError unless `model` is a LanguageModel."""
     check_kind(where, "model", model, LanguageModel)
+
+
+def check_window(
+    where: str, model: Any, x: ArrayLike, y: ArrayLike, state: State | None
+) -> tuple[Array, Array, State]:
+    """Raise unless `model` is a LanguageModel and the arguments are those of its forward pass.
+
+    Return copies of x and y, and the state, which is zero by default.
+    """
+    check_language_model(where, model)
+    x = check_ids(where, "x", x, model.vocab_size, ("T", "B"), "time comes first")
+    y = check_ids(where, "y", y, model.vocab_size, x.shape, "it has the shape of x")
+    state = model.zero_state(x.shape[1]) if state is None else state
+    model.encoder.recurrent.check_state(where, "state", state, x.shape[1])
+    return x, y, state

@@ -25,7 +25,6 @@ from numpylstm.checks import (
 from numpylstm.config import ModelConfig
 from numpylstm.kernels.memory import empty
 
-DRAWN_AT_ONCE = 1 << 16  # random numbers
 DIRECTIONS = ("forward", "backward")  # names of the two stacks of a bidirectional model
 
 
@@ -56,7 +55,7 @@ class Parameter:
     """
 
     def __init__(self, data: Array, name: str = "parameter", trainable: bool = True) -> None:
-        check_array("Parameter", "data", data, getattr(data, "shape", ()))
+        check_array("Parameter", "data", data)
         self.data = data
         self.name = name
         self.trainable = trainable
@@ -143,10 +142,7 @@ def uniform(
     check_dtype("layer", dtype)
     shape = tuple(map(int, shape))  # products of NumPy's integers can wrap
     array = empty(shape, np.dtype(dtype))  # a matrix that begins at a cache line is read faster
-    flat = array.reshape(-1)
-    for start in range(0, flat.size, DRAWN_AT_ONCE):  # all at once would need a second array
-        piece = flat[start : start + DRAWN_AT_ONCE]
-        piece[...] = rng.uniform(-scale, scale, piece.size)
+    array[...] = rng.uniform(-scale, scale, shape)
     return array
 
 
@@ -206,6 +202,7 @@ class Module:
     """
 
     prefix = ""  # of the paths, where no attribute of another Module gives a name
+    shown: tuple[str, ...] = ()  # the attributes that `repr` shows
     input_shape = ""  # of x, shown where swapped axes could go unnoticed
     pending: Any = None  # what the backward pass needs of the last forward pass with training
 
@@ -215,7 +212,7 @@ class Module:
 
     def sizes(self) -> dict[str, Any]:
         """Return the settings that `repr` shows."""
-        return {}
+        return {name: getattr(self, name) for name in self.shown}
 
     def begin_pass(self, training: bool) -> None:
         """Begin a forward pass: one with `training` ends the pending one, even if it then fails."""
@@ -245,19 +242,19 @@ class Module:
         left: list[tuple[str, Any]] = [(self.prefix, self)]
         while left:
             path, value = left.pop()
-            if isinstance(value, Module):
+            if isinstance(value, Module | Parameter):
                 if id(value) in met:
                     continue
                 met.add(id(value))
+            if isinstance(value, Parameter):
+                found[path] = value
+            elif isinstance(value, Module):
                 value = value.parts()
             elif isinstance(value, list):
                 value = dict(enumerate(value))
-            if isinstance(value, Parameter) and id(value) not in met:
-                met.add(id(value))
-                found[path] = value
-            elif isinstance(value, dict):
+            if isinstance(value, dict):
                 for name, part in reversed(value.items()):
-                    left.append((".".join(filter(None, (path, str(name)))), part))
+                    left.append((f"{path}.{name}".strip("."), part))
         return found
 
     def parameters(self) -> dict[str, Parameter]:
@@ -312,9 +309,6 @@ class Module:
             check_finite(where, path, arrays[path], "the run that made it had failed")
             if not p.data.flags.writeable:
                 raise ValueError(f"{where}: {path} must be writeable; copy its data")
-        own = [p.data for p in parameters.values()]
-        if any(np.may_share_memory(array, data) for array in arrays.values() for data in own):
-            arrays = {path: array.copy() for path, array in arrays.items()}  # they may be swapped
         for path, p in parameters.items():
             p.data[...] = arrays[path]
 

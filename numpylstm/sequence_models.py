@@ -156,7 +156,7 @@ class SequenceModel(Model):
     def _outputs(
         self, x: Array, state: State | None, lengths: Array | None, training: bool = False
     ) -> tuple[Array, State]:
-        hs, state = self.encoder.forward(x, state, training, lengths, self.every_step)
+        hs, state = self.encoder.forward(x, state, training, lengths)
         return self.decoder.forward(hs, training), state
 
     def check_arguments(

@@ -163,9 +163,7 @@ def test_a_mistake_in_the_forward_pass_is_found(ids, monkeypatch):
     monkeypatch.setattr(
         functional,
         "rnn_forward",
-        lambda x, h0, Wx, Wh, b, activation: reference.rnn_forward(
-            x, h0, Wx, Wh, 2 * b, activation
-        ),
+        lambda x, h0, Wx, Wh, b, **options: reference.rnn_forward(x, h0, Wx, Wh, 2 * b, **options),
     )
     assert not check_model(make("tanh RNN"), *ids).passed
 

@@ -49,13 +49,6 @@ def test_a_small_norm_is_left_alone(parameters):
         np.testing.assert_array_equal(p.grad, before[name])
 
 
-def test_a_gradient_that_comes_after_the_clip_is_not_scaled(parameters):
-    parameters["b"].zero_grad()
-    nl.clip_by_global_norm(parameters, 0.5)
-    parameters["b"].accumulate(np.ones_like(parameters["b"].data))
-    np.testing.assert_array_equal(parameters["b"].grad, 1)
-
-
 def test_a_gradient_from_before_a_freeze_is_not_clipped(parameters):
     parameters["a"].trainable = False
     before = parameters["a"].grad.copy()
@@ -99,26 +92,18 @@ def test_a_gradient_kept_as_rows_is_clipped_and_descended_like_its_array(rng):
         np.testing.assert_array_equal(sparse["W"].data[untouched], data[untouched])
 
 
-def test_sgd_is_data_minus_rate_times_gradient(parameters):
-    expected = {name: p.data - 0.3 * p.grad for name, p in parameters.items()}
-    optimizer = nl.SGD(parameters, lr=0.3)
-    optimizer.step()
-    tol = tolerance(parameters)
-    for name, p in parameters.items():
-        np.testing.assert_allclose(p.data, expected[name], rtol=tol, atol=tol)
-    optimizer.zero_grad()
-    assert not any(p.grad.any() for p in parameters.values())
-
-
-def test_momentum_adds_a_share_of_the_last_velocity(parameters):
+@pytest.mark.parametrize("momentum", [0.0, 0.9])
+def test_momentum_adds_a_share_of_the_last_velocity(parameters, momentum):
     data, velocity = parameters["a"].data.astype(float), 0.0
-    optimizer = nl.SGD(parameters, lr=0.1, momentum=0.9)
+    optimizer = nl.SGD(parameters, lr=0.1, momentum=momentum)
     for _ in range(3):
-        velocity = 0.9 * velocity + parameters["a"].grad
+        velocity = momentum * velocity + parameters["a"].grad
         data = data - 0.1 * velocity
         optimizer.step()
     tol = tolerance(parameters)
     np.testing.assert_allclose(parameters["a"].data, data, rtol=tol, atol=tol)
+    optimizer.zero_grad()
+    assert not any(p.grad.any() for p in parameters.values())
 
 
 @pytest.mark.parametrize("kind", [nl.Adam, nl.AdamW])
@@ -168,15 +153,6 @@ def test_the_kernels_compute_what_the_textbook_says(parameters, rng, kind, optio
         for name, p in parameters.items():
             np.testing.assert_array_equal(p.data, copies[name].data)
             p.grad = rng.standard_normal(p.data.shape).astype(p.data.dtype)
-
-
-def test_the_norm_of_other_numbers_is_refused():
-    """A kernel that does not compile for them would end all kernels."""
-    parameter = Parameter(np.ones(3), "p")
-    parameter.data = np.ones(3, np.float16)
-    parameter.grad = np.ones(3, np.float16)
-    with pytest.raises(TypeError, match="sum_of_squares: g must have dtype float32 or"):
-        nl.clip_by_global_norm({"p": parameter}, 1.0)
 
 
 def test_arrays_that_overlap_are_refused():
@@ -241,11 +217,6 @@ def test_decay_after_some_epochs():
     rates = [nl.decayed_rate(1.0, epoch, decay=0.5, constant_epochs=4) for epoch in range(7)]
     assert rates == [1, 1, 1, 1, 0.5, 0.25, 0.125]
     assert nl.decayed_rate(1.0, 0, decay=0.5, constant_epochs=0) == 0.5
-
-
-@pytest.mark.parametrize(("decay", "limit"), [(0.5, 0), (math.nextafter(1, 0), 0), (1, 0.3)])
-def test_decay_after_epochs_without_end(decay, limit):
-    assert nl.decayed_rate(0.3, 10**400, decay=decay, constant_epochs=2) == limit
 
 
 def test_a_rate_that_grows_is_refused():
@@ -408,13 +379,8 @@ def test_a_limit_may_be_a_number_of_numpy(parameters, kind, recwarn):
     assert not recwarn.list
 
 
-def misaligned(data):
-    return np.zeros(data.nbytes + 1, np.uint8)[1:].view(data.dtype)
-
-
 SPOILED = {
     "b must be writeable .* a read-only array; copy it": lambda b: np.broadcast_to(b, b.shape),
-    "b must be writeable .* a misaligned array; copy it": misaligned,
     "b must be a NumPy array, got list": list,
 }
 

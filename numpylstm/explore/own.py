@@ -21,7 +21,7 @@ from numpylstm.explore import assemble, cell_record
 from numpylstm.functional import softmax
 from numpylstm.laboratory.diagnostics import cell_activations
 from numpylstm.layers import IMPLEMENTATIONS
-from numpylstm.models import LanguageModel, Window, language_model_forward
+from numpylstm.models import LanguageModel, language_model_forward
 
 MOST_PARAMETERS = 2_000_000
 """Parameters of a model that the page carries whole, as float32."""
@@ -106,7 +106,7 @@ def rank_cells(
     functions, arrays = IMPLEMENTATIONS[model.encoder.impl], model.state_dict()
 
     def loss(arrays: Mapping[str, Array], state: Any) -> float:
-        passed = language_model_forward(arrays, Window(x, y, state), functions, config)
+        passed = language_model_forward(functions, config, arrays, x, y, state, masks={})
         return float(passed.criterion.nll.mean(dtype=np.float64))
 
     base = loss(arrays, model.zero_state(1))

@@ -96,7 +96,8 @@ class Run:
         cls, config: TrainConfig, vocabulary: Vocabulary, fingerprint: str, model: LanguageModel
     ) -> Self:
         """Return a run of this model before its first update."""
-        optimizer = OPTIMIZERS[config.optimizer].from_config(model.parameters(), config)
+        settings = config.settings_for("optimizer")
+        optimizer = OPTIMIZERS[config.optimizer](model.parameters(), **settings)
         run = cls(
             config, vocabulary, fingerprint, model, optimizer, model.zero_state(config.batch_size)
         )

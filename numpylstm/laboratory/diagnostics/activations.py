@@ -67,7 +67,7 @@ def cell_activations(
     state = recurrent.zero_state(ids.shape[1]) if state is None else state
     recurrent.check_state(where, "state", state, ids.shape[1])
     functions, arrays = IMPLEMENTATIONS[recurrent.impl], recurrent.arrays()
-    caches = stack_forward(functions, cell, arrays, x, state, {}, **recurrent.arguments).caches
+    _, _, caches, _ = stack_forward(functions, cell, arrays, x, state, {}, **recurrent.arguments)
     names = [unit.name for unit in cell.units]
     Activations: Any = namedtuple("Activations", names)  # type: ignore[misc]
     return [Activations(*(getattr(cache, name) for name in names)) for cache in caches]

@@ -12,13 +12,8 @@ import numpy as np
 
 from numpylstm import reference
 from numpylstm.cells import CELLS, Cell, State
-from numpylstm.checks import Array, check_ids
-from numpylstm.models import (
-    LanguageModel,
-    Window,
-    check_language_model,
-    language_model_forward,
-)
+from numpylstm.checks import Array
+from numpylstm.models import LanguageModel, check_window, language_model_forward
 
 Cache = Any
 """The cache of a cell's forward pass, such as `numpylstm.reference.LSTMCache`."""
@@ -127,15 +122,10 @@ def forward_pass(
     at step t only. No dropout, no random numbers; the model is not changed. Computed in float64,
     whatever the dtype of the model.
     """
-    where = "diagnostics"
-    check_language_model(where, model)
-    x = check_ids(where, "x", x, model.vocab_size, ("T", "B"), "time comes first")
-    y = check_ids(where, "y", y, model.vocab_size, x.shape, "y has the shape of x")
-    state = model.zero_state(x.shape[1]) if state is None else state
-    model.encoder.recurrent.check_state(where, "state", state, x.shape[1])
+    x, y, state = check_window("diagnostics", model, x, y, state)
     arrays = {path: array.astype(np.float64) for path, array in model.state_dict().items()}
-    window = Window(x, y, tuple(part.astype(np.float64) for part in state))
-    passed = language_model_forward(arrays, window, reference, model.config)
+    start = tuple(part.astype(np.float64) for part in state)
+    passed = language_model_forward(reference, model.config, arrays, x, y, start, masks={})
     dlogits = reference.sequence_cross_entropy_backward(passed.criterion)
     dhs, _, _ = reference.linear_backward(dlogits, passed.decoder)
     return passed.cells, dhs
