@@ -53,28 +53,8 @@ def test_other_models_and_cells(rng, ids):
     assert layer.h.shape == (T, B, H)
 
 
-def test_arguments_that_do_not_fit(model, ids, state):
-    with pytest.raises(ValueError, match=rf"ids must lie in \[0, {V}\)"):
-        cell_activations(model, ids + V)
-    with pytest.raises(TypeError, match=r"state must be LSTMState\(h, c\), got RNNState"):
-        cell_activations(model, ids, nl.RNNState(state.h))
-
-
 def test_saturation_counts_steps(rng):
     gate = rng.random((T, B, H))
     shut, opened = gate_saturation(gate, 0.2, 0.7)
     np.testing.assert_allclose(shut, (gate < 0.2).mean(axis=(0, 1)))
     np.testing.assert_allclose(opened, (gate > 0.7).mean(axis=(0, 1)))
-
-
-@pytest.mark.parametrize(
-    ("gate", "bounds", "sentence"),
-    [
-        (np.zeros((2, 3)), (), r"gate must have shape \(T, B, H\), got \(2, 3\); cell_activations"),
-        (np.zeros((0, 2, 3)), (), r"gate must not be empty, got shape \(0, 2, 3\)"),
-        (np.zeros((1, 2, 3)), (0.9, 0.1), r"high must be in \[0.9, 1\), got 0.1"),
-    ],
-)
-def test_saturation_of_what_is_no_gate(gate, bounds, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        gate_saturation(gate, *bounds)

@@ -44,12 +44,3 @@ def test_the_text_is_text_and_not_markup():
 def test_black_letters_are_readable_on_every_colour(share):
     (colour,) = backgrounds(coloured_text(["a"], [share], limit=1.0))
     assert contrast((0, 0, 0), to_rgb(colour)) > 7
-
-
-def test_values_that_do_not_fit():
-    with pytest.raises(ValueError, match=r"values must have shape \(2,\), got \(3,\)"):
-        coloured_text(["a", "b"], [1, 2, 3])
-    with pytest.raises(ValueError, match="values must be finite"):
-        coloured_text(["a"], [float("nan")])
-    with pytest.raises(ValueError, match=r"limit must be positive, got 0"):
-        coloured_text(["a"], [1], limit=0)

@@ -8,7 +8,6 @@ import pytest
 from conftest import B, D, H, T
 from test_reference import EVERY_CALL, recurrent_arrays
 
-import numpylstm as nl
 from numpylstm import functional, reference
 from numpylstm.cells import CELLS
 
@@ -105,21 +104,3 @@ def test_no_division_of_the_work_changes_a_bit(rng, monkeypatch, cell):
         found += [padded + run(full), padded + run(None)]
     for first, *others in zip(*found, strict=True):
         assert all(np.array_equal(first, other) for other in others)
-
-
-REFUSED = {  # lengths, error, sentence
-    "too long": (np.array([2, T + 1, 0]), ValueError, rf"must lie in \[0, {T}\], got 6 at \[1\]"),
-    "negative": (np.array([2, 1, -1]), ValueError, rf"must lie in \[0, {T}\], got -1 at \[2\]"),
-    "floats": (np.array([2.0, 1.0, 3.0]), TypeError, "must hold integers, got float64"),
-    "one for each step": (np.full(T, 2), ValueError, rf"must have shape \({B},\), got \({T},\)"),
-    "a list": ([2, 1, 3], TypeError, "must be a NumPy array, got list"),
-}
-
-
-@pytest.mark.parametrize(("lengths", "error", "sentence"), REFUSED.values(), ids=REFUSED)
-def test_refused(rng, lengths, error, sentence):
-    arrays = recurrent_arrays(rng, (T, B, D, H), "lstm")
-    with pytest.raises(error, match=f"^lstm_forward: lengths {sentence}"):
-        functional.lstm_forward(**arrays, lengths=lengths)
-    with pytest.raises(error, match=f"^LSTM.forward: lengths {sentence}"):
-        nl.LSTM(D, H, dtype="float64", rng=0).forward(arrays["x"], lengths=lengths)

@@ -110,26 +110,6 @@ class TestInfect:
             museum.infect(self.model(), museum.MUTANTS["per-parameter-clipping"])
 
 
-def test_a_name_that_is_none_is_answered_with_the_names():
-    says = r"card: name must be 'missing-wh-.* or 'mask-forgotten', got 'mammoth'"
-    with pytest.raises(ValueError, match=says):
-        museum.card("mammoth")
-
-
-@pytest.mark.parametrize(
-    "call",
-    [
-        museum.case,
-        museum.train,
-        lambda mutant: museum.infect(nl.LanguageModel(11, 6, rng=0), mutant),
-    ],
-)
-def test_what_is_no_mutant_is_refused(call):
-    says = r": mutant must be a Mistake, got str; museum\.MUTANTS\['dc-overwritten'\] is one"
-    with pytest.raises(TypeError, match=says):
-        call("dc-overwritten")
-
-
 class TestTheCommand:
     def test_lists_the_rooms(self, capsys):
         main([])

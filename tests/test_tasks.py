@@ -326,30 +326,9 @@ def test_a_tenth_of_the_answers_is_wrong():
     np.testing.assert_allclose(np.exp(-noisy.nll[-1][~wrong]), 0.9)
 
 
-# --- mistakes -------------------------------------------------------------------------------------
+# --- entropy --------------------------------------------------------------------------------------
 
 
 def test_entropy_in_nats():
     assert tasks.entropy([0.5, 0.5, 0]) == pytest.approx(log(2))
     assert tasks.entropy([1.0]) == 0
-
-
-@pytest.mark.parametrize(
-    ("make", "sentence"),
-    [
-        (lambda: tasks.DelayedCopy(2, length=3), "distance must be at least 3, the length; got 2"),
-        (lambda: tasks.DelayedCopy(5, num_symbols=1), "num_symbols must be from 2 to 26"),
-        (lambda: tasks.DelayedCopy(5, noise=1.0), r"noise must be in \[0, 1\), got 1.0"),
-        (
-            lambda: tasks.AssociativeRecall(5, num_keys=4),
-            "num_keys must be at least 5, the number of pairs; got 4",
-        ),
-        (lambda: tasks.AssociativeRecall(rewrites=-1), "rewrites must be at least 0"),
-        (lambda: tasks.Parity(5, shortest=6), "num_steps must be at least 6, the shortest; got 5"),
-        (lambda: tasks.Adding(2), "num_steps must be at least 3"),
-        (lambda: tasks.Pronoun(1), "distance must be at least 2, a verb lies between; got 1"),
-    ],
-)
-def test_parameters_that_make_no_task(make, sentence):
-    with pytest.raises(ValueError, match=sentence):
-        make()
