@@ -301,7 +301,7 @@ def _forward(
     return Unrolled((hs, *last), [x, *before, *sums, *after], lengths)
 
 
-def _backward(cell: Any, batch: Batch, cache: Any, dhs: Array, *dstate: Array):
+def _backward(cell: Any, batch: Batch, cache: Any, dhs: Array, *dstate: Array) -> tuple[Any, ...]:
     """Go back through a sequence after `_forward`.
 
     Return all gradients, in the order of the arguments of the forward pass, and the last da of
@@ -360,7 +360,7 @@ def rnn_forward(
     b: Array,
     activation: str = "tanh",
     lengths: Array | None = None,
-):
+) -> tuple[Any, ...]:
     """Unroll the vanilla network over a sequence."""
     where, needed = "rnn_forward", "Wx D H, Wh H H, b H, x T B D, h0 B H"
     check_shapes(where, needed, Wx, Wh, b, x, h0)
@@ -370,7 +370,7 @@ def rnn_forward(
     return run.with_cache(RNNCache, x, h_prev, h, Wx, Wh, activation)
 
 
-def rnn_backward(dhs: Array, dhT: Array, cache: RNNCache | PaddedCache):
+def rnn_backward(dhs: Array, dhT: Array, cache: RNNCache | PaddedCache) -> tuple[Any, ...]:
     """Backpropagate through time; return dx, dh0, dWx, dWh and db."""
     where = "rnn_backward"
     needed = (
@@ -385,7 +385,7 @@ def rnn_backward(dhs: Array, dhT: Array, cache: RNNCache | PaddedCache):
 
 def lstm_forward(
     x: Array, h0: Array, c0: Array, Wx: Array, Wh: Array, b: Array, lengths: Array | None = None
-):
+) -> tuple[Any, ...]:
     """Unroll the memory cell over a sequence."""
     where, needed = "lstm_forward", "Wx D 4H, Wh H 4H, b 4H, x T B D, h0 B H, c0 B H"
     check_shapes(where, needed, Wx, Wh, b, x, h0, c0)
@@ -394,7 +394,9 @@ def lstm_forward(
     return run.with_cache(LSTMCache, x, h_prev, c_prev, gates, c, tanh_c, h, Wx, Wh)
 
 
-def lstm_backward(dhs: Array, dhT: Array, dcT: Array, cache: LSTMCache | PaddedCache):
+def lstm_backward(
+    dhs: Array, dhT: Array, dcT: Array, cache: LSTMCache | PaddedCache
+) -> tuple[Any, ...]:
     """Backpropagate through time; return dx, dh0, dc0, dWx, dWh and db."""
     where = "lstm_backward"
     needed = (
@@ -416,7 +418,7 @@ def gru_forward(
     bn: Array | None = None,
     reset: str = "after",
     lengths: Array | None = None,
-):
+) -> tuple[Any, ...]:
     """Unroll the gated unit over a sequence.
 
     With the reset "before", each step waits for its own reset gate, and the reference computes.
@@ -434,7 +436,7 @@ def gru_forward(
     return run.with_cache(GRUCache, *run.kept, Wx, Wh, bn, reset)
 
 
-def gru_backward(dhs: Array, dhT: Array, cache: GRUCache | PaddedCache):
+def gru_backward(dhs: Array, dhT: Array, cache: GRUCache | PaddedCache) -> tuple[Any, ...]:
     """Backpropagate through time; return dx, dh0, dWx, dWh, db and dbn."""
     where = "gru_backward"
     needed = (
@@ -473,7 +475,7 @@ def mingru_forward(
     b: Array,
     factors: str = "positive",
     lengths: Array | None = None,
-):
+) -> tuple[Any, ...]:
     """Compute the sums of all steps at once, and then the states."""
     where = "mingru_forward"
     check_shapes(where, "Wx D 2H, b 2H, x T B D, h0 B H", Wx, b, x, h0)
@@ -482,7 +484,7 @@ def mingru_forward(
     return run.with_cache(MinGRUCache, *run.kept, Wx, factors)
 
 
-def mingru_backward(dhs: Array, dhT: Array, cache: MinGRUCache | PaddedCache):
+def mingru_backward(dhs: Array, dhT: Array, cache: MinGRUCache | PaddedCache) -> tuple[Any, ...]:
     """Backpropagate through time; return dx, dh0, dWx and db."""
     where = "mingru_backward"
     needed = (
@@ -495,7 +497,9 @@ def mingru_backward(dhs: Array, dhT: Array, cache: MinGRUCache | PaddedCache):
     return gradients
 
 
-def minlstm_forward(x: Array, h0: Array, Wx: Array, b: Array, lengths: Array | None = None):
+def minlstm_forward(
+    x: Array, h0: Array, Wx: Array, b: Array, lengths: Array | None = None
+) -> tuple[Any, ...]:
     """As `mingru_forward`, with three blocks of H columns, in the order i, f, g."""
     where = "minlstm_forward"
     check_shapes(where, "Wx D 3H, b 3H, x T B D, h0 B H", Wx, b, x, h0)
@@ -503,7 +507,7 @@ def minlstm_forward(x: Array, h0: Array, Wx: Array, b: Array, lengths: Array | N
     return run.with_cache(MinLSTMCache, *run.kept, Wx)
 
 
-def minlstm_backward(dhs: Array, dhT: Array, cache: MinLSTMCache | PaddedCache):
+def minlstm_backward(dhs: Array, dhT: Array, cache: MinLSTMCache | PaddedCache) -> tuple[Any, ...]:
     """As `mingru_backward`; return dx, dh0, dWx and db."""
     where = "minlstm_backward"
     needed = (
@@ -526,7 +530,7 @@ def slstm_forward(
     b: Array,
     forget_gate: str = "sigmoid",
     lengths: Array | None = None,
-):
+) -> tuple[Any, ...]:
     """Unroll the cell over a sequence."""
     where = "slstm_forward"
     needed = "Wx D 4H, Wh H 4H, b 4H, x T B D, h0 B H, c0 B H, n0 B H, m0 B H"
@@ -539,7 +543,7 @@ def slstm_forward(
 
 def slstm_backward(
     dhs: Array, dhT: Array, dcT: Array, dnT: Array, dmT: Array, cache: SLSTMCache | PaddedCache
-):
+) -> tuple[Any, ...]:
     """Backpropagate through time; return dx, dh0, dc0, dn0, dm0, dWx, dWh and db.
 
     dmT is not read.

@@ -309,6 +309,8 @@ class Module:
             check_finite(where, path, arrays[path], "the run that made it had failed")
             if not p.data.flags.writeable:
                 raise ValueError(f"{where}: {path} must be writeable; copy its data")
+        # Copies, since they may be the arrays of these parameters, swapped.
+        arrays = {path: array.copy() for path, array in arrays.items()}
         for path, p in parameters.items():
             p.data[...] = arrays[path]
 

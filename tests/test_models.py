@@ -157,6 +157,15 @@ def test_what_comes_between_forward_and_backward_changes_no_gradient(rng, impl):
         np.testing.assert_array_equal(p.grad, twin.parameters()[path].grad)
 
 
+def test_a_model_takes_its_own_arrays_swapped():
+    both = nl.Bidirectional("rnn", D, H, rng=0)
+    before, paths = both.state_dict(), list(both.parameters())
+    swapped = dict(zip(paths, paths[3:] + paths[:3], strict=True))  # forward and backward
+    both.load_state_dict({path: both.parameters()[swapped[path]].data for path in paths})
+    for path, array in both.state_dict().items():
+        np.testing.assert_array_equal(array, before[swapped[path]])
+
+
 def test_a_refused_forward_pass_leaves_nothing_pending(rng):
     x, y = window(rng)
     model, classifier = language_model(), nl.SequenceClassifier(V, 2, H, rng=0)
