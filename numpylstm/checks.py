@@ -313,14 +313,16 @@ def check_sizes(where: str, **sizes: Any) -> None:
 def check_weights(
     where: str, name: str, weights: Any, shape: Shape, dtype: "np.dtype[Any]"
 ) -> None:
-    """Raise unless `weights` is a float array of this shape, finite and not negative."""
+    """Raise unless `weights` is a float array of this shape, not negative, with a finite sum."""
     check_array(where, name, weights, shape, dtype, "one weight for each target")
     if not weights.min() >= 0:
         raise ValueError(
             f"{where}: {name} must be at least 0, got {_first(weights, ~(weights >= 0))}; "
             f"0 leaves a token out"
         )
-    check_finite(where, name, weights)
+    with np.errstate(over="ignore"):
+        if not np.isfinite(weights.sum()):
+            raise ValueError(f"{where}: {name} must be finite, and so must their sum")
 
 
 def check_in_place(where: str, name: str, array: Any) -> None:
@@ -331,6 +333,8 @@ def check_in_place(where: str, name: str, array: Any) -> None:
         got = f"strides {array.strides} for shape {array.shape}"
         if not array.flags.writeable:
             got = "a read-only array; copy it"
+        elif not array.flags.aligned:
+            got = "a misaligned array; copy it"
         raise ValueError(f"{where}: {name} must be writeable and C-contiguous, got {got}")
 
 

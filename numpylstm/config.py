@@ -288,7 +288,7 @@ def cell_options(cell: str, given: Mapping[str, Any]) -> dict[str, Any]:
     TypeError
         If no cell has an option of that name.
     """
-    if cell not in CELLS:
+    if cell not in [*CELLS]:
         raise ConfigError("cell", f"must be {either(CELLS)}, got {cell!r}")
     if not isinstance(given, Mapping):
         raise ConfigError("options", f"must be a dict of name -> value, got {shortened(given)}")
@@ -678,7 +678,7 @@ corpus; `char` is for characters, with a window, a rate and a clip from the sear
 
 def from_preset(name: str, **changes: Any) -> TrainConfig:
     """Return the settings of a preset with some changed; options of the cell are keywords too."""
-    if name not in PRESETS:
+    if name not in [*PRESETS]:
         raise ConfigError("preset", f"must be one of {', '.join(PRESETS)}; got {name!r}")
     settings = updated(PRESETS[name], changes)
     other_text = any(changes.get(key) is not None for key in ("data", "train"))

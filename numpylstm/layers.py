@@ -122,7 +122,9 @@ class Embedding(Layer):
             If the shape is not (V, D), or a vector is not finite.
         """
         where, W = "Embedding.load", self.W.data
-        vectors = np.array(real_array(where, "vectors", vectors), W.dtype, order="C")
+        vectors = real_array(where, "vectors", vectors)
+        with np.errstate(over="ignore"):  # what overflows is not finite, and is refused below
+            vectors = np.array(vectors, W.dtype, order="C")
         check_array(where, "vectors", vectors, W.shape)
         check_finite(where, "vectors", vectors)
         check_flag(where, "trainable", trainable)
@@ -143,6 +145,8 @@ class Embedding(Layer):
         cache, W = self.take_pending(), self.W.data
         shape = (*cache.ids.shape, cache.shape[1])
         check_array("Embedding.backward", "dx", dx, shape, W.dtype, "it has the shape of x")
+        if not self.W.trainable:
+            return
         if cache.ids.size < len(W):  # some rows were certainly not used
             self.W.accumulate(Rows(*IMPLEMENTATIONS[self.impl].embedding_backward_rows(dx, cache)))
         else:
@@ -655,6 +659,8 @@ class SequenceCrossEntropy(Layer):
             "average_across_timesteps": average_across_timesteps,
             "average_across_batch": average_across_batch,
         }
+        for name, value in self.averaging.items():
+            check_flag("SequenceCrossEntropy", name, value)
         super().__init__(impl)
 
     def forward(

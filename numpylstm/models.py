@@ -314,6 +314,8 @@ class Model(Module):
             options=options, **{name: getattr(self, name) for name in names}
         )
         given |= {name: config.options[name] for name in OPTIONS if name in config.options}
+        if self.vocab_size is not None:
+            check_sizes(where, vocab_size=self.vocab_size)
         check_sizes(where, **{self.answer: given[self.answer]})
         check_flag(where, "bidirectional", self.bidirectional)
         check_flag(where, "every_step", self.every_step)

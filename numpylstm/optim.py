@@ -209,6 +209,11 @@ class Adam(Optimizer):
         check_in(where, "eps", eps, "(0, inf)")
         check_in(where, "weight_decay", weight_decay, "[0, inf)")
         super().__init__(parameters, lr, ["first_moment", "second_moment"])
+        for path, p in self.parameters.items():
+            if p.data.dtype.type(eps) == 0:
+                raise ValueError(
+                    f"{where}: eps must not be 0 in {p.data.dtype} of {path}, got {eps}"
+                )
         self.betas = float(betas[0]), float(betas[1])
         self.eps = float(eps)
         self.weight_decay = float(weight_decay)
@@ -265,7 +270,7 @@ def decayed_rate(lr: float, epoch: int, *, decay: float, constant_epochs: int) -
     check_whole("decayed_rate", "epoch", epoch, 0)
     check_whole("decayed_rate", "constant_epochs", constant_epochs, 0)
     times = max(int(epoch) + 1 - int(constant_epochs), 0)
-    return float(lr) * float(decay) ** times
+    return float(lr) * float(decay) ** min(times, 2**63)  # later powers are all at their limit
 
 
 def plateau_rate(

@@ -63,6 +63,8 @@ def test_every_gradient_of_a_stack_to_1e_12(cell, impl, rng):
     )
     x, state = rng.normal(size=(T, B, D)), random_state(stack, B, rng)
     masks = stack.draw_masks(T, B)
+    for k, (Wx, *_) in enumerate(stack.layers):  # of any matrix
+        masks[f"{k}.Wx"] = reference.dropout_mask(rng.random(Wx.data.shape), 0.3, np.float64)
     hs, after = stack.forward(x, state, masks=masks)
     dhs, *dstate = (rng.normal(size=array.shape) for array in (hs, *after))
     dx, before = stack.backward(dhs, type(after)(*dstate))

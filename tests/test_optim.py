@@ -217,6 +217,7 @@ def test_decay_after_some_epochs():
     rates = [nl.decayed_rate(1.0, epoch, decay=0.5, constant_epochs=4) for epoch in range(7)]
     assert rates == [1, 1, 1, 1, 0.5, 0.25, 0.125]
     assert nl.decayed_rate(1.0, 0, decay=0.5, constant_epochs=0) == 0.5
+    assert nl.decayed_rate(1.0, 10**400, decay=0.5, constant_epochs=4) == 0
 
 
 def test_a_rate_that_grows_is_refused():
@@ -381,6 +382,9 @@ def test_a_limit_may_be_a_number_of_numpy(parameters, kind, recwarn):
 
 SPOILED = {
     "b must be writeable .* a read-only array; copy it": lambda b: np.broadcast_to(b, b.shape),
+    "b must be writeable .* a misaligned array; copy it": lambda b: np.frombuffer(
+        bytearray(b.nbytes + 1), b.dtype, offset=1
+    ),
     "b must be a NumPy array, got list": list,
 }
 
