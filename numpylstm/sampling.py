@@ -46,8 +46,8 @@ def generate(
         The logits are divided by it: below 1, probable tokens become more probable, above 1 less.
         At 0 the most probable token is taken at every step, as with ``top_k=1``.
     top_k : int, optional
-        Draw only from the `top_k` most probable tokens; a number above the vocabulary size means
-        all.
+        Draw only from the `top_k` most probable tokens, and those that are as probable as the last
+        of these; a number above the vocabulary size means all.
     banned : sequence of ids
         Tokens that are never drawn, such as ``<unk>``.
     stop : sequence of ids

@@ -3,6 +3,7 @@
 import json
 import math
 import re
+import shutil
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -84,6 +85,13 @@ def test_a_result_that_is_made_again_keeps_its_times(whole, train):
     assert train("--resume", "whole") == 0
     assert read_result(whole) == before
     assert (whole / "report.html").exists()
+
+
+def test_a_damaged_result_of_a_finished_run_is_replaced(whole, train, tmp_path):
+    shutil.copytree(whole, tmp_path / "copy")
+    (tmp_path / "copy" / "result.json").write_text("{")
+    assert train("--resume", tmp_path / "copy") == 0
+    assert read_result(tmp_path / "copy")["steps"] == read_result(whole)["steps"]
 
 
 def test_what_json_lacks_is_null(whole, tmp_path):

@@ -78,7 +78,7 @@ def test_a_refused_folder_keeps_all_its_files(tmp_path):
 
 def test_leftovers_of_the_run_only_are_removed(tmp_path):
     leftovers = {f".{name}.0123abcd.tmp" for name in run_folder.FILES}
-    others = {".notes.txt.0123abcd.tmp", ".last.npz.0123abcd.tmp.txt", ".last.npz.xyz.tmp"}
+    others = {".notes.txt.0123abcd.tmp", ".last.npz.0123abcd.tmp.txt", ".last.npz.mybackup.tmp"}
     for name in leftovers | others:
         (tmp_path / name).write_text("mine")
     with run_folder.held(tmp_path):

@@ -130,7 +130,10 @@ def whole_path(path: str) -> str:
     """Return the absolute path of a text, so that its run resumes from any folder; ``-`` stays."""
     from numpylstm.data.text import STANDARD_INPUT
 
-    return path if path in ("", STANDARD_INPUT) else os.path.abspath(path)
+    try:
+        return path if path in ("", STANDARD_INPUT) else os.path.abspath(path)
+    except OSError as error:
+        raise argparse.ArgumentTypeError(f"the current folder: {error.strerror}") from error
 
 
 def load_run(path: Path) -> "tuple[Checkpoint, LanguageModel]":

@@ -3,6 +3,7 @@
 import math
 import warnings
 from collections.abc import Sequence
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
@@ -92,9 +93,11 @@ def conclude(
         result = result_of(
             run, corpus, test, baselines=references, findings=found, timing=timing, command=command
         )
-        before = read_result(folder) if timing.updates == 0 else None
-        if before is not None and before["steps"] == run.step:  # made by an earlier process
-            result |= {name: before[name] for name in ("time", "machine", "command")}
+        if timing.updates == 0:  # made by an earlier process
+            with suppress(run_folder.RunFolderError):  # a damaged result is replaced
+                before = read_result(folder)
+                if before is not None and before["steps"] == run.step:
+                    result |= {name: before[name] for name in ("time", "machine", "command")}
         write_result(folder, result)
         write_text(folder / run_folder.SAMPLE, sample + "\n")
         _, nll = surprise(model, corpus.test)

@@ -146,16 +146,16 @@ def assist() -> int:
     from numpylstm.training.loop import train  # which imports this module
 
     with stop_requests() as requests:
-        sent = RANKS.share(None)[0]
-        if sent is None:  # the command ended without a run
-            return 0
-        run, corpus, threads = sent
-        set_num_threads(threads)
-
-        def in_validation(done: int, total: int) -> None:
-            stop_if_asked(run, requests)
-
         try:
+            sent = RANKS.share(None)[0]
+            if sent is None:  # the command ended without a run
+                return 0
+            run, corpus, threads = sent
+            set_num_threads(threads)
+
+            def in_validation(done: int, total: int) -> None:
+                stop_if_asked(run, requests)
+
             for _ in train(run, corpus, watch=in_validation):
                 stop_if_asked(run, requests)
         except Stopped:

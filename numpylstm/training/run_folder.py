@@ -72,7 +72,7 @@ def held(folder: Path) -> Iterator[Path]:
         if descriptor is not None:
             lock(folder, descriptor)
         for name in FILES:
-            for path in folder.glob(f".{name}.????????.tmp"):
+            for path in folder.glob(f".{name}.{8 * '[0-9a-f]'}.tmp"):
                 path.unlink()
         yield folder
     finally:

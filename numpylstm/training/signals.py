@@ -11,6 +11,7 @@ class Stopped(Exception):
     """The run was stopped and is saved; `status` is the exit status of the command."""
 
     def __init__(self, status: int) -> None:
+        super().__init__(f"stopped with status {status}")
         self.status = status
 
 
