@@ -252,7 +252,7 @@ class Unrolled(NamedTuple):
     kept: list[Array]  # x, the states before each step, its sums, and all arrays after it
     lengths: Array | None
 
-    def with_cache(self, kind: Any, *values: Any):
+    def with_cache(self, kind: Any, *values: Any) -> tuple[Any, ...]:
         """Return the results and a cache of this class, which holds the lengths too if given."""
         cache = kind(*values)
         return *self.results, cache if self.lengths is None else PaddedCache(cache, self.lengths)

@@ -181,11 +181,15 @@ def load_text(
 def _held_out(files: Mapping[str, Sequence[AnyPath]], count: int) -> str:
     """Describe the validation and the test split; `count` is the number of training files."""
     parts = [f"{split}: {named(files[split])}" for split in SPLITS[1:] if split in files]
-    shares = [f"{split} 95 % to 100 %" for split in SPLITS[1:] if split not in files]
-    if len(shares) == 2:
-        shares = ["valid 90 % to 95 %", "test 95 % to 100 %"]
-    if shares:
+    to_cut = [split for split in SPLITS[1:] if split not in files]
+    if to_cut:
+        share = 100 // HELD_OUT
+        first = 100 - share * len(to_cut)
         each = "" if count == 1 else f"each of the {count:,} files "
+        shares = [
+            f"{split} {start} % to {start + share} %"
+            for split, start in zip(to_cut, range(first, 100, share), strict=True)
+        ]
         parts.append(f"{', '.join(shares)} of {each}{named(files['train'])}")
     return "; ".join(parts)
 
