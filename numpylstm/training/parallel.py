@@ -32,6 +32,7 @@ from numpylstm.training.signals import Stopped, StopRequests, stop_requests
 Pass = tuple[float, float, int, State]
 
 GRACE = 5.0  # seconds for rank 0 to save and report an error, before another rank ends all
+PASSED_ON = 1.0  # seconds for mpiexec to pass on what was printed, before all processes are ended
 
 
 class RankFailed(NumpylstmError, RuntimeError):
@@ -48,6 +49,11 @@ class Ranks:
         self.rank: int = 0 if comm is None else comm.rank
         self.size: int = 1 if comm is None else comm.size
         self.training = False  # True while the other ranks may wait for the next update
+
+    def end_all(self) -> None:
+        """End all ranks, this one too, with exit status 1; what is printed until now is seen."""
+        time.sleep(PASSED_ON)
+        self.comm.Abort(1)
 
     def own(self, shards: int) -> range:
         """Return the shards of this rank; a single one belongs to every rank."""
@@ -88,7 +94,7 @@ def on_all_ranks(command: Callable[[], int]) -> int:
         return command()
     finally:
         if RANKS.training:  # an error has ended it
-            RANKS.comm.Abort(1)
+            RANKS.end_all()
         RANKS.share(None)
 
 
@@ -164,7 +170,7 @@ def assist() -> int:
             time.sleep(GRACE)
             problem = f"rank {RANKS.rank}: {type(error).__name__}: {error}"
             print(f"numpylstm-train: error: {problem}", file=sys.stderr, flush=True)
-            RANKS.comm.Abort(1)
+            RANKS.end_all()
         RANKS.share(None)  # rank 0 still scores the test text
     return 0
 
