@@ -6,7 +6,7 @@ not on the window. Larger batches are faster and leave a few tokens unscored, wh
 """
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from itertools import islice
 from typing import Any
@@ -218,19 +218,14 @@ def evaluate_classifier(
     """
     where = "evaluate_classifier"
     check_kind(where, "model", model, SequenceClassifier)
-    nll_sum, total, sequences = 0.0, 0.0, 0
+    loss, scored = _score(where, model, x, y, batch_size, lengths, weights)
     confusion = np.zeros((model.answer_size, model.answer_size), np.int64)
-    for answers, nll, predicted, counts in _scores(
-        where, model, x, y, batch_size, lengths, weights
-    ):
-        nll_sum += float(nll.sum(dtype=np.float64))
-        total += float(counts.sum(dtype=np.float64))
-        np.add.at(confusion, (answers[counts > 0], predicted[counts > 0]), 1)
-        sequences += answers.shape[-1]
+    for answers, predicted in scored:
+        np.add.at(confusion, (answers, predicted), 1)
     return ClassifierEvaluation(
-        loss=nll_sum / (total or 1),
+        loss=loss,
         accuracy=int(confusion.trace()) / max(int(confusion.sum()), 1),
-        sequences=sequences,
+        sequences=np.shape(x)[1],
         confusion=confusion,
     )
 
@@ -253,22 +248,20 @@ def evaluate_regressor(
     batch_size, lengths, weights
         As for `evaluate_classifier`.
     """
-    check_kind("evaluate_regressor", "model", model, SequenceRegressor)
-    where, squares, total = "evaluate_regressor", 0.0, 0.0
-    for _, errors, _, counts in _scores(where, model, x, y, batch_size, lengths, weights):
-        squares += float(errors.sum(dtype=np.float64))
-        total += float(counts.sum(dtype=np.float64))
-    return squares / (total or 1)
+    where = "evaluate_regressor"
+    check_kind(where, "model", model, SequenceRegressor)
+    return _score(where, model, x, y, batch_size, lengths, weights)[0]
 
 
-def _scores(
+def _score(
     where: str, model: SequenceModel, x: Any, y: Any, batch_size: int, lengths: Any, weights: Any
-) -> Iterator[tuple[Any, Any, Any, Any]]:
-    """Yield answers, losses, predictions and weights, batch by batch."""
+) -> tuple[float, list[tuple[Ids, Ids]]]:
+    """Return the mean loss, and of each batch the answers that count and the predicted ones."""
     check_sizes(where, batch_size=batch_size)
     x, y, ends, counts = model.check_arguments(where, x, y, lengths, weights)
     if counts is None:
         counts = np.ones(y.shape[:2], model.config.dtype)
+    loss, total, scored = 0.0, 0.0, []
     for first in range(0, x.shape[1], int(batch_size)):
         batch = np.s_[:, first : first + int(batch_size)]
         own = y[batch], counts[batch]
@@ -277,7 +270,10 @@ def _scores(
         losses, predicted = model.score(x[batch], answers, length, weight)
         if not np.isfinite(losses).all():
             raise NotFinite(f"{where}: the scores of the model are not finite")
-        yield answers, losses, predicted, weight
+        loss += float(losses.sum(dtype=np.float64))
+        total += float(weight.sum(dtype=np.float64))
+        scored.append((answers[weight > 0], predicted[weight > 0]))
+    return loss / (total or 1), scored
 
 
 WINDOWS, WARM_UP = 30, 5  # of the tutorial
@@ -337,9 +333,8 @@ def tutorial_protocol(
         nll, predicted, state = model.score(x, y, state)
         if not np.isfinite(nll).all():
             raise NotFinite(f"{where}: the scores of the model are not finite")
-        accuracies.append(float((predicted == y).mean()))
-    measured = accuracies[WARM_UP:]
-    return TutorialResult(float(np.mean(measured)), len(measured))
+        accuracies.append((predicted == y).mean())
+    return TutorialResult(float(np.mean(accuracies[WARM_UP:])), WINDOWS - WARM_UP)
 
 
 def true_and_predicted(

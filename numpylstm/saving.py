@@ -153,24 +153,6 @@ def fitting_together(path: Path) -> Iterator[None]:
         raise CheckpointError(f"{path} is inconsistent: {error}") from error
 
 
-def check_shapes(
-    parameters: Mapping[str, NDArray[Any]], shapes: Iterable[tuple[str, tuple[int, ...]]]
-) -> None:
-    """Raise a ValueError unless all parameters are there, in the right shapes."""
-    for path, shape in shapes:
-        if path not in parameters:
-            raise ValueError(f"parameter {path} is missing")
-        check_array(
-            "parameters", path, parameters[path], shape, because="the settings give the sizes"
-        )
-
-
-def within(group: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-    """Return the arrays with names that begin with ``GROUP/``, by the rest of their names."""
-    start = group + "/"
-    return {k[len(start) :]: v for k, v in arrays.items() if k.startswith(start)}
-
-
 # --- models ------------------------------------------------------------------------------------
 
 FORMAT, VERSION = "numpylstm model", 2
@@ -226,6 +208,36 @@ def save_model(model: Model, path: str | Path) -> None:
     write_arrays(path, {f"parameters/{name}": array for name, array in state.items()}, meta)
 
 
+def make_model(
+    kind: type[Any],
+    config: ModelConfig,
+    parameters: Mapping[str, NDArray[Any]],
+    *,
+    every_step: bool | None = None,
+    rng: Rng = None,
+    **form: Any,
+) -> Any:
+    """Make a model of a class with these arrays; `form` are arguments of `parameter_shapes`.
+
+    A ValueError is raised unless all are there, in the right shapes, before any memory is taken.
+    """
+    for path, shape in parameter_shapes(config, **form):
+        if path not in parameters:
+            raise ValueError(f"parameter {path} is missing")
+        check_array(
+            "parameters", path, parameters[path], shape, None, "the settings give the sizes"
+        )
+    model = kind.from_config(config, **form, every_step=every_step, rng=rng)
+    model.load_state_dict(parameters)
+    return model
+
+
+def within(group: str, arrays: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+    """Return the arrays with names that begin with ``GROUP/``, by the rest of their names."""
+    start = group + "/"
+    return {k[len(start) :]: v for k, v in arrays.items() if k.startswith(start)}
+
+
 def load_model(path: str | Path, *, rng: Rng = None) -> Any:
     """Read a model from a file of `save_model`. Nothing in the file is executed.
 
@@ -260,10 +272,8 @@ def load_model(path: str | Path, *, rng: Rng = None) -> Any:
     arrays, meta = read_arrays(path, FORMAT, [VERSION])
     parameters, rng = within("parameters", arrays), generator(rng)
     with fitting_together(path):
-        config, form = ModelConfig(**meta["config"]), meta["form"]
-        check_shapes(parameters, parameter_shapes(config, **form))  # before allocating
-        kind = MODELS[meta["model"]]
-        model = kind.from_config(config, **form, every_step=meta["every_step"], rng=rng)
-        model.load_state_dict(parameters)
+        kind, config = MODELS[meta["model"]], ModelConfig(**meta["config"])
+        options = {**meta["form"], "every_step": meta["every_step"]}
+        model = make_model(kind, config, parameters, **options, rng=rng)
         model.freeze(meta["frozen"])
     return model

@@ -137,7 +137,7 @@ def command(
     if threads is not None:
         set_threads(threads)
     every = (math.inf, math.inf) if save_every is None else interval(save_every)
-    deadline = None if stop_after is None else started + seconds("--stop-after", stop_after)
+    deadline = math.inf if stop_after is None else started + seconds("--stop-after", stop_after)
     again = ["--quiet"] * quiet
     kept = {"--threads": threads, "--save-every": save_every, "--stop-after": stop_after}
     for name, value in kept.items():

@@ -13,7 +13,7 @@ from numpylstm.cells import CELLS
 from numpylstm.checks import Array, check_array, check_kind
 from numpylstm.config import ModelConfig
 from numpylstm.models import LanguageModel, Model, dtype_name
-from numpylstm.parameters import DIRECTIONS, parameter_shapes
+from numpylstm.parameters import DIRECTIONS
 
 LOG = logging.getLogger("numpylstm.exchange")
 KINDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")  # of PyTorch, in our order
@@ -396,8 +396,5 @@ def _made(
     )
     V = len(arrays["embedding.W"]) if "embedding.W" in arrays else None
     answers = V if language else len(arrays.get("decoder.b", [0]))
-    both = stack in DIRECTIONS
-    saving.check_shapes(arrays, parameter_shapes(config, V, answers, both))  # takes no memory
-    model = kind.from_config(config, V, answers, bidirectional=both, every_step=every_step, rng=0)
-    model.load_state_dict(arrays)
-    return model
+    form = {"vocab_size": V, "answer_size": answers, "bidirectional": stack in DIRECTIONS}
+    return saving.make_model(kind, config, arrays, **form, every_step=every_step, rng=0)

@@ -19,8 +19,7 @@ from numpylstm.config import TrainConfig
 from numpylstm.data import Vocabulary
 from numpylstm.models import LanguageModel
 from numpylstm.optim import OPTIMIZERS
-from numpylstm.parameters import parameter_shapes
-from numpylstm.saving import check_shapes, fitting_together, read_arrays, within, write_arrays
+from numpylstm.saving import fitting_together, make_model, read_arrays, within, write_arrays
 from numpylstm.training.loop import Arrays, Run
 from numpylstm.training.metrics import Row, Tally
 
@@ -117,9 +116,7 @@ def restore_model(checkpoint: Checkpoint) -> LanguageModel:
     config, V = checkpoint.config, len(checkpoint.vocabulary)
     parameters = within("parameters", checkpoint.arrays)
     with fitting_together(checkpoint.path):
-        check_shapes(parameters, parameter_shapes(config, V))
-        model = LanguageModel.from_config(config, V)
-        model.load_state_dict(parameters)
+        model: LanguageModel = make_model(LanguageModel, config, parameters, vocab_size=V)
         model.rng.bit_generator.state = checkpoint.meta["rng"]
         model.freeze(checkpoint.meta["frozen"])
     return model

@@ -47,9 +47,8 @@ class Display:
 
     def show(self, text: str, done: int = 0) -> None:
         """Show a text and the number of steps done, but not too often; `close` shows the last."""
-        if not self.bar.disable:
-            self.bar.set_description_str(text, refresh=False)
-            self.bar.update(done - self.bar.n)
+        self.bar.set_description_str(text, refresh=False)
+        self.bar.update(done - self.bar.n)
 
     def share(self, done: int, total: int) -> None:
         """Show how much of the task is done."""
@@ -119,12 +118,10 @@ class Progress(Display):
     """
 
     def __init__(self, run: "Run", windows: int, timing: Timing, *, quiet: bool = False) -> None:
-        from tqdm import tqdm
-
         total = windows * run.config.epochs
         self.total = min(total, run.config.steps or total)
         self.epochs = math.ceil(self.total / windows)  # the last one may be incomplete
-        self.run, self.timing, self.format_interval = run, timing, tqdm.format_interval
+        self.run, self.timing = run, timing
         self.nll, self.valid = 0.0, ""
         super().__init__("training", sys.stdout, quiet, self.total, run.step)
 
@@ -165,7 +162,7 @@ class Progress(Display):
     def pace(self, step: int) -> str:
         """Format the speed and the time left."""
         seconds, done = self.timing.seconds, max(1, self.timing.updates)
-        left = self.format_interval(seconds / done * (self.total - step)) if seconds else "?"
+        left = self.bar.format_interval(seconds / done * (self.total - step)) if seconds else "?"
         return f"{self.timing.tokens_per_second or 0:,.0f} tokens/s  left {left}"
 
     def validation(self, done: int, total: int) -> None:

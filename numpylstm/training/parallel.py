@@ -27,7 +27,7 @@ from numpylstm.errors import NumpylstmError
 from numpylstm.kernels.threads import PROCESSORS, get_num_threads, set_num_threads
 from numpylstm.models import LanguageModel
 from numpylstm.parameters import Rows
-from numpylstm.training.signals import Stopped, StopRequests, stop_requests
+from numpylstm.training.signals import Stopped, stop_requests
 
 Pass = tuple[float, float, int, State]
 
@@ -140,9 +140,12 @@ def assisted(run: Any, corpus: Any) -> Iterator[None]:
     RANKS.training = False
 
 
-def stop_if_asked(run: Any, requests: StopRequests) -> None:
-    """Raise Stopped at all ranks if one is asked to stop, unless the run has ended."""
-    status = max(RANKS.share(requests.status()))
+def stop_if_asked(run: Any, asked: Callable[[], int]) -> None:
+    """Raise Stopped at all ranks if one is asked to stop, unless the run has ended.
+
+    `asked` is the function of `stop_requests`.
+    """
+    status = max(RANKS.share(asked()))
     if status and not run.ended:
         raise Stopped(status)
 
@@ -151,7 +154,7 @@ def assist() -> int:
     """Take part in the run of rank 0, which reports its end; return the exit status 0."""
     from numpylstm.training.loop import train  # which imports this module
 
-    with stop_requests() as requests:
+    with stop_requests() as asked:
         try:
             sent = RANKS.share(None)[0]
             if sent is None:  # the command ended without a run
@@ -160,10 +163,10 @@ def assist() -> int:
             set_num_threads(threads)
 
             def in_validation(done: int, total: int) -> None:
-                stop_if_asked(run, requests)
+                stop_if_asked(run, asked)
 
             for _ in train(run, corpus, watch=in_validation):
-                stop_if_asked(run, requests)
+                stop_if_asked(run, asked)
         except Stopped:
             pass
         except BaseException as error:

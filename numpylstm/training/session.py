@@ -14,7 +14,6 @@ import numpy as np
 from numpylstm.config import ConfigError, TrainConfig, settings_with, updated
 from numpylstm.data import Corpus, Vocabulary, batches, num_batches
 from numpylstm.data.configured import load_corpus, load_same_text, splits_punctuation
-from numpylstm.errors import NumpylstmError
 from numpylstm.model_check import check_model, check_precision
 from numpylstm.printing import printable
 from numpylstm.training import logs, parallel, run_folder
@@ -149,7 +148,7 @@ def train_to_end(
     folder: Path,
     *,
     save_every: tuple[float, float] = (math.inf, math.inf),
-    deadline: float | None = None,
+    deadline: float = math.inf,
     resume_command: Sequence[str] = (),
     draw: Callable[[Run], None] = lambda run: None,
     quiet: bool = False,
@@ -173,9 +172,9 @@ def train_to_end(
 
     def in_validation(done: int, total: int) -> None:  # the run was saved before it
         progress.validation(done, total)
-        parallel.stop_if_asked(run, requests)
+        parallel.stop_if_asked(run, asked)
 
-    with stop_requests(deadline) as requests, parallel.assisted(run, corpus):
+    with stop_requests(deadline) as asked, parallel.assisted(run, corpus):
         try:
             if run.config.log_gradients:
                 logs.read_gradients(folder / run_folder.GRADIENTS)  # a damaged file is named now
@@ -191,13 +190,9 @@ def train_to_end(
                     progress.follow(item)
                     if isinstance(item, Row) and item.valid_perplexity is not None:
                         draw(run)
-                    parallel.stop_if_asked(run, requests)
-                except BaseException as error:  # a request to stop too
-                    try:
-                        run_folder.save(folder, run)
-                    except NumpylstmError as second:
-                        second.add_note(f"before that: {error}")
-                        raise
+                    parallel.stop_if_asked(run, asked)
+                except BaseException:  # a request to stop too
+                    run_folder.save(folder, run)
                     raise
         except Stopped:
             LINES.info(

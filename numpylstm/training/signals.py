@@ -1,8 +1,9 @@
 """Requests to stop a run, a signal or a deadline; `session` then saves the run."""
 
+import math
 import signal
 import time
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -15,35 +16,27 @@ class Stopped(Exception):
         self.status = status
 
 
-class StopRequests:
-    """The signals so far, and a deadline by `time.monotonic`, which counts as Ctrl-C does."""
-
-    def __init__(self, deadline: float | None = None) -> None:
-        self.deadline = deadline
-        self.signals: list[int] = []
-
-    def status(self) -> int:
-        """Return the exit status of the first request; 0 if there is none yet."""
-        if self.signals:
-            return 128 + self.signals[0]
-        if self.deadline is not None and time.monotonic() >= self.deadline:
-            return 128 + signal.SIGINT
-        return 0
-
-
 @contextmanager
-def stop_requests(deadline: float | None = None) -> Iterator[StopRequests]:
+def stop_requests(deadline: float = math.inf) -> Iterator[Callable[[], int]]:
     """Collect the signals that stop a run; a second SIGINT raises KeyboardInterrupt at once.
 
     They are SIGINT (Ctrl-C), SIGTERM and SIGHUP (the terminal was closed; Windows has none), except
-    those that the shell told this process to ignore, as `nohup` does.
+    those that the shell told this process to ignore, as `nohup` does. The `deadline`, by
+    `time.monotonic`, counts as Ctrl-C does.
+
+    The context is a function that returns the exit status of the first request, or 0.
     """
-    requests = StopRequests(deadline)
+    requests: list[int] = []
 
     def note(number: int, frame: Any) -> None:
-        if number == signal.SIGINT and number in requests.signals:
+        if number == signal.SIGINT and number in requests:
             raise KeyboardInterrupt
-        requests.signals.append(number)
+        requests.append(number)
+
+    def status() -> int:
+        if requests:
+            return 128 + requests[0]
+        return 128 + signal.SIGINT if time.monotonic() >= deadline else 0
 
     numbers = {signal.SIGINT, signal.SIGTERM, getattr(signal, "SIGHUP", signal.SIGTERM)}
     previous = {
@@ -52,7 +45,7 @@ def stop_requests(deadline: float | None = None) -> Iterator[StopRequests]:
         if signal.getsignal(number) != signal.SIG_IGN
     }
     try:
-        yield requests
+        yield status
     finally:
         for number, handler in previous.items():
             signal.signal(number, handler)
