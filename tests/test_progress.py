@@ -1,6 +1,7 @@
 """The display: what a terminal shows, and what a file."""
 
 import io
+import logging
 import math
 import re
 from types import SimpleNamespace
@@ -41,10 +42,13 @@ def test_a_terminal_shows_one_line_that_moves_and_goes(everything, monkeypatch):
     assert "\n" not in stream.getvalue()
 
 
-@pytest.mark.parametrize(("stream", "quiet"), [(io.StringIO(), False), (Terminal(), True)])
-def test_elsewhere_nothing_is_shown_nor_if_quiet(everything, monkeypatch, stream, quiet):
+@pytest.mark.parametrize(
+    ("stream", "level"), [(io.StringIO(), logging.DEBUG), (Terminal(), logging.INFO)]
+)
+def test_elsewhere_nothing_is_shown_nor_if_quiet(everything, monkeypatch, caplog, stream, level):
     monkeypatch.setattr("sys.stderr", stream)
-    with waiting("reading my.txt", quiet=quiet) as shown:
+    caplog.set_level(level, display.LINES.name)
+    with waiting("reading my.txt") as shown:
         shown.share(45, 100)
     assert stream.getvalue() == ""
 

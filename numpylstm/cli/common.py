@@ -4,6 +4,7 @@ import argparse
 import contextlib
 import importlib
 import io
+import logging
 import os
 import sys
 import warnings
@@ -24,7 +25,7 @@ from numpylstm.cli.output import (
 from numpylstm.config import DATA, GROUPS, MODEL, ConfigError, TrainConfig, kind_of, settings_of
 from numpylstm.errors import NumpylstmError
 from numpylstm.printing import printable
-from numpylstm.training.display import waiting
+from numpylstm.training.display import LINES, waiting
 from numpylstm.training.signals import Stopped
 
 if TYPE_CHECKING:
@@ -145,7 +146,7 @@ def load_run(path: Path) -> "tuple[Checkpoint, LanguageModel]":
 
 
 def read_text(
-    path: Path, saved: "Checkpoint", named: Mapping[str, Any], quiet: bool, streams: int = 1
+    path: Path, saved: "Checkpoint", named: Mapping[str, Any], streams: int = 1
 ) -> "ScoredText":
     """Read the text to score a checkpoint on; `named` are arguments of `scored_text`.
 
@@ -156,7 +157,7 @@ def read_text(
 
     if named.keys().isdisjoint({"data", "file", "prompt"}):
         saved = run_folder.where_its_text_is(saved, path)
-    with waiting("reading the text", quiet=quiet):
+    with waiting("reading the text"):
         text = scored_text(saved.config, saved.vocabulary, saved.meta["fingerprint"], **named)
     if len(text.ids) < 2 * streams:
         of_each = ", 2 for each stream" * (streams > 1)
@@ -205,6 +206,7 @@ def run(
     """
     parser = make_parser()
     arguments, prog = vars(parser.parse_args(argv)), parser.prog
+    LINES.setLevel(logging.INFO if arguments.pop("quiet", False) else logging.DEBUG)
     open_closed_streams()
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # for characters outside its encoding

@@ -127,7 +127,6 @@ def command(
     theta: float,
     share: float,
     as_json: bool = False,
-    quiet: bool = False,
     cache: int | None = None,
     dynamic: float | None = None,
     batch_size: int | None = None,
@@ -147,7 +146,7 @@ def command(
     set_threads(threads)
     saved, model = load_run(checkpoint)
     B, T = batch_size or (20 if protocol == "tutorial" else 1), num_steps
-    text = read_text(checkpoint, saved, text_named, quiet, streams=B)
+    text = read_text(checkpoint, saved, text_named, streams=B)
     facts: dict[str, Any] = {
         "checkpoint": str(saved.path),
         "epoch": saved.meta["epoch"],
@@ -159,7 +158,7 @@ def command(
         "batch_size": B,
         "num_steps": T,
     }
-    with waiting("scoring", quiet=quiet) as shown, arguments_checked():
+    with waiting("scoring") as shown, arguments_checked():
         if protocol == "tutorial":
             found = evaluation.tutorial_protocol(model, text.ids, batch_size=B, num_steps=T)
             facts |= {"accuracy": found.accuracy, "windows": found.batches}

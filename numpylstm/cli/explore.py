@@ -64,7 +64,6 @@ def command(
     *,
     checkpoint: Path,
     out: Path | None = None,
-    quiet: bool = False,
     threads: int | None = None,
     **text_named: Any,
 ) -> None:
@@ -81,8 +80,8 @@ def command(
         known = ", ".join(cells_of_engine())
         raise CommandError(f"{path}: the page has the cells {known}; got {saved.config.cell}")
     text_named.setdefault("at_most", 200 if model.num_parameters <= MOST_PARAMETERS else 100)
-    read = read_text(checkpoint, saved, text_named, quiet)
-    with waiting("holding each cell at its mean", quiet=quiet) as shown:
+    read = read_text(checkpoint, saved, text_named)
+    with waiting("holding each cell at its mean") as shown:
         name = path.resolve().parent.name
         page = explorer_page(name, model, saved.vocabulary, saved.config, read, shown.share)
     write_atomically(out, lambda file: file.write(page.encode()))

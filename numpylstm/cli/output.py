@@ -13,7 +13,7 @@ from typing import Any, TextIO
 from numpylstm.printing import printable
 from numpylstm.training.display import LINES
 
-LINES.setLevel(logging.INFO)
+LINES.setLevel(logging.DEBUG)
 LINES.propagate = False
 
 

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from numpylstm.cli.common import Parser, arguments_checked, at_least, load_run, run, set_threads
 from numpylstm.printing import printable
-from numpylstm.training.display import waiting
+from numpylstm.training.display import is_quiet, waiting
 
 SEEDS = 2**32  # number of possible seeds: they are short enough to retype
 
@@ -66,7 +66,6 @@ def command(
     temperature: float,
     ban_unk: bool,
     as_json: bool = False,
-    quiet: bool = False,
     prompt: str = "",
     threads: int | None = None,
     top_k: int | None = None,
@@ -95,9 +94,9 @@ def command(
             model, ids, length, temperature=temperature, top_k=top_k, banned=banned, rng=used_seed
         )
         # Kernels are compiled, or loaded, at the first token.
-        with waiting("compiling kernels", quiet=quiet):
+        with waiting("compiling kernels"):
             drawn = itertools.chain(list(itertools.islice(drawn, 1)), drawn)
-        if not quiet:
+        if not is_quiet():
             if unknown:
                 names = printable(" ".join(map(repr, unknown)))
                 print(f"not in the vocabulary, read as {UNK}: {names}", file=sys.stderr)

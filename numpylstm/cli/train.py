@@ -19,7 +19,7 @@ from numpylstm.cli.common import CommandError, Parser, check_plots, flag, run, s
 from numpylstm.cli.output import logged
 from numpylstm.config import PRESETS, from_preset
 from numpylstm.printing import printable
-from numpylstm.training.display import LINES, waiting
+from numpylstm.training.display import LINES, is_quiet, waiting
 
 if TYPE_CHECKING:  # commands import slow modules only when they need them
     from numpylstm.data import Corpus
@@ -124,7 +124,6 @@ def command(
     resume: Path | None = None,
     save_every: str | None = None,
     stop_after: str | None = None,
-    quiet: bool = False,
     threads: int | None = None,
     **options: Any,
 ) -> None:
@@ -138,18 +137,18 @@ def command(
         set_threads(threads)
     every = (math.inf, math.inf) if save_every is None else interval(save_every)
     deadline = math.inf if stop_after is None else started + seconds("--stop-after", stop_after)
-    again = ["--quiet"] * quiet
+    again = ["--quiet"] * is_quiet()
     kept = {"--threads": threads, "--save-every": save_every, "--stop-after": stop_after}
     for name, value in kept.items():
         if value is not None:
             again += [name, str(value)]
-    opened = new_run(quiet, **options) if resume is None else old_run(resume, quiet, options)
+    opened = new_run(**options) if resume is None else old_run(resume, options)
     with opened as (folder, training_run, corpus), logged(folder / run_folder.LOG, words):
-        go_on = [as_called("numpylstm-train"), "--resume", str(folder), *again]
-        if not quiet:
-            announce(training_run, corpus)
+        called = [as_called("numpylstm-train"), "--resume", str(folder), *again]
+        go_on = printable(shlex.join(called))
+        announce(training_run, corpus)
         try:
-            with waiting("counting for the baselines", quiet=quiet):
+            with waiting("counting for the baselines"):
                 references = summary.baselines(corpus)
             timing = session.train_to_end(
                 training_run,
@@ -158,7 +157,6 @@ def command(
                 save_every=every,
                 deadline=deadline,
                 resume_command=go_on,
-                quiet=quiet,
                 draw=partial(summary.draw, folder, references=references),
             )
             summary.conclude(
@@ -168,17 +166,15 @@ def command(
                 references=references,
                 timing=timing,
                 command=words,
-                quiet=quiet,
             )
         except KeyboardInterrupt as interrupt:
-            interrupt.add_note(f"continue with {printable(shlex.join(go_on))}")
+            interrupt.add_note(f"continue with {go_on}")
             raise
         say_what_is_next(folder, training_run)
 
 
 @contextmanager
 def new_run(
-    quiet: bool,
     *,
     preset: str | None = None,
     out: Path | None = None,
@@ -191,7 +187,7 @@ def new_run(
 
     if preset is not None and init_from is not None:
         raise CommandError("--preset cannot be combined with --init-from, whose settings are kept")
-    with waiting("reading the text", quiet=quiet):
+    with waiting("reading the text"):
         if init_from is None:
             name = preset or ("char" if settings.get("level") == "char" else "demo")
             training_run, corpus = session.start(from_preset(name, **settings))
@@ -199,16 +195,14 @@ def new_run(
             name = "tuned"
             training_run, corpus = session.tune(Path(init_from), settings)
     if check_gradients:
-        session.check_gradients(training_run, corpus, quiet=quiet)
+        session.check_gradients(training_run, corpus)
     with run_folder.new(out, name) as folder:
         run_folder.begin(folder, training_run)
         yield folder, training_run, corpus
 
 
 @contextmanager
-def old_run(
-    folder: Path, quiet: bool, options: dict[str, Any]
-) -> "Iterator[tuple[Path, Run, Corpus]]":
+def old_run(folder: Path, options: dict[str, Any]) -> "Iterator[tuple[Path, Run, Corpus]]":
     """Lock the folder of a run and continue it; return the folder, the run and its text."""
     from numpylstm.training import run_folder, session
 
@@ -218,7 +212,7 @@ def old_run(
                 f"{flag(name)} is for a new run; --resume continues in the old folder"
             )
     with run_folder.held(folder):
-        with waiting("reading the text", quiet=quiet):
+        with waiting("reading the text"):
             training_run, corpus = session.resume(folder, options)
         run_folder.begin(folder, training_run)
         yield folder, training_run, corpus
@@ -255,13 +249,13 @@ def announce(training_run: "Run", corpus: "Corpus") -> None:
         used = f"1 to {number} threads, whichever is faster"
     if ranks > 1:
         used += f" on each of {ranks} ranks"
-    LINES.info(
+    LINES.debug(
         f"numpylstm {__version__}: {describe(training_run)}, {used}\n"
         f"{printable(str(corpus))}\nHeld out: {printable(corpus.held_out)}"
     )
     if unknown := corpus.oov["train"]:
         V, N = len(corpus.vocabulary), len(corpus.train)
-        LINES.info(
+        LINES.debug(
             f"{unknown:,} of the {N:,} {unit(corpus.level)}s of the training text "
             f"({unknown / N:.1%}) are <unk>: the vocabulary of {V:,} leaves them out"
         )

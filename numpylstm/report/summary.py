@@ -68,14 +68,13 @@ def conclude(
     references: dict[str, float],
     timing: Timing,
     command: Sequence[str],
-    quiet: bool,
 ) -> None:
     """Score the best checkpoint, print the outcome, and write the files of a finished run.
 
     `references` are from `baselines`; `command` made the run.
     """
     model = restore_model(load(folder / run_folder.BEST))
-    with waiting("scoring the test text", quiet=quiet) as shown:
+    with waiting("scoring the test text") as shown:
         streams = min(run.config.test_streams, len(corpus.test) // 2)
         test = evaluate(model, corpus.test, streams, watch=shown.share)
     true, predicted = map(corpus.vocabulary.decode, true_and_predicted(model, corpus.test))

@@ -14,10 +14,18 @@ if TYPE_CHECKING:  # the loop is slow to import, and loading it is displayed too
     from numpylstm.training.loop import Run
 
 LINES = logging.getLogger("numpylstm.lines")
-"""What a run prints; the command sends it to the terminal and to log.txt."""
+"""What a run prints: its results as INFO, its progress as DEBUG, which ``--quiet`` turns off.
+
+The command sends it to the terminal and to log.txt.
+"""
 
 EVERY = 0.1  # seconds between two updates of the display
 RECENT = 50  # the perplexity shown is a mean over about so many updates
+
+
+def is_quiet() -> bool:
+    """Return True if progress is not to be shown."""
+    return not LINES.isEnabledFor(logging.DEBUG)
 
 
 class Display:
@@ -31,7 +39,7 @@ class Display:
     ) -> None:
         from tqdm import tqdm
 
-        self.doing, self.stream, self.quiet = doing, stream, quiet
+        self.doing, self.stream = doing, stream
         self.bar = tqdm(
             desc=doing.capitalize(),
             total=total,
@@ -65,9 +73,9 @@ class Display:
 
 
 @contextmanager
-def waiting(doing: str, *, quiet: bool = False) -> Iterator[Display]:
+def waiting(doing: str) -> Iterator[Display]:
     """Show a task on standard error; an interruption gets a note that it was not finished."""
-    shown = Display(doing, sys.stderr, quiet)
+    shown = Display(doing, sys.stderr, is_quiet())
     try:
         yield shown
     except KeyboardInterrupt as interrupt:
@@ -117,13 +125,13 @@ class Progress(Display):
     `windows` is the number of updates in an epoch, `timing` the times of the updates shown.
     """
 
-    def __init__(self, run: "Run", windows: int, timing: Timing, *, quiet: bool = False) -> None:
+    def __init__(self, run: "Run", windows: int, timing: Timing) -> None:
         total = windows * run.config.epochs
         self.total = min(total, run.config.steps or total)
         self.epochs = math.ceil(self.total / windows)  # the last one may be incomplete
         self.run, self.timing = run, timing
         self.nll, self.valid = 0.0, ""
-        super().__init__("training", sys.stdout, quiet, self.total, run.step)
+        super().__init__("training", sys.stdout, is_quiet(), self.total, run.step)
 
     def follow(self, item: Step | Row) -> None:
         """Show an update on the bar; print metrics, with a bar only at the end of an epoch."""
@@ -156,8 +164,7 @@ class Progress(Display):
             )
         else:
             return
-        if not self.quiet:
-            LINES.info(line)
+        LINES.debug(line)
 
     def pace(self, step: int) -> str:
         """Format the speed and the time left."""

@@ -2,9 +2,8 @@
 
 import math
 import os
-import shlex
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -15,7 +14,6 @@ from numpylstm.config import ConfigError, TrainConfig, settings_with, updated
 from numpylstm.data import Corpus, Vocabulary, batches, num_batches
 from numpylstm.data.configured import load_corpus, load_same_text, splits_punctuation
 from numpylstm.model_check import check_model, check_precision
-from numpylstm.printing import printable
 from numpylstm.training import logs, parallel, run_folder
 from numpylstm.training.checkpoint import load, restore_model, restore_run
 from numpylstm.training.display import LINES, Progress, Timing, waiting
@@ -108,7 +106,7 @@ def tune(path: Path, changes: Mapping[str, Any]) -> tuple[Run, Corpus]:
 
 
 @np.errstate(over="ignore", invalid="ignore")  # non-finite values fail the check
-def check_gradients(run: Run, corpus: Corpus, *, quiet: bool = False) -> None:
+def check_gradients(run: Run, corpus: Corpus) -> None:
     """Compare the gradients of a run's model with slopes, on the start of its text; print tables.
 
     The backward pass of the run is compared, in float64 and with dropout, with the complex step
@@ -126,7 +124,7 @@ def check_gradients(run: Run, corpus: Corpus, *, quiet: bool = False) -> None:
         "training is not affected ..."
     )
     along = "entries" if small else "arrays"
-    with waiting("checking the gradients", quiet=quiet):
+    with waiting("checking the gradients"):
         reports = [check_model(model, x, y, along=along, tolerance=TOLERANCE)]
         if config.dtype == "float32":
             reports.append(check_precision(model, x, y))
@@ -149,9 +147,8 @@ def train_to_end(
     *,
     save_every: tuple[float, float] = (math.inf, math.inf),
     deadline: float = math.inf,
-    resume_command: Sequence[str] = (),
+    resume_command: str = "",
     draw: Callable[[Run], None] = lambda run: None,
-    quiet: bool = False,
 ) -> Timing:
     """Train until the run is finished or a stop is requested; save it between updates.
 
@@ -165,10 +162,10 @@ def train_to_end(
     """
     windows = num_batches(len(corpus.train), run.config.batch_size, run.config.num_steps)
     timing = Timing()
-    progress = Progress(run, windows, timing, quiet=quiet)
+    progress = Progress(run, windows, timing)
     saved = run.step, time.monotonic()
-    if not (quiet or run.ended):
-        LINES.info("Compiling kernels, or loading them from the cache ...")
+    if not run.ended:
+        LINES.debug("Compiling kernels, or loading them from the cache ...")
 
     def in_validation(done: int, total: int) -> None:  # the run was saved before it
         progress.validation(done, total)
@@ -197,7 +194,7 @@ def train_to_end(
         except Stopped:
             LINES.info(
                 f"Stopped at epoch {run.epoch + 1}, step {run.step}; saved. Resume with\n"
-                f"  {printable(shlex.join(resume_command))}"
+                f"  {resume_command}"
             )
             raise
         except TrainingFailed:
@@ -206,8 +203,8 @@ def train_to_end(
         finally:
             progress.close()
     patience, epochs = run.config.patience, run.config.epochs
-    if run.epoch < epochs and out_of_patience(run.valid_losses, patience) and not quiet:
-        LINES.info(f"Stopped early: the validation has not improved for {patience} epochs.")
+    if run.epoch < epochs and out_of_patience(run.valid_losses, patience):
+        LINES.debug(f"Stopped early: the validation has not improved for {patience} epochs.")
     return timing
 
 
