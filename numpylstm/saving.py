@@ -87,6 +87,11 @@ def write_atomically(path: str | Path, write: Callable[[IO[bytes]], object]) -> 
             temporary.unlink()
 
 
+def write_text(path: str | Path, text: str) -> None:
+    """Write a text as UTF-8, by `write_atomically`."""
+    write_atomically(path, lambda file: file.write(text.encode()))
+
+
 # --- reading -----------------------------------------------------------------------------------
 
 

@@ -238,7 +238,7 @@ def test_what_strangers_wrote_is_shown_and_never_obeyed(whole):
 @pytest.mark.parametrize(
     ("name", "what"),
     [
-        ("result_of", "report could not be written"),
+        ("page", "report could not be written"),
         ("training_curves", "pictures could not be drawn"),
     ],
 )

@@ -16,6 +16,7 @@ from support.processes import run_python
 import numpylstm as nl
 from numpylstm.kernels import threads
 from numpylstm.kernels.threads import PROCESSORS, run_parallel
+from numpylstm.training import thread_trials
 from numpylstm.training.thread_trials import PRICE, ROUNDS, ThreadTrials
 
 STREAMS, STEPS, V = 8, 6, 300
@@ -210,9 +211,11 @@ def test_nothing_changes_for_other_libraries():
 class Machine:
     """A machine with a given time of a step for each number of threads."""
 
-    def __init__(self, processors, seconds):
+    def __init__(self, monkeypatch, processors, seconds):
         self.now, self.seconds, self.used = 0.0, seconds, []
-        self.trials = ThreadTrials(processors, clock=lambda: self.now)
+        monkeypatch.setattr(thread_trials, "get_num_threads", lambda: processors)
+        monkeypatch.setattr("time.perf_counter", lambda: self.now)
+        self.trials = ThreadTrials()
 
     def run(self, steps):
         """Make steps; return their seconds."""
@@ -224,8 +227,8 @@ class Machine:
         return self.now - began
 
 
-def test_a_run_finds_the_fastest_number_and_follows_the_machine():
-    machine = Machine(2, {1: 1.0, 2: 0.5})
+def test_a_run_finds_the_fastest_number_and_follows_the_machine(monkeypatch):
+    machine = Machine(monkeypatch, 2, {1: 1.0, 2: 0.5})
     machine.run(1 + 2 * ROUNDS)
     assert machine.used.count(1) == ROUNDS
     assert machine.trials.number == 2
@@ -237,21 +240,21 @@ def test_a_run_finds_the_fastest_number_and_follows_the_machine():
     assert machine.trials.number == 2
 
 
-def test_many_processors_are_reached_by_halves():
-    machine = Machine(12, {12: 9.0, 6: 5.0, 3: 2.0, 1: 4.0, 2: 3.0})
+def test_many_processors_are_reached_by_halves(monkeypatch):
+    machine = Machine(monkeypatch, 12, {12: 9.0, 6: 5.0, 3: 2.0, 1: 4.0, 2: 3.0})
     machine.run(5_000)
     assert machine.trials.number == 3
 
 
 @pytest.mark.parametrize("slow", [1, 2])
-def test_trials_cost_two_per_cent(slow):
-    machine = Machine(2, {slow: 1.0, 3 - slow: 0.6})
+def test_trials_cost_two_per_cent(monkeypatch, slow):
+    machine = Machine(monkeypatch, 2, {slow: 1.0, 3 - slow: 0.6})
     machine.run(1 + 2 * ROUNDS)
     assert 1.016 < machine.run(3_000) / (3_000 * 0.6) < 1.022
 
 
-def test_one_long_step_decides_nothing():
-    machine = Machine(2, {1: 1.0, 2: 0.9})
+def test_one_long_step_decides_nothing(monkeypatch):
+    machine = Machine(monkeypatch, 2, {1: 1.0, 2: 0.9})
     machine.run(2)
     with machine.trials.step():
         machine.now += 100  # the machine slept
@@ -259,7 +262,7 @@ def test_one_long_step_decides_nothing():
     assert machine.trials.number == 2
 
 
-def test_one_processor_leaves_no_choice():
-    machine = Machine(1, {1: 1.0})
+def test_one_processor_leaves_no_choice(monkeypatch):
+    machine = Machine(monkeypatch, 1, {1: 1.0})
     machine.run(500)
     assert set(machine.used) == {1}

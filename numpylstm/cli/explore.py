@@ -70,7 +70,7 @@ def command(
     """Load, read, rank, write."""
     from numpylstm.explore import cells_of_engine
     from numpylstm.explore.own import MOST_PARAMETERS, explorer_page
-    from numpylstm.saving import write_atomically
+    from numpylstm.saving import write_text
 
     set_threads(threads)
     saved, model = load_run(checkpoint)
@@ -84,7 +84,7 @@ def command(
     with waiting("holding each cell at its mean") as shown:
         name = path.resolve().parent.name
         page = explorer_page(name, model, saved.vocabulary, saved.config, read, shown.share)
-    write_atomically(out, lambda file: file.write(page.encode()))
+    write_text(out, page)
     print(f"{printable(str(out))}: {len(page) / 1e6:.1f} MB; open it in a browser")
 
 

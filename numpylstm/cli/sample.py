@@ -75,7 +75,7 @@ def command(
     import numpy as np
 
     from numpylstm import sampling
-    from numpylstm.data import EOS, UNK
+    from numpylstm.data import EOS, UNK, detokenize
     from numpylstm.data.configured import tokens_like
     from numpylstm.data.text import written
     from numpylstm.evaluation import evaluate
@@ -106,14 +106,13 @@ def command(
             show(prompt, written((vocabulary.tokens[n] for n in drawn), level, after=prompt))
             return
         kept = list(drawn)
-        whole = np.concatenate([ids, np.array(kept, np.int64)])
+        whole = np.array([*ids, *kept])
         perplexity = evaluate(model, whole).perplexity if len(whole) > 1 else None
-    text = prompt + "".join(written(vocabulary.decode(kept), level, after=prompt))
     found = {
         "checkpoint": str(saved.path),
         "prompt": prompt,
         "unknown": unknown,
-        "text": text,
+        "text": prompt + detokenize(vocabulary.decode(kept), level, after=prompt),
         "tokens": len(kept),
         "temperature": temperature,
         "top_k": top_k,

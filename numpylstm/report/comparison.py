@@ -7,7 +7,7 @@ from typing import Any, NamedTuple
 
 from numpylstm.config import DATA, settings_with
 from numpylstm.report.result import read_result
-from numpylstm.training.metrics import Row
+from numpylstm.training.metrics import Row, best_validation
 from numpylstm.training.run_folder import RunFolderError, load_last
 
 
@@ -34,12 +34,11 @@ def read_run(folder: Path, name: str) -> ComparedRun:
     settings = saved.config.to_dict()
     settings |= settings.pop("options")
     rows = [Row(*row) for row in saved.meta["rows"]]
-    validations = [(row.valid_perplexity, row.epoch) for row in rows if row.valid_perplexity]
-    if not validations:
+    valid, epoch = best_validation(rows)
+    if epoch == 0:
         raise RunFolderError(
             f"{folder}: this run has no validation yet; it has one after its first epoch"
         )
-    valid, epoch = min(validations)
     result: dict[str, Any] = read_result(folder) or {}
     if result.get("steps") != rows[-1].step:
         result = {}  # it is older: the run has continued since

@@ -15,9 +15,12 @@ from numpylstm import __version__
 from numpylstm.data import Corpus
 from numpylstm.evaluation import Evaluation, safe_exp
 from numpylstm.kernels.threads import PROCESSORS, get_num_threads
+from numpylstm.report.findings import findings
+from numpylstm.saving import write_text
 from numpylstm.training.display import Timing
 from numpylstm.training.loop import Run
-from numpylstm.training.run_folder import RESULT, reading, write_text
+from numpylstm.training.metrics import best_validation
+from numpylstm.training.run_folder import RESULT, reading
 
 FORMAT, VERSION = "numpylstm result", 1
 
@@ -28,7 +31,6 @@ def result_of(
     test: Evaluation,
     *,
     baselines: Mapping[str, float],
-    findings: Sequence[str],
     timing: Timing,
     command: Sequence[str],
 ) -> dict[str, Any]:
@@ -37,17 +39,24 @@ def result_of(
     `test` is of the best checkpoint, `baselines` are perplexities by the name of the model,
     `timing` is of this process, `command` the words that started it.
     """
-    validations = [(row.valid_perplexity, row.epoch) for row in run.rows]
-    best, epoch = min((perplexity, epoch) for perplexity, epoch in validations if perplexity)
+    best, epoch = best_validation(run.rows)
     tokens_per_second = timing.tokens_per_second and round(timing.tokens_per_second)
     by_epoch = [safe_exp(loss) for loss in run.valid_losses]
+    unk, splits = corpus.vocabulary.unk_id, (corpus.train, corpus.valid, corpus.test)
+    found = findings(
+        run.rows,
+        unknown=sum(int(np.count_nonzero(ids == unk)) for ids in splits),
+        tokens=sum(corpus.num_tokens.values()),
+        test=test.perplexity,
+        references=baselines,
+    )
     return {
         "format": FORMAT,
         "version": VERSION,
         "test": {"perplexity": test.perplexity, **asdict(test), "unknown": corpus.oov["test"]},
         "validation": {"perplexity": best, "epoch": epoch, "by_epoch": by_epoch},
         "baselines": dict(baselines),
-        "findings": list(findings),
+        "findings": found,
         "text": {
             "source": corpus.source,
             "held_out": corpus.held_out,

@@ -7,17 +7,14 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-import numpy as np
-
 from numpylstm.baselines import interpolated_bigram_perplexity, unigram_perplexity
 from numpylstm.data import Corpus
-from numpylstm.evaluation import Evaluation, evaluate, surprise, true_and_predicted
+from numpylstm.evaluation import evaluate, surprise, true_and_predicted
 from numpylstm.plots import training_curves, training_lag_heatmap
 from numpylstm.printing import printable
-from numpylstm.report.findings import findings
 from numpylstm.report.page import Report, page
 from numpylstm.report.result import read_result, result_of, write_result
-from numpylstm.saving import write_atomically
+from numpylstm.saving import write_atomically, write_text
 from numpylstm.training import run_folder
 from numpylstm.training.checkpoint import load, restore_model
 from numpylstm.training.display import LINES, Timing, waiting
@@ -29,7 +26,6 @@ from numpylstm.training.logs import (
     written,
 )
 from numpylstm.training.loop import Run, describe
-from numpylstm.training.run_folder import write_text
 
 SAMPLE_LENGTH = {"word": 100, "char": 400}
 
@@ -77,41 +73,30 @@ def conclude(
     with waiting("scoring the test text") as shown:
         streams = min(run.config.test_streams, len(corpus.test) // 2)
         test = evaluate(model, corpus.test, streams, watch=shown.share)
+    result = result_of(run, corpus, test, baselines=references, timing=timing, command=command)
+    if timing.updates == 0:  # made by an earlier process
+        with suppress(run_folder.RunFolderError):  # a damaged result is replaced
+            before = read_result(folder)
+            if before is not None and before["steps"] == run.step:
+                result |= {name: before[name] for name in ("time", "machine", "command")}
     true, predicted = map(corpus.vocabulary.decode, true_and_predicted(model, corpus.test))
-    sample = written(model, corpus, SAMPLE_LENGTH[corpus.level], run.config.seed)
-    tell(corpus, test, references, true, predicted, sample)
+    _, nll = surprise(model, corpus.test)
+    report = Report(
+        name=folder.resolve().name,
+        model=describe(run),
+        config=run.config,
+        rows=run.rows,
+        result=result,
+        true=true,
+        predicted=predicted,
+        bits=(nll / math.log(2)).tolist(),
+        samples=read_samples(folder / run_folder.SAMPLES),
+        sample=written(model, corpus, SAMPLE_LENGTH[corpus.level], run.config.seed),
+    )
+    tell(report)
     try:
-        unk, splits = corpus.vocabulary.unk_id, (corpus.train, corpus.valid, corpus.test)
-        found = findings(
-            run.rows,
-            unknown=sum(int(np.count_nonzero(ids == unk)) for ids in splits),
-            tokens=sum(corpus.num_tokens.values()),
-            test=test.perplexity,
-            references=references,
-        )
-        result = result_of(
-            run, corpus, test, baselines=references, findings=found, timing=timing, command=command
-        )
-        if timing.updates == 0:  # made by an earlier process
-            with suppress(run_folder.RunFolderError):  # a damaged result is replaced
-                before = read_result(folder)
-                if before is not None and before["steps"] == run.step:
-                    result |= {name: before[name] for name in ("time", "machine", "command")}
         write_result(folder, result)
-        write_text(folder / run_folder.SAMPLE, sample + "\n")
-        _, nll = surprise(model, corpus.test)
-        report = Report(
-            name=folder.resolve().name,
-            model=describe(run),
-            config=run.config,
-            rows=run.rows,
-            result=result,
-            true=true,
-            predicted=predicted,
-            bits=(nll / math.log(2)).tolist(),
-            samples=read_samples(folder / run_folder.SAMPLES),
-            sample=sample,
-        )
+        write_text(folder / run_folder.SAMPLE, report.sample + "\n")
         write_text(folder / run_folder.REPORT, page(report))
     except Exception as error:
         warnings.warn(f"the report could not be written: {error}", stacklevel=2)
@@ -126,32 +111,26 @@ def conclude(
     LINES.info(f"\nSaved in {printable(str(folder))}: {there}")
 
 
-def tell(
-    corpus: Corpus,
-    test: Evaluation,
-    references: dict[str, float],
-    true: Sequence[str],
-    predicted: Sequence[str],
-    sample: str,
-) -> None:
+def tell(report: Report) -> None:
     """Print the outcome of a run."""
-    level = corpus.level
-    streams = f" in {test.batch_size} streams" if test.batch_size > 1 else ""
-    unread = f", {corpus.unread['test']:,} left unread" if corpus.unread["test"] else ""
+    level, result = report.config.level, report.result
+    test, text = result["test"], result["text"]
+    streams = f" in {test['batch_size']} streams" if test["batch_size"] > 1 else ""
+    unread = f", {text['unread']['test']:,} left unread" if text["unread"]["test"] else ""
     LINES.info(
-        f"\nTest perplexity {test.perplexity:.2f}{in_bits(test.perplexity, level)}, accuracy "
-        f"{test.accuracy:.3f} ({test.tokens:,} tokens scored{streams}{unread}, "
-        f"{corpus.oov['test']:,} of the text <unk>)"
+        f"\nTest perplexity {test['perplexity']:.2f}{in_bits(test['perplexity'], level)}, accuracy "
+        f"{test['accuracy']:.3f} ({test['tokens']:,} tokens scored{streams}{unread}, "
+        f"{test['unknown']:,} of the text <unk>)"
     )
-    for name, perplexity in references.items():
+    for name, perplexity in result["baselines"].items():
         bits = in_bits(perplexity, level)
         LINES.info(f"     for comparison, {name} model: {perplexity:.2f}{bits}")
     LINES.info("\nTrue values (1st line) and predicted values (2nd line):")
     separator = " " if level == "word" else ""
-    for tokens in (true, predicted):
+    for tokens in (report.true, report.predicted):
         LINES.info(printable(separator.join(tokens)))
     LINES.info(f"\nA sample (temperature {TEMPERATURE:g}):")
-    LINES.info(printable(sample, lines=True))
+    LINES.info(printable(report.sample, lines=True))
 
 
 def in_bits(perplexity: float, level: str) -> str:

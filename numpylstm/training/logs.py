@@ -26,6 +26,7 @@ from numpylstm.data import UNK, Corpus, batches, detokenize
 from numpylstm.laboratory.diagnostics import gradient_flow
 from numpylstm.models import LanguageModel
 from numpylstm.sampling import generate
+from numpylstm.saving import write_text
 from numpylstm.training.loop import Run
 from numpylstm.training.run_folder import (
     GRADIENTS,
@@ -33,7 +34,6 @@ from numpylstm.training.run_folder import (
     RunFolderError,
     reading,
     write_rows,
-    write_text,
 )
 
 TEMPERATURE = 0.8
@@ -46,9 +46,7 @@ def follow(folder: Path, run: Run, corpus: Corpus) -> None:
     if run.window == 0:
         add_sample(folder / SAMPLES, run, corpus)
     if run.config.log_gradients:
-        measured = {0, *(row.step for row in run.rows)}
-        if run.step == max(measured):
-            add_gradients(folder / GRADIENTS, run, corpus, measured)
+        add_gradients(folder / GRADIENTS, run, corpus)
 
 
 # --- samples -----------------------------------------------------------------------------------
@@ -110,11 +108,15 @@ class GradientRow(NamedTuple):
     norm: float
 
 
-def add_gradients(path: Path, run: Run, corpus: Corpus, measured: set[int]) -> None:
-    """Add the gradients of this step to the file, and drop rows of steps that are not `measured`.
+def add_gradients(path: Path, run: Run, corpus: Corpus) -> None:
+    """Add the gradients of this step to the file if a row of metrics is of this step too.
 
-    A file of that name with another content raises RunFolderError.
+    Rows of steps that the run does not have are dropped. A file of that name with another content
+    raises RunFolderError.
     """
+    measured = {0, *(row.step for row in run.rows)}
+    if run.step != max(measured):
+        return
     rows = [row for row in read_gradients(path) if row.step in measured]
     if not rows or rows[-1].step < run.step:
         x, y = next(batches(corpus.train, run.config.batch_size, run.config.num_steps))

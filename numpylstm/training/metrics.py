@@ -68,6 +68,14 @@ class Tally:
         self.clipped += clipped
 
 
+def best_validation(rows: Sequence[Row]) -> tuple[float, int]:
+    """Return the lowest validation perplexity and its epoch, or infinity and 0 without any."""
+    return min(
+        ((row.valid_perplexity, row.epoch) for row in rows if row.valid_perplexity is not None),
+        default=(math.inf, 0),
+    )
+
+
 def training_of_epoch(rows: Sequence[Row]) -> tuple[float, float]:
     """Return perplexity and accuracy in the epoch of the last row, as means over its updates."""
     own = [row for row in rows if row.epoch == rows[-1].epoch]

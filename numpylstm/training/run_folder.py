@@ -17,7 +17,7 @@ from typing import Any, TextIO
 
 from numpylstm.config import settings_with
 from numpylstm.errors import NumpylstmError
-from numpylstm.saving import CheckpointError, write_atomically
+from numpylstm.saving import CheckpointError, write_text
 from numpylstm.training import checkpoint
 from numpylstm.training.loop import Run
 from numpylstm.training.metrics import Row
@@ -194,8 +194,3 @@ def write_rows(path: Path, fields: Sequence[str], rows: Iterable[Sequence[Any]])
     writer.writerow(fields)
     writer.writerows(["" if value is None else value for value in row] for row in rows)
     write_text(path, text.getvalue())
-
-
-def write_text(path: Path, text: str) -> None:
-    """Write a text as UTF-8, atomically."""
-    write_atomically(path, lambda file: file.write(text.encode()))

@@ -5,7 +5,7 @@ result depends on the number, so it may change between two steps.
 """
 
 import time
-from collections.abc import Callable, Generator, Iterator
+from collections.abc import Generator, Iterator
 from contextlib import contextmanager
 from statistics import median
 
@@ -16,25 +16,19 @@ PRICE = 0.02  # share of the time that trials of slower numbers may cost
 
 
 class ThreadTrials:
-    """Time the steps of a run and choose the `number` of threads of the next one.
+    """Time the steps of a run and choose the `number` of threads of the next one."""
 
-    The first number is the largest, `processors`.
-    """
-
-    def __init__(
-        self, processors: int | None = None, clock: Callable[[], float] = time.perf_counter
-    ) -> None:
-        self.numbers = numbers(processors or get_num_threads())
+    def __init__(self) -> None:
+        self.numbers = numbers(get_num_threads())
         self.number = next(self.numbers)
-        self.clock = clock
 
     @contextmanager
     def step(self) -> Iterator[None]:
         """Run a training step in this context."""
-        began = self.clock()
+        began = time.perf_counter()
         with at_most(self.number):
             yield
-        self.number = self.numbers.send(self.clock() - began)
+        self.number = self.numbers.send(time.perf_counter() - began)
 
 
 def numbers(processors: int) -> Generator[int, float, None]:
