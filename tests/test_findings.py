@@ -2,12 +2,7 @@
 
 import pytest
 
-from numpylstm.report.findings import (
-    findings,
-    much_is_unknown,
-    no_better_than,
-    validation_rises,
-)
+from numpylstm.report.findings import findings
 from numpylstm.training.metrics import Row, training_of_epoch
 
 
@@ -22,6 +17,9 @@ def test_the_means_of_an_epoch_are_weighted_by_its_updates():
     assert training_of_epoch(rows[:2]) == pytest.approx(first)
     second = 95 ** (1 / 4) * 80 ** (3 / 4), (10 * 0.25 + 30 * 0.27) / 40
     assert training_of_epoch(rows) == pytest.approx(second)
+
+
+NOTHING = {"unknown": 0, "tokens": 1000, "test": 50.0, "references": {}}
 
 
 def run(validation):
@@ -39,19 +37,23 @@ def run(validation):
     ],
 )
 def test_validation_rises(validation, so):
-    assert (validation_rises(run(validation)) is not None) == so
+    found = findings(run(validation), **NOTHING)
+    assert [sentence.startswith("The validation perplexity rose") for sentence in found] == so * [
+        True
+    ]
 
 
 def test_much_is_unknown():
-    assert much_is_unknown(50, 1000) is None
-    assert "5.1% of the text is <unk>, 51 of 1,000 tokens" in much_is_unknown(51, 1000)
+    assert findings([], **NOTHING | {"unknown": 50}) == []
+    (found,) = findings([], **NOTHING | {"unknown": 51})
+    assert found.startswith("5.1% of the text is <unk>, 51 of 1,000 tokens")
 
 
 def test_no_better_than():
-    assert no_better_than(99.9, "bigram", 100.0) is None
-    assert "100, is no better than that of the bigram model, 100" in no_better_than(
-        100.0, "bigram", 100.0
-    )
+    level = {"references": {"bigram": 100.0}}
+    assert findings([], **NOTHING | level | {"test": 99.9}) == []
+    (found,) = findings([], **NOTHING | level | {"test": 100.0})
+    assert "100, is no better than that of the bigram model, 100" in found
 
 
 def test_all_of_them_and_none_of_them():

@@ -124,7 +124,8 @@ def test_a_save_is_due_after_updates_or_time(every, due):
 
 def rates_of(run, updates=10):
     """Return the rate of every update of a run whose epochs have so many."""
-    schedule, epochs = schedules.from_config(run.config), range(run.config.epochs)
+    config, epochs = run.config, range(run.config.epochs)
+    schedule = schedules.SCHEDULES[config.schedule](config.lr, **config.settings_for("schedule"))
     places = [(epoch, window) for epoch in epochs for window in range(updates)]
     return [
         schedule(schedules.Progress(epoch, len(epochs), window, updates, run.valid_losses))

@@ -170,9 +170,10 @@ def load_text(
         for split, file in zip(SPLITS, (train, valid, test), strict=True)
         if file is not None
     }
-    texts = {split: read_texts(file) for split, file in files.items()}
-    if prepare is not None:
-        texts = {split: [prepare(text) for text in several] for split, several in texts.items()}
+    texts = {
+        split: [prepare(text) if prepare else text for text in read_texts(several)]
+        for split, several in files.items()
+    }
     source = ", ".join(map(named, files.values()))
     held_out = _held_out(files, len(texts["train"]))
     return _corpus(source, texts, held_out, level, max_vocab, vocabulary, max_eval)
@@ -219,9 +220,8 @@ def load_embedded(
     DataError
         If this Python lacks the reference.
     """
-    texts = {split: [text] for split, text in read_embedded().items()}
-    if level == "word":
-        texts = {split: [split_punctuation(text)] for split, (text,) in texts.items()}
+    prepare = split_punctuation if level == "word" else str
+    texts = {split: [prepare(text)] for split, text in read_embedded().items()}
     source = f"Python {platform.python_version()} language reference"
     held_out = f"of every {HELD_OUT} blocks, one for validation and one for test"
     return _corpus(source, texts, held_out, level, max_vocab, vocabulary, max_eval)
@@ -242,27 +242,26 @@ def _corpus(
     if vocabulary is not None:
         check_kind("Corpus", "vocabulary", vocabulary, Vocabulary)
     number: defaultdict[str, int] = defaultdict(itertools.count().__next__)
-    pieces_of = {
-        split: [numbered(text, level, number) for text in several]
-        for split, several in texts.items()
+    files = {
+        split: [numbered(text, level, number) for text in texts.get(split, [])] for split in SPLITS
     }
     tokens = list(number)
     to_cut = [split for split in SPLITS if split not in texts]
-    for k, whole in enumerate(pieces_of["train"]):
-        share = len(whole) // HELD_OUT
-        ends = [len(whole) - share * n for n in range(len(to_cut), 0, -1)]
-        pieces_of["train"][k], *held = np.split(whole, ends)
-        for split, piece in zip(to_cut, held, strict=True):
-            pieces_of.setdefault(split, []).append(piece)
-    parts = {split: np.concatenate(pieces_of[split]) for split in SPLITS}
-    for split in SPLITS:
-        if len(parts[split]) < _MIN_TOKENS:
+    whole, files["train"] = files["train"], []
+    for file in whole:
+        share = len(file) // HELD_OUT
+        ends = [len(file) - share * n for n in range(len(to_cut), 0, -1)]
+        for split, piece in zip(["train", *to_cut], np.split(file, ends), strict=True):
+            files[split].append(piece)
+    parts = {split: np.concatenate(several) for split, several in files.items()}
+    for split, part in parts.items():
+        if len(part) < _MIN_TOKENS:
             advice = "is the file empty?"
             if split in to_cut:
                 advice = f"it is one token in {HELD_OUT} of each file: use longer files, or name it"
             raise DataError(
                 f"{source}: the {split} split must hold at least {_MIN_TOKENS} tokens, got "
-                f"{len(parts[split])} at {level} level; {advice}"
+                f"{len(part)} at {level} level; {advice}"
             )
     if vocabulary is None:
         counts = np.bincount(parts["train"], minlength=len(tokens))
@@ -270,14 +269,14 @@ def _corpus(
         vocabulary = Vocabulary(by_frequency(Counter(seen), max_vocab))
     lacking = np.array([token not in vocabulary for token in tokens])
     ids, _ = vocabulary.encode(tokens)
-    kept = {split: parts[split][: None if split == "train" else max_eval] for split in SPLITS}
+    kept = {k: part[: None if k == "train" else max_eval] for k, part in parts.items()}
     return Corpus(
         source,
         level,
         vocabulary,
-        **{split: ids[kept[split]] for split in SPLITS},
-        oov={split: int(np.count_nonzero(lacking[kept[split]])) for split in SPLITS},
-        unread={split: len(parts[split]) - len(kept[split]) for split in SPLITS},
+        **{split: ids[part] for split, part in kept.items()},
+        oov={split: int(np.count_nonzero(lacking[part])) for split, part in kept.items()},
+        unread={split: len(parts[split]) - len(part) for split, part in kept.items()},
         held_out=held_out,
     )
 

@@ -21,9 +21,9 @@ from numpylstm.evaluation import Evaluation, Watch, evaluate, safe_exp
 from numpylstm.models import LanguageModel
 from numpylstm.optim import OPTIMIZERS, Optimizer, clip_by_global_norm
 from numpylstm.parameters import Module
-from numpylstm.training import parallel, schedules
+from numpylstm.training import parallel
 from numpylstm.training.metrics import Row, Step, Tally
-from numpylstm.training.schedules import Progress
+from numpylstm.training.schedules import SCHEDULES, Progress
 from numpylstm.training.thread_trials import ThreadTrials
 
 Arrays = Mapping[str, Array]
@@ -207,23 +207,26 @@ def train(run: Run, corpus: Corpus, *, watch: Watch | None = None) -> Iterator[S
     check_kind("train", "run", run, Run)
     check_kind("train", "corpus", corpus, Corpus)
     check_fingerprint(corpus, run.fingerprint)
-    B, T = run.config.batch_size, run.config.num_steps
+    config, trials = run.config, ThreadTrials()
+    B, T = config.batch_size, config.num_steps
     windows = num_batches(len(corpus.train), B, T)
-    rate, trials = schedules.from_config(run.config), ThreadTrials()
+    rate = SCHEDULES[config.schedule](config.lr, **config.settings_for("schedule"))
     if run.window > 0 and run.validated and not run.finished:
         take_back_validation(run)
     while not run.ended:
         for x, y in batches(corpus.train, B, T, start=run.window):
             if run.finished:  # at a limit of steps
                 break
-            progress = Progress(run.epoch, run.config.epochs, run.window, windows, run.valid_losses)
+            progress = Progress(run.epoch, config.epochs, run.window, windows, run.valid_losses)
             run.optimizer.lr = rate(progress)
             with trials.step():
                 step = update(run, x, y, windows)
-            row = close_row(run) if row_is_due(run, windows) else None
+            due = row_is_due(run, windows)
+            if due:
+                close_row(run)
             yield step  # the caller may save the run here
-            if row is not None:
-                yield row
+            if due:
+                yield run.rows[-1]
         valid = validate(run, corpus, watch)
         yield end_epoch(run, valid) if run.window == windows else add_row(run, valid)
 

@@ -9,7 +9,6 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
-from numpylstm.config import TrainConfig
 from numpylstm.optim import decayed_rate, plateau_rate
 
 
@@ -118,8 +117,3 @@ SCHEDULES: dict[str, Callable[..., Schedule]] = {
 }
 PLANNED = "one-cycle", "cosine"
 """The schedules that depend on the number of epochs, which is then fixed for the run."""
-
-
-def from_config(config: TrainConfig) -> Schedule:
-    """Return the schedule of a run."""
-    return SCHEDULES[config.schedule](config.lr, **config.settings_for("schedule"))

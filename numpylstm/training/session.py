@@ -173,8 +173,6 @@ def train_to_end(
 
     with stop_requests(deadline) as asked, parallel.assisted(run, corpus):
         try:
-            if run.config.log_gradients:
-                logs.read_gradients(folder / run_folder.GRADIENTS)  # a damaged file is named now
             logs.follow(folder, run, corpus)  # at the start, or where an error has prevented it
             if run.ended:
                 draw(run)  # the process may have been killed after its last save
