@@ -78,7 +78,6 @@ def make_parser() -> argparse.ArgumentParser:
     )
     how.add_argument(
         "--max-tokens",
-        dest="at_most",
         type=at_least(2),
         metavar="N",
         help="score the first N tokens only (default: all, or as many as in the run)",
@@ -99,7 +98,6 @@ def make_parser() -> argparse.ArgumentParser:
     )
     more.add_argument(
         "--cache-theta",
-        dest="theta",
         type=float,
         metavar="X",
         default=CACHE_THETA,
@@ -107,7 +105,6 @@ def make_parser() -> argparse.ArgumentParser:
     )
     more.add_argument(
         "--cache-share",
-        dest="share",
         type=float,
         metavar="X",
         default=CACHE_SHARE,
@@ -124,8 +121,8 @@ def command(
     checkpoint: Path,
     protocol: str,
     num_steps: int,
-    theta: float,
-    share: float,
+    cache_theta: float,
+    cache_share: float,
     as_json: bool = False,
     cache: int | None = None,
     dynamic: float | None = None,
@@ -139,9 +136,9 @@ def command(
 
     if {"split", "file"} <= text_named.keys():
         raise CommandError("--split is for a corpus; --text is scored as a whole")
-    if "at_most" in text_named and text_named.get("split") == "train":
+    if "max_tokens" in text_named and text_named.get("split") == "train":
         raise CommandError("--max-tokens is for --text and the splits valid and test, not train")
-    if cache is None and (theta, share) != (CACHE_THETA, CACHE_SHARE):
+    if cache is None and (cache_theta, cache_share) != (CACHE_THETA, CACHE_SHARE):
         raise CommandError("--cache-theta and --cache-share are for --cache N")
     set_threads(threads)
     saved, model = load_run(checkpoint)
@@ -176,7 +173,7 @@ def command(
             result = evaluate_dynamic(model, text.ids, B, T, rate=dynamic, watch=shown.share)
             facts["dynamic"] = {"rate": dynamic, **figures(result, "lower the rate of --dynamic")}
         if cache is not None:
-            settings: dict[str, Any] = {"size": cache, "theta": theta, "share": share}
+            settings: dict[str, Any] = {"size": cache, "theta": cache_theta, "share": cache_share}
             result = evaluate_with_cache(model, text.ids, B, T, **settings, watch=shown.share)
             facts["cache"] = settings | figures(result, "change the numbers of --cache")
     if as_json:

@@ -43,7 +43,6 @@ def make_parser() -> argparse.ArgumentParser:
     text.add_argument("--prompt", metavar="TEXT", help="text to read, given here")
     parser.add_argument(
         "--max-tokens",
-        dest="at_most",
         type=at_least(2),
         metavar="N",
         help="read the first N tokens only (default: 200, or 100 if the model is too large for the "
@@ -79,7 +78,7 @@ def command(
     if saved.config.cell not in cells_of_engine():
         known = ", ".join(cells_of_engine())
         raise CommandError(f"{path}: the page has the cells {known}; got {saved.config.cell}")
-    text_named.setdefault("at_most", 200 if model.num_parameters <= MOST_PARAMETERS else 100)
+    text_named.setdefault("max_tokens", 200 if model.num_parameters <= MOST_PARAMETERS else 100)
     read = read_text(checkpoint, saved, text_named)
     with waiting("holding each cell at its mean") as shown:
         name = path.resolve().parent.name

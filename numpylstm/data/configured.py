@@ -112,28 +112,28 @@ def scored_text(
     file: Sequence[str] | None = None,
     prompt: str | None = None,
     split: str = "test",
-    at_most: int | None = None,
+    max_tokens: int | None = None,
 ) -> ScoredText:
     """Return the text to score a checkpoint on.
 
     A split of a Treebank folder or archive (`data`), whole files (`file`), a text that is given
     (`prompt`) or, without any of them, a split of the training run's text, whose fingerprint must
-    be `expected`. The first `at_most` tokens of it; by default all, or of a split as many as the
+    be `expected`. The first `max_tokens` tokens of it; by default all, or of a split as many as the
     run uses.
     """
     name, text = "the text of --prompt", prompt
     if file is not None:
         name, text = named(file), "".join(read_texts(file))
     if text is not None:
-        tokens = tokens_like(config, vocabulary, text)[:at_most]
+        tokens = tokens_like(config, vocabulary, text)[:max_tokens]
         return ScoredText(name, *vocabulary.encode(tokens), tokens)
     advice = "name the text with --text (numpylstm-eval: or with --data)"
     if data is not None:
-        most = config.max_eval if at_most is None else at_most
+        most = config.max_eval if max_tokens is None else max_tokens
         corpus = load_ptb(data, level=config.level, vocabulary=vocabulary, max_eval=most)
     else:
         corpus = load_same_text(config, vocabulary, expected, advice)
-        if at_most is not None:
-            corpus = load_corpus(replace(config, max_eval=at_most), vocabulary)
+        if max_tokens is not None:
+            corpus = load_corpus(replace(config, max_eval=max_tokens), vocabulary)
     source = f"{split} split of {corpus.source}"
     return ScoredText(source, getattr(corpus, split), corpus.oov[split])

@@ -20,7 +20,6 @@ from numpylstm.training.display import LINES, Progress, Timing, waiting
 from numpylstm.training.loop import (
     Run,
     TrainingFailed,
-    check_corpus,
     new_run,
     out_of_patience,
     train,
@@ -49,7 +48,7 @@ def resume(folder: Path, changes: Mapping[str, Any]) -> tuple[Run, Corpus]:
     run = restore_run(run_folder.load_last(folder))
     change_settings(run, changes)
     corpus = load_same_text(run.config, run.vocabulary, run.fingerprint)
-    check_corpus(run.config, corpus)
+    parallel.check_shards(run.config.shards)
     return run, corpus
 
 
