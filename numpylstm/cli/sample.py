@@ -13,8 +13,6 @@ from numpylstm.cli.common import Parser, arguments_checked, at_least, load_run, 
 from numpylstm.printing import printable
 from numpylstm.training.display import is_quiet, waiting
 
-SEEDS = 2**32  # number of possible seeds: they are short enough to retype
-
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command."""
@@ -88,7 +86,7 @@ def command(
     unknown = vocabulary.unknown(tokens)
     ids, _ = vocabulary.encode(tokens or [EOS if level == "word" else "\n"])
     banned = [vocabulary.unk_id] if ban_unk else []
-    used_seed = secrets.randbelow(SEEDS) if seed is None else seed
+    used_seed = secrets.randbits(32) if seed is None else seed  # short enough to retype
     with arguments_checked():
         drawn = sampling.stream(
             model, ids, length, temperature=temperature, top_k=top_k, banned=banned, rng=used_seed

@@ -47,10 +47,13 @@ def list_of_presets() -> str:
     """Return the settings of each preset, for the help text."""
     lines = ["presets:"]
     for name, preset in PRESETS.items():
-        given = {setting: value for setting, value in preset.items() if value is not None}
-        shown = (f"{k}={v:.3g}" if isinstance(v, float) else f"{k}={v}" for k, v in given.items())
-        text = f"{name}: {', '.join(shown)}"
-        lines.append(fill(text, initial_indent="  ", subsequent_indent="    "))
+        shown = (
+            f"{setting}={value:.3g}" if isinstance(value, float) else f"{setting}={value}"
+            for setting, value in preset.items()
+            if value is not None
+        )
+        text = f"  {name}: {', '.join(shown)}"
+        lines.append(fill(text, subsequent_indent="    "))
     return "\n".join(lines)
 
 

@@ -6,6 +6,7 @@ import sys
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from numpylstm.training.metrics import Row, Step, training_of_epoch
@@ -88,6 +89,7 @@ def waiting(doing: str) -> Iterator[Display]:
 # --- a training run ----------------------------------------------------------------------------
 
 
+@dataclass
 class Timing:
     """The updates of this process: their number, their tokens, and the seconds they took.
 
@@ -95,14 +97,14 @@ class Timing:
     including validations, saves and pictures.
     """
 
-    def __init__(self) -> None:
-        self.began = time.perf_counter()
-        self.seconds = self.updating = 0.0
-        self.updates = self.tokens = 0
+    updates: int = 0
+    tokens: int = 0
+    updating: float = 0.0
+    seconds: float = 0.0
 
     def of(self, items: Iterator[Step | Row]) -> Iterator[Step | Row]:
         """Yield the items of `numpylstm.train`, and time them."""
-        start = time.perf_counter()
+        began = start = time.perf_counter()
         for item in items:
             now = time.perf_counter()
             if not isinstance(item, Row):
@@ -111,7 +113,7 @@ class Timing:
                 self.updates += 1
             yield item
             start = time.perf_counter()
-            self.seconds = start - self.began
+            self.seconds = start - began
 
     @property
     def tokens_per_second(self) -> float | None:
