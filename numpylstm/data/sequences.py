@@ -14,6 +14,7 @@ from numpylstm.checks import (
     any_array,
     check_kind,
     check_lengths,
+    check_plain,
     check_whole,
     generator,
     real_array,
@@ -111,7 +112,8 @@ def minibatches(
     if lengths is not None:
         lengths = check_lengths(where, "lengths", any_array(where, "lengths", lengths), T, N)
     if weights is not None:
-        weights = real_array(where, "weights", weights)
+        weights = any_array(where, "weights", weights)
+        check_plain(where, "weights", weights)
     every_step = y.shape[:2] == (T, N)
     shape = (T, N) if every_step else (N,)
     for name, array in (("y", y), ("weights", weights)):
