@@ -120,6 +120,15 @@ def test_the_tutorials_protocol_refuses_a_model_that_has_exploded():
         nl.tutorial_protocol(model, ids, batch_size=2, num_steps=5)
 
 
+def test_the_loss_of_a_model_whose_table_is_no_longer_finite_is_no_number():
+    model = nl.LanguageModel(5, 4, rng=0)
+    model.embedding.W.data[3] = np.nan
+    result = nl.evaluate(model, np.arange(20) % 5)
+    assert np.isnan(result.loss)
+    assert result.perplexity == np.inf
+    assert result.accuracy == 0
+
+
 def test_a_classifier_whose_scores_are_no_numbers_has_no_accuracy():
     model = nl.SequenceClassifier(11, 2, 6, rng=0)
     model.parameters()["decoder.b"].data[0] = np.nan

@@ -164,6 +164,15 @@ def test_arrays_that_overlap_are_refused():
     np.testing.assert_array_equal(both, 1)
 
 
+@pytest.mark.parametrize("name", ["lr", "eps", "weight_decay"])
+def test_an_update_by_itself_refuses_a_negative_setting(name):
+    w, m, v, dw = np.ones((4, 3))
+    settings = {"lr": 0.1, "beta1": 0.4, "beta2": 0.3, "eps": 1e-3, name: -1.0}
+    with pytest.raises(ValueError, match=f"adam_update: {name} must be finite and at least 0"):
+        functional.adam_update(w, m, v, dw, 2, **settings)
+    np.testing.assert_array_equal([w, m, v], 1)
+
+
 def test_an_update_by_itself_has_the_defaults_of_the_textbook(rng):
     arrays, results = rng.random((4, 8)), []
     for module in (functional, reference):
