@@ -158,7 +158,7 @@ def new_run(config: TrainConfig, corpus: Corpus) -> Run:
     Raises
     ------
     ConfigError
-        If a setting does not fit the corpus, or MPI ranks cannot share the shards.
+        If a setting does not fit the corpus.
     DataError
         If the training text is too short.
     """
@@ -170,14 +170,7 @@ def new_run(config: TrainConfig, corpus: Corpus) -> Run:
         raise ConfigError(
             "level", f"must be {corpus.level!r}, as in the corpus, got {config.level!r}"
         )
-    B, T, have = config.batch_size, config.num_steps, len(corpus.train)
-    if have < B * (T + 1):
-        raise DataError(
-            f"{corpus.source}: the train text must have at least {B * (T + 1)} tokens for {B} "
-            f"streams of {T} steps, got {have}; use a longer text, or a smaller batch_size or "
-            "num_steps"
-        )
-    parallel.check_shards(config.shards)
+    check_corpus(config, corpus)
     model = LanguageModel.from_config(config, len(corpus.vocabulary), rng=config.seed)
     return Run.begin(config, corpus.vocabulary, fingerprint(corpus), model)
 
@@ -349,7 +342,27 @@ def score(run: Run, corpus: Corpus, watch: Watch | None) -> Evaluation:
     return valid
 
 
-# --- sentences ---------------------------------------------------------------------------------
+# --- checks ------------------------------------------------------------------------------------
+
+
+def check_corpus(config: TrainConfig, corpus: Corpus) -> None:
+    """Check that the training text is long enough, and that its batches can be shared by ranks.
+
+    Raises
+    ------
+    DataError
+        Naming the text, the number of tokens it needs, and the number it has.
+    ConfigError
+        If MPI ranks cannot share the shards.
+    """
+    B, T, have = config.batch_size, config.num_steps, len(corpus.train)
+    if have < B * (T + 1):
+        raise DataError(
+            f"{corpus.source}: the train text must have at least {B * (T + 1)} tokens for {B} "
+            f"streams of {T} steps, got {have}; use a longer text, or a smaller batch_size or "
+            "num_steps"
+        )
+    parallel.check_shards(config.shards)
 
 
 def failure(run: Run, step: int, problem: str) -> TrainingFailed:

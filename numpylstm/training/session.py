@@ -20,6 +20,7 @@ from numpylstm.training.display import LINES, Progress, Timing, waiting
 from numpylstm.training.loop import (
     Run,
     TrainingFailed,
+    check_corpus,
     new_run,
     out_of_patience,
     train,
@@ -48,7 +49,7 @@ def resume(folder: Path, changes: Mapping[str, Any]) -> tuple[Run, Corpus]:
     run = restore_run(run_folder.load_last(folder))
     change_settings(run, changes)
     corpus = load_same_text(run.config, run.vocabulary, run.fingerprint)
-    parallel.check_shards(run.config.shards)
+    check_corpus(run.config, corpus)
     return run, corpus
 
 
