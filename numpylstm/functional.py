@@ -44,7 +44,7 @@ from numpylstm.checks import (
     check_weights,
     check_whole,
 )
-from numpylstm.kernels.batch import Batch, batch_of
+from numpylstm.kernels.batch import Batch, batch_of, put, take
 from numpylstm.kernels.memory import empty
 from numpylstm.kernels.threads import get_num_threads, run_parallel
 from numpylstm.reference import (
@@ -276,29 +276,40 @@ def _forward(
     `others` is the number of arrays (T, B, H) that the kernel fills besides the states. A GRU has a
     second sum, h_prev @ Wh of its candidate; `second_sum` is what it starts from.
     """
-    T, B, D = x.shape
+    (T, B, D), H, encoded = x.shape, state[0].shape[1], None
     if lengths is not None:
         lengths = check_lengths(where, "lengths", lengths, T, B)
-    batch, H = batch_of(T, B, lengths), state[0].shape[1]
+        encoded = lengths.tobytes()
+    batch = batch_of(T, B, encoded)
     if Wh is None:
         Wh = np.empty((H, 0), x.dtype)
     x, Wx, Wh, b = contiguous(x, Wx, Wh, b)
-    x, states, filled = batch.begin(x, state, others)
-    sums = [_affine(x.reshape(-1, D), Wx, b)]
+    x = take(x.reshape(T * B, D), batch.place)
+    N, sums, arrays = len(x), [_affine(x, Wx, b)], []
     if second_sum is not None:
-        sums.append(empty((batch.N, H), x.dtype))
+        sums.append(empty((N, H), x.dtype))
         sums[1][...] = second_sum
-    arrays = batch.offsets, tuple(sums), (*states, *filled)
-    split = split_work(T, batch.N, H, Wh.shape[1], Wh.itemsize, get_num_threads())
+    for start in state:
+        arrays.append(empty((B + N, H), x.dtype))
+        arrays[-1][:B] = start[batch.order]
+    for _ in range(others):
+        arrays.append(empty((B + N, H), x.dtype))
+    split = split_work(T, N, H, Wh.shape[1], Wh.itemsize, get_num_threads())
+    passed = batch.offsets, tuple(sums), tuple(arrays)
     if split.split_batch:
-        cuts = batch.cuts(split.shares)
-        run_parallel(cell.forward_split_batch, (Wh, arrays, cuts), split.shares)
+        run_parallel(cell.forward_split_batch, (Wh, passed, batch.steps_done), split.shares)
     else:
-        cell.forward_split_hidden(Wh, arrays, split.shares)
-    for k, array in enumerate(sums):
-        sums[k] = array.reshape(*x.shape[:-1], array.shape[1])
-    hs, before, after, last = batch.end(states, filled)
-    return Unrolled((hs, *last), [x, *before, *sums, *after], lengths)
+        cell.forward_split_hidden(Wh, passed, split.shares)
+    results, kept = [put(arrays[0][B:], batch.place, T, B)], [x]
+    for array in arrays[: len(state)]:
+        kept.append(take(array, batch.before))
+        results.append(array[batch.last].copy())
+    kept += sums
+    for array in arrays:
+        kept.append(array[B:])
+    for k, array in enumerate(kept):
+        kept[k] = array.reshape(*batch.shape, array.shape[1])
+    return Unrolled(tuple(results), kept, lengths)
 
 
 def _backward(cell: Any, batch: Batch, cache: Any, dhs: Array, *dstate: Array) -> tuple[Any, ...]:
@@ -307,30 +318,32 @@ def _backward(cell: Any, batch: Batch, cache: Any, dhs: Array, *dstate: Array) -
     Return all gradients, in the order of the arguments of the forward pass, and the last da of
     `kernels.recurrence`.
     """
-    n, H = cache._fields.index("Wx"), dhs.shape[-1]
+    (T, B, H), n = dhs.shape, cache._fields.index("Wx")
     Wh = cache.Wh if "Wh" in cache._fields else np.empty((H, 0), dhs.dtype)
     Wx, Wh, dhs, *over_time = contiguous(cache.Wx, Wh, dhs, *cache[:n])  # x, h_prev, ...
-    dhs, dstates = batch.begin_backward(dhs, dstate)
-    N, columns = batch.N, Wh.shape[1]
+    dhs, dstates = take(dhs.reshape(T * B, H), batch.place), []
+    N, columns = len(dhs), Wh.shape[1]
+    for array in dstate:
+        dstates.append(np.array(array[batch.order], order="C"))
     da = [empty((N, Wx.shape[1]), dhs.dtype)]
     if cell.separate_da:
         da.append(empty((N, columns), dhs.dtype))
     for k, array in enumerate(over_time):
         over_time[k] = array.reshape(N, array.shape[-1])
     x, *kept = over_time
-    arrays = batch.offsets, tuple(kept), dhs.reshape(N, H), tuple(dstates), tuple(da)
-    split = split_work(batch.T, N, H, columns, Wh.itemsize, get_num_threads())
+    arrays = batch.offsets, tuple(kept), dhs, tuple(dstates), tuple(da)
+    split = split_work(T, N, H, columns, Wh.itemsize, get_num_threads())
     if split.split_batch:
-        cuts = batch.cuts(split.shares)
-        run_parallel(cell.backward_split_batch, (Wh, arrays, cuts), split.shares)
+        run_parallel(cell.backward_split_batch, (Wh, arrays, batch.steps_done), split.shares)
     else:
         cell.backward_split_hidden(Wh, arrays, split.shares)
     h_prev, dWh, zeros = kept[0], empty(Wh.shape, Wh.dtype), np.zeros((1, columns), Wh.dtype)
     product = h_prev, True, da[-1], False, zeros, dWh
     dx, dWx, db = _gradients(da[0], x, Wx, more=(product,))
-    dx, dstates = batch.end_backward(dx, dstates)
+    for k, array in enumerate(dstates):
+        dstates[k] = array[batch.rank]
     weights = (dWx, dWh, db) if "Wh" in cache._fields else (dWx, db)
-    return (dx, *dstates, *weights), da[-1]
+    return (put(dx, batch.place, T, B), *dstates, *weights), da[-1]
 
 
 def _opened(
@@ -349,7 +362,8 @@ def _opened(
     needed = re.sub(r"(cache\.\w+) T B ", r"\1 N ", needed)  # its arrays over time are (N, .)
     sizes = check_shapes(where, needed, *arrays, dhs, *dstate)
     T, B, N = (sizes[letter] for letter in "TBN")
-    return batch_of(T, B, check_lengths(where, "cache.lengths", cache.lengths, T, B, N)), own
+    lengths = check_lengths(where, "cache.lengths", cache.lengths, T, B, N)
+    return batch_of(T, B, lengths.tobytes()), own
 
 
 def rnn_forward(

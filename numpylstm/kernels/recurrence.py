@@ -87,6 +87,19 @@ def pays_to_pack(offsets, Wh):
 
 
 @inlined
+def sequences_of(share, shares, steps_done):
+    """Return the range of sequences of a share; all shares have about equal work."""
+    first, stop = part(steps_done[-1], share, shares)
+    i0 = 0
+    while steps_done[i0] < first:
+        i0 += 1
+    i1 = i0
+    while steps_done[i1] < stop:
+        i1 += 1
+    return i0, i1
+
+
+@inlined
 def units_of(share, shares, Wh):
     """Return the range of hidden units of a share: whole panels."""
     H, width = len(Wh), 2 * lanes_of(Wh)
@@ -175,9 +188,9 @@ def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
             step_forward(Wh, uncounted(copy), t, arrays, rows, (0, H))
 
     @kernel_of_cell
-    def forward_split_batch(Wh, arrays, cuts, share, shares):
-        """All steps; a share has sequences cuts[share]:cuts[share+1], and packs Wh for itself."""
-        rows = cuts[share], cuts[share + 1]
+    def forward_split_batch(Wh, arrays, steps_done, share, shares):
+        """All steps for a share of the sequences, which packs Wh for itself."""
+        rows = sequences_of(share, shares, steps_done)
         steps_forward(uncounted(Wh), uncounted(arrays), rows)
 
     @kernel_of_cell
@@ -231,9 +244,9 @@ def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
             step_backward(uncounted(copy), T - 1 - step, arrays, rows, (0, len(Wh)))
 
     @kernel_of_cell
-    def backward_split_batch(Wh, arrays, cuts, share, shares):
-        """All steps; a share has sequences cuts[share]:cuts[share+1]."""
-        rows = cuts[share], cuts[share + 1]
+    def backward_split_batch(Wh, arrays, steps_done, share, shares):
+        """All steps for a share of the sequences."""
+        rows = sequences_of(share, shares, steps_done)
         steps_backward(uncounted(Wh), uncounted(arrays), rows)
 
     @kernel_of_cell
