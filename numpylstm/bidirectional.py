@@ -12,7 +12,7 @@ import numpy as np
 
 from numpylstm.checks import Array, Rng, check_array, generator
 from numpylstm.layers import RecurrentStack
-from numpylstm.parameters import DIRECTIONS, Module
+from numpylstm.parameters import Module
 
 
 def reverse(x: Array, lengths: Array | None) -> Array:
@@ -69,20 +69,18 @@ class Bidirectional(Module):
         **settings: Any,
     ) -> None:
         rng, self.prefix = generator(rng), name or ""
-        self.stacks = [
-            RecurrentStack(cell, input_size, hidden_size, num_layers, rng=rng, name=way, **settings)
-            for way in DIRECTIONS
-        ]
+        self.paths = {"ahead": "forward", "back": "backward"}
+        sizes = input_size, hidden_size, num_layers
+        self.ahead = RecurrentStack(cell, *sizes, rng=rng, name="forward", **settings)
+        self.back = RecurrentStack(cell, *sizes, rng=rng, name="backward", **settings)
 
     def zero_state(self, batch_size: int) -> tuple[Any, Any]:
         """Return the initial states of both stacks: zeros, (L, B, H)."""
-        return self.stacks[0].zero_state(batch_size), self.stacks[1].zero_state(batch_size)
+        return self.ahead.zero_state(batch_size), self.back.zero_state(batch_size)
 
     def draw_masks(self, T: int, B: int) -> dict[str, dict[str, Array]]:
         """Draw the dropout masks of both stacks, by direction."""
-        return {
-            way: stack.draw_masks(T, B) for way, stack in zip(DIRECTIONS, self.stacks, strict=True)
-        }
+        return {"forward": self.ahead.draw_masks(T, B), "backward": self.back.draw_masks(T, B)}
 
     def forward(
         self,
@@ -109,9 +107,9 @@ class Bidirectional(Module):
         first, second = pair("Bidirectional.forward: state", state)
         low = high = None  # each stack draws its own
         if masks is not None:
-            low, high = (masks.get(way, {}) for way in DIRECTIONS)
-        ahead, after = self.stacks[0].forward(x, first, training, lengths, low)
-        back, before = self.stacks[1].forward(reverse(x, lengths), second, training, lengths, high)
+            low, high = masks.get("forward", {}), masks.get("backward", {})
+        ahead, after = self.ahead.forward(x, first, training, lengths, low)
+        back, before = self.back.forward(reverse(x, lengths), second, training, lengths, high)
         hs = np.concatenate([ahead, reverse(back, lengths)], axis=-1)
         if training:
             self.pending = hs.shape, None if lengths is None else lengths.copy()
@@ -126,14 +124,10 @@ class Bidirectional(Module):
         check_array("Bidirectional.backward", "dhs", dhs, shape, because="it has the shape of hs")
         first, second = pair("Bidirectional.backward: dstate", dstate)
         ahead, back = np.split(dhs, 2, axis=-1)
-        dx, dfirst = self.stacks[0].backward(ahead, first)
-        dback, dsecond = self.stacks[1].backward(reverse(back, lengths), second)
+        dx, dfirst = self.ahead.backward(ahead, first)
+        dback, dsecond = self.back.backward(reverse(back, lengths), second)
         return dx + reverse(dback, lengths), (dfirst, dsecond)
-
-    def parts(self) -> dict[str, Any]:
-        """Return the stacks by direction."""
-        return dict(zip(DIRECTIONS, self.stacks, strict=True))
 
     def sizes(self) -> dict[str, Any]:
         """Return the settings that `repr` shows."""
-        return self.stacks[0].sizes()
+        return self.ahead.sizes()

@@ -235,6 +235,7 @@ class Linear(Layer):
             tied = Parameter(uniform(rng, shape, init_scale, dtype), f"{name}.W")
         check_kind("Linear", "tied", tied, Parameter)
         self.W = tied
+        self.paths = {"W": None} if self.tied else {}  # a tied W is another module's
         self.b = Parameter(uniform(rng, (output_size,), init_scale, dtype), f"{name}.b")
         super().__init__(impl)
 
@@ -257,10 +258,6 @@ class Linear(Layer):
         self.W.accumulate(np.ascontiguousarray(dW.T) if self.tied else dW)
         self.b.accumulate(db)
         return dx
-
-    def parts(self) -> dict[str, Any]:
-        """Return the parameters; a tied W is another module's."""
-        return {"b": self.b} if self.tied else {"W": self.W, "b": self.b}
 
 
 def stack_forward(
@@ -377,6 +374,7 @@ class RecurrentStack(Layer):
         self.dropout, self.dropout_locked = float(dropout), dropout_locked
         self.dropout_weights = float(dropout_weights)
         self.by_layer: dict[str, dict[str, Parameter]] = {}
+        self.paths = {"by_layer": ""}
         for k in range(self.num_layers):
             parameters = {}
             for key, shape in self.cell.shapes(D if k == 0 else H, H, self.options).items():
@@ -421,7 +419,12 @@ class RecurrentStack(Layer):
 
     def arrays(self) -> list[dict[str, Array]]:
         """Return the parameters of each layer by name, as `stack_forward` takes them."""
-        return [{name: p.data for name, p in own.items()} for own in self.by_layer.values()]
+        layers: list[dict[str, Array]] = []
+        for own in self.by_layer.values():
+            layers.append({})
+            for name, parameter in own.items():
+                layers[-1][name] = parameter.data
+        return layers
 
     def draw_masks(self, T: int, B: int) -> dict[str, Array]:
         """Draw the dropout masks of a window, as `stack_forward` takes them."""
@@ -532,10 +535,6 @@ class RecurrentStack(Layer):
                 parameter.accumulate(gradients[name])
             dhs = gradients["x"]
         return dhs, self.cell.State(*map(np.array, zip(*reversed(before), strict=True)))
-
-    def parts(self) -> dict[str, Any]:
-        """Return the parameters of each layer."""
-        return self.by_layer
 
     def sizes(self) -> dict[str, Any]:
         """Return the settings that `repr` shows."""
@@ -669,7 +668,9 @@ class SequenceCrossEntropy(Layer):
         """Return the loss of logits (T, B, V) against targets (T, B), in nats."""
         where = "SequenceCrossEntropy.forward"
         self.begin_pass(training)
-        targets = _targets(where, logits, targets)
+        check_shapes(where, "logits T B V", logits)
+        T, B, V = logits.shape
+        targets = check_ids(where, "targets", targets, V, (T, B), "T and B are fixed by logits")
         if weights is not None:
             check_weights(where, "weights", weights, targets.shape, logits.dtype)
         loss, cache = IMPLEMENTATIONS[self.impl].sequence_cross_entropy_forward(
@@ -682,7 +683,9 @@ class SequenceCrossEntropy(Layer):
     def score(self, logits: Array, targets: ArrayLike) -> tuple[Array, Array]:
         """Return -log p of each target, in nats, and the most probable ids; both (T, B)."""
         where = "SequenceCrossEntropy.score"
-        targets = _targets(where, logits, targets)
+        check_shapes(where, "logits T B V", logits)
+        T, B, V = logits.shape
+        targets = check_ids(where, "targets", targets, V, (T, B), "T and B are fixed by logits")
         _, cache = IMPLEMENTATIONS[self.impl].sequence_cross_entropy_forward(logits, targets)
         return cache.nll, cache.predicted
 
@@ -690,13 +693,6 @@ class SequenceCrossEntropy(Layer):
         """Return the gradient of the loss with respect to the logits, (T, B, V)."""
         cache = self.take_pending()
         return IMPLEMENTATIONS[self.impl].sequence_cross_entropy_backward(cache)
-
-
-def _targets(where: str, logits: Array, targets: ArrayLike) -> Array:
-    """Return a copy of the targets, checked against the logits (T, B, V)."""
-    check_shapes(where, "logits T B V", logits)
-    *shape, V = logits.shape
-    return check_ids(where, "targets", targets, V, tuple(shape), "T and B are fixed by logits")
 
 
 class SquaredError(Layer):

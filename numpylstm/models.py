@@ -137,7 +137,7 @@ class Encoder(Layer):
             scale = config.init_scale if scale is None else scale
             self.embedding = Embedding(vocab_size, self.input_size, init_scale=scale, **learned)
         kind: Any = Bidirectional if bidirectional else RecurrentStack
-        self.recurrent = kind(
+        self.recurrent: Any = kind(
             config.cell,
             self.input_size,
             config.hidden_size,
@@ -149,6 +149,7 @@ class Encoder(Layer):
             **config.options,
             **learned,
         )
+        self.paths = {"recurrent": self.recurrent.prefix}
 
     def draw_masks(self, T: int, B: int) -> dict[str, Any]:
         """Draw the dropout masks of a window, as `language_model_forward` takes them."""
@@ -217,10 +218,6 @@ class Encoder(Layer):
                 dx = functions.dropout_backward(dx, dropped[name])
         if self.embedding is not None:
             self.embedding.backward(dx)
-
-    def parts(self) -> dict[str, Any]:
-        """Return the parts with parameters."""
-        return {"embedding": self.embedding, self.recurrent.prefix: self.recurrent}
 
 
 OPTIONS = ("activation", "forget_bias", "reset", "factors", "forget_gate")
@@ -326,6 +323,7 @@ class Model(Module):
             )
         self.vocab_size, self.rng = plain(self.vocab_size), generator(self.rng)
         self.input_shape = f"(T, B, {config.input_size})" if self.vocab_size is None else "(T, B)"
+        self.paths = {"encoder": ""}
         self.encoder = Encoder(
             config, self.vocab_size, self.bidirectional, self.every_step, self.rng
         )
@@ -377,10 +375,6 @@ class Model(Module):
             if each.name not in hidden and named[each.name] != each.default
         }
         return shown | dict(self.config.options)
-
-    def parts(self) -> dict[str, Any]:
-        """Return the parts with parameters; those of the encoder have paths without its name."""
-        return {"": self.encoder, "decoder": self.decoder}
 
     def __repr__(self) -> str:
         rows = [

@@ -202,13 +202,10 @@ class Module:
     """
 
     prefix = ""  # of the paths, where no attribute of another Module gives a name
+    paths: Mapping[str, str | None] = {}  # attributes with another name in paths; None: with none
     shown: tuple[str, ...] = ()  # the attributes that `repr` shows
     input_shape = ""  # of x, shown where swapped axes could go unnoticed
     pending: Any = None  # what the backward pass needs of the last forward pass with training
-
-    def parts(self) -> Mapping[str, Any]:
-        """Return what may hold parameters, by name: all attributes. Override it for other names."""
-        return vars(self)
 
     def sizes(self) -> dict[str, Any]:
         """Return the settings that `repr` shows."""
@@ -242,19 +239,20 @@ class Module:
         left: list[tuple[str, Any]] = [(self.prefix, self)]
         while left:
             path, value = left.pop()
-            if isinstance(value, Module | Parameter):
+            names: Mapping[str, str | None] = {}
+            if isinstance(value, list):
+                value = dict(enumerate(value))
+            elif not isinstance(value, dict):
                 if id(value) in met:
                     continue
                 met.add(id(value))
-            if isinstance(value, Parameter):
-                found[path] = value
-            elif isinstance(value, Module):
-                value = value.parts()
-            elif isinstance(value, list):
-                value = dict(enumerate(value))
-            if isinstance(value, dict):
-                for name, part in reversed(value.items()):
-                    left.append((f"{path}.{name}".strip("."), part))
+                if isinstance(value, Parameter):
+                    found[path] = value
+                    continue
+                names, value = value.paths, vars(value)
+            for name, part in reversed(value.items()):
+                if isinstance(part, HOLDERS) and names.get(name, name) is not None:
+                    left.append((f"{path}.{names.get(name, name)}".strip("."), part))
         return found
 
     def parameters(self) -> dict[str, Parameter]:
@@ -324,6 +322,9 @@ class Module:
         text, count = f"{type(self).__name__}({sizes})", self.num_parameters
         text += f": {count:,} parameters" if count else ""
         return text + (f"; x is {self.input_shape}, time first" if self.input_shape else "")
+
+
+HOLDERS = Parameter, Module, list, dict  # of parameters
 
 
 def parameters_of(where: str, owners: Any) -> dict[str, Parameter]:
