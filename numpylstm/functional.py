@@ -213,31 +213,29 @@ def embedding_forward(ids: Array, W: Array) -> tuple[Array, EmbeddingCache]:
 
 def embedding_backward(dx: Array, cache: EmbeddingCache) -> Array:
     """Add up the gradients of each row of the table."""
-    ids = _check_embedding("embedding_backward", dx, cache)
-    return _scattered(dx, ids, cache.shape[0])
+    where = "embedding_backward"
+    check_cache(where, cache, EmbeddingCache)
+    ids = check_ids(where, "cache.ids", cache.ids, cache.shape[0])
+    return _scattered(where, dx, ids, cache.shape)
 
 
 def embedding_backward_rows(dx: Array, cache: EmbeddingCache) -> tuple[Array, Array]:
     """Return the same gradient without its zeros: the rows that are used, and their gradients."""
-    ids = _check_embedding("embedding_backward_rows", dx, cache)
-    rows, place = np.unique(ids, return_inverse=True)
-    return rows, _scattered(dx, place, len(rows))
-
-
-def _check_embedding(where: str, dx: Array, cache: EmbeddingCache) -> Array:
-    """Return a copy of the ids of a cache; raise unless they and dx fit its table."""
+    where = "embedding_backward_rows"
     check_cache(where, cache, EmbeddingCache)
     V, D = cache.shape
     ids = check_ids(where, "cache.ids", cache.ids, V)
-    check_array(where, "dx", dx, (*ids.shape, D), because="it has the shape of x")
-    return ids
+    rows, place = np.unique(ids, return_inverse=True)
+    return rows, _scattered(where, dx, place.reshape(ids.shape), (len(rows), D))
 
 
-def _scattered(dx: Array, ids: Array, V: int) -> Array:
+def _scattered(where: str, dx: Array, ids: Array, shape: tuple[int, ...]) -> Array:
     """Return a table (V, D): the sums of the rows of dx (., D) that have the same id."""
-    dW = empty((V, dx.shape[-1]), dx.dtype)
+    V, D = shape
+    check_array(where, "dx", dx, (*ids.shape, D), because="it has the shape of x")
+    dW = empty((V, D), dx.dtype)
     (dx,) = contiguous(dx)
-    arrays = dx.reshape(-1, dx.shape[-1]), ids.reshape(-1), dW
+    arrays = dx.reshape(-1, D), ids.reshape(-1), dW
     run_parallel(_embedding.scatter_add, arrays, shares_for(dx.size))
     return dW
 
