@@ -88,11 +88,18 @@ class Parameter:
         TypeError, ValueError
             If an array differs from `data` in shape or dtype, or rows are repeated or out of range.
         """
+        where, data = self.name, self.data
         if isinstance(gradient, Rows):
-            self._check_rows(gradient)
-            gradient = Rows(gradient.rows, _owned(gradient.values))
+            check_array(where, "data", data, ("V", "D"), because="Rows belong to a matrix")
+            V, D = data.shape
+            rows = check_ids(where, "Rows.rows", gradient.rows, V, ("n",))
+            values, shape = gradient.values, (len(rows), D)
+            check_array(where, "Rows.values", values, shape, data.dtype, "one for each row")
+            if (np.diff(rows) <= 0).any() and len(np.unique(rows)) < len(rows):
+                raise ValueError(f"{where}: Rows.rows must name each row once")
+            gradient = Rows(rows, _owned(values))
         else:
-            check_array(self.name, "gradient", gradient, self.data.shape, self.data.dtype)
+            check_array(where, "gradient", gradient, data.shape, data.dtype)
             gradient = _owned(gradient)
         if not self.trainable:
             return
@@ -102,17 +109,6 @@ class Parameter:
             self.grad[gradient.rows] += gradient.values
         else:
             self.grad += gradient
-
-    def _check_rows(self, gradient: Rows) -> None:
-        check_array(self.name, "data", self.data, ("V", "D"), because="Rows belong to a matrix")
-        V, D = self.data.shape
-        rows = check_ids(self.name, "Rows.rows", gradient.rows, V, ("n",))
-        shape = len(rows), D
-        check_array(
-            self.name, "Rows.values", gradient.values, shape, self.data.dtype, "one for each row"
-        )
-        if (np.diff(rows) <= 0).any() and len(np.unique(rows)) < len(rows):
-            raise ValueError(f"{self.name}: Rows.rows must name each row once")
 
     def scale_grad(self, factor: float) -> None:
         """``grad *= factor``."""
@@ -202,7 +198,7 @@ class Module:
     """
 
     prefix = ""  # of the paths, where no attribute of another Module gives a name
-    paths: Mapping[str, str | None] = {}  # attributes with another name in paths; None: with none
+    paths: dict[str, str] | None = None  # attribute -> its name in paths; None: all, by their names
     shown: tuple[str, ...] = ()  # the attributes that `repr` shows
     input_shape = ""  # of x, shown where swapped axes could go unnoticed
     pending: Any = None  # what the backward pass needs of the last forward pass with training
@@ -239,20 +235,21 @@ class Module:
         left: list[tuple[str, Any]] = [(self.prefix, self)]
         while left:
             path, value = left.pop()
-            names: Mapping[str, str | None] = {}
-            if isinstance(value, list):
-                value = dict(enumerate(value))
-            elif not isinstance(value, dict):
+            names: dict[str, str] | None = None
+            if isinstance(value, Module | Parameter):
                 if id(value) in met:
                     continue
                 met.add(id(value))
-                if isinstance(value, Parameter):
-                    found[path] = value
-                    continue
+            if isinstance(value, Parameter):
+                found[path] = value
+            elif isinstance(value, Module):
                 names, value = value.paths, vars(value)
-            for name, part in reversed(value.items()):
-                if isinstance(part, HOLDERS) and names.get(name, name) is not None:
-                    left.append((f"{path}.{names.get(name, name)}".strip("."), part))
+            elif isinstance(value, list):
+                value = dict(enumerate(value))
+            if isinstance(value, dict):
+                for key in reversed(names or value):
+                    name = names[key] if names else key
+                    left.append((f"{path}.{name}".strip("."), value[key]))
         return found
 
     def parameters(self) -> dict[str, Parameter]:
@@ -322,9 +319,6 @@ class Module:
         text, count = f"{type(self).__name__}({sizes})", self.num_parameters
         text += f": {count:,} parameters" if count else ""
         return text + (f"; x is {self.input_shape}, time first" if self.input_shape else "")
-
-
-HOLDERS = Parameter, Module, list, dict  # of parameters
 
 
 def parameters_of(where: str, owners: Any) -> dict[str, Parameter]:
