@@ -235,7 +235,8 @@ class Linear(Layer):
             tied = Parameter(uniform(rng, shape, init_scale, dtype), f"{name}.W")
         check_kind("Linear", "tied", tied, Parameter)
         self.W = tied
-        self.paths = {"b": "b"} if self.tied else None  # a tied W is another module's
+        # A tied W is a parameter of another module.
+        self.paths = {"b": "b"} if self.tied else {"W": "W", "b": "b"}
         self.b = Parameter(uniform(rng, (output_size,), init_scale, dtype), f"{name}.b")
         super().__init__(impl)
 

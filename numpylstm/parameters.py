@@ -235,14 +235,14 @@ class Module:
         left: list[tuple[str, Any]] = [(self.prefix, self)]
         while left:
             path, value = left.pop()
+            if id(value) in met:
+                continue
             names: dict[str, str] | None = None
-            if isinstance(value, Module | Parameter):
-                if id(value) in met:
-                    continue
-                met.add(id(value))
             if isinstance(value, Parameter):
+                met.add(id(value))
                 found[path] = value
             elif isinstance(value, Module):
+                met.add(id(value))
                 names, value = value.paths, vars(value)
             elif isinstance(value, list):
                 value = dict(enumerate(value))
