@@ -246,7 +246,7 @@ def _scattered(where: str, dx: Array, ids: Array, shape: tuple[int, ...]) -> Arr
 class Unrolled(NamedTuple):
     """A sequence after its forward pass, for the cache of its cell."""
 
-    results: tuple[Array, ...]  # hs and the last states
+    results: list[Array]  # hs and the last states
     kept: list[Array]  # x, the states before each step, its sums, and all arrays after it
     lengths: Array | None
 
@@ -298,16 +298,16 @@ def _forward(
         run_parallel(cell.forward_split_batch, (Wh, passed, batch.steps_done), split.shares)
     else:
         cell.forward_split_hidden(Wh, passed, split.shares)
-    results, kept = [put(arrays[0][B:], batch.place, T, B)], [x]
+    results, kept = [put(arrays[0][B:], batch.place, T, B)], [x.reshape(*batch.shape, D)]
+    shape = *batch.shape, H
     for array in arrays[: len(state)]:
-        kept.append(take(array, batch.before))
+        kept.append(take(array, batch.before).reshape(shape))
         results.append(array[batch.last].copy())
-    kept += sums
+    for array in sums:
+        kept.append(array.reshape(*batch.shape, array.shape[1]))
     for array in arrays:
-        kept.append(array[B:])
-    for k, array in enumerate(kept):
-        kept[k] = array.reshape(*batch.shape, array.shape[1])
-    return Unrolled(tuple(results), kept, lengths)
+        kept.append(array[B:].reshape(shape))
+    return Unrolled(results, kept, lengths)
 
 
 def _backward(cell: Any, batch: Batch, cache: Any, dhs: Array, *dstate: Array) -> tuple[Any, ...]:
