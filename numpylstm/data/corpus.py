@@ -6,7 +6,7 @@ import itertools
 import os
 import platform
 import re
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
@@ -266,7 +266,7 @@ def _corpus(
     if vocabulary is None:
         counts = np.bincount(parts["train"], minlength=len(tokens))
         seen = {token: n for token, n in zip(tokens, counts.tolist(), strict=True) if n}
-        vocabulary = Vocabulary(by_frequency(Counter(seen), max_vocab))
+        vocabulary = Vocabulary(by_frequency(seen, max_vocab))
     lacking = np.array([token not in vocabulary for token in tokens])
     ids, _ = vocabulary.encode(tokens)
     kept = {k: part[: None if k == "train" else max_eval] for k, part in parts.items()}

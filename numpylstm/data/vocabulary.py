@@ -137,8 +137,8 @@ class Vocabulary:
         return f"<Vocabulary of {len(self):,}: {shortened(self.tokens)}>"
 
 
-def by_frequency(counts: Counter[str], max_size: int | None) -> tuple[str, ...]:
-    """Return the tokens of `Vocabulary.build`, from their counts."""
+def by_frequency(counts: dict[str, int], max_size: int | None) -> tuple[str, ...]:
+    """Return the tokens of `Vocabulary.build`, from their counts, which are changed."""
 
     def rank(token: str) -> tuple[int, str]:
         return -counts[token], token

@@ -121,4 +121,4 @@ def table_of_seeds(runs: Sequence[ComparedRun]) -> list[list[str]] | None:
 
 def shown(value: Any, form: str = "") -> str:
     """Format a value in a table; None is a dash."""
-    return "-" if value is None else format(value, form) if form else str(value)
+    return "-" if value is None else format(value, form)

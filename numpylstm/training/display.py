@@ -61,7 +61,7 @@ class Display:
 
     def share(self, done: int, total: int) -> None:
         """Show how much of the task is done."""
-        self.show(f"{self.doing.capitalize()}: {done / max(total, 1):.0%}")
+        self.show(f"{self.doing.capitalize()}: {done / total:.0%}")
 
     def line(self, text: str) -> None:
         """Print a line, above the bar if there is one."""

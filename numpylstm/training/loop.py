@@ -325,21 +325,22 @@ def take_back_validation(run: Run) -> None:
 
 
 def validate(run: Run, corpus: Corpus, watch: Watch | None) -> Evaluation:
-    """Score the validation text; keep the parameters that a part offers, if they are better."""
-    parts = run.parts.values()
-    valid, run.offered = better_of(run.model, parts, lambda: score(run, corpus, watch))
-    return valid
+    """Score the validation text in streams, a single one if it is short.
 
-
-def score(run: Run, corpus: Corpus, watch: Watch | None) -> Evaluation:
-    """Score the validation text in streams; a single one if the text is short."""
+    If a part offers better parameters, their result counts, and the run keeps them.
+    """
     ids, config = corpus.valid, run.config
     streams = config.batch_size if len(ids) >= config.batch_size * 50 else 1
-    valid = evaluate(run.model, ids, streams, config.num_steps, watch=watch)
-    if not math.isfinite(valid.perplexity):
-        problem = f"the validation loss is {valid.loss:.3g}, a perplexity that overflows"
-        raise failure(run, run.step, problem)
-    return valid
+
+    def score() -> Evaluation:
+        valid = evaluate(run.model, ids, streams, config.num_steps, watch=watch)
+        if not math.isfinite(valid.perplexity):
+            problem = f"the validation loss is {valid.loss:.3g}, a perplexity that overflows"
+            raise failure(run, run.step, problem)
+        return valid
+
+    best, run.offered = better_of(run.model, run.parts.values(), score)
+    return best
 
 
 # --- checks ------------------------------------------------------------------------------------

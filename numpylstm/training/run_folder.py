@@ -192,5 +192,5 @@ def write_rows(path: Path, fields: Sequence[str], rows: Iterable[Sequence[Any]])
     text = io.StringIO()
     writer = csv.writer(text, lineterminator="\n")
     writer.writerow(fields)
-    writer.writerows(["" if value is None else value for value in row] for row in rows)
+    writer.writerows(rows)  # None is an empty cell
     write_text(path, text.getvalue())
