@@ -40,6 +40,12 @@ def rng():
     return np.random.default_rng(20141)
 
 
+def random_state(rng, model):
+    """Return a state of B sequences."""
+    zero = model.zero_state(B)
+    return type(zero)(*(rng.standard_normal(part.shape).astype(part.dtype) for part in zero))
+
+
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     """Return a folder with text.txt, for the runs of a module."""

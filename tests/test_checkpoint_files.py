@@ -169,8 +169,7 @@ def test_fuzz_damage(good, tmp_path_factory, data):
     with own_error_only(path):
         found = load(path)
         assert found.meta == good.meta
-        for name, array in good.arrays.items():
-            np.testing.assert_array_equal(found.arrays[name], array)
+        np.testing.assert_equal(found.arrays, good.arrays)
 
 
 JSON = st.recursive(

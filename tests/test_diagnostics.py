@@ -5,7 +5,7 @@ from functools import partial, reduce
 
 import numpy as np
 import pytest
-from conftest import B, D, H, L, T, V
+from conftest import B, D, H, L, T, V, random_state
 
 import numpylstm as nl
 from numpylstm import diagnostics, reference
@@ -49,9 +49,7 @@ def model(rng, **options):
     options = {"num_layers": L, "dtype": "float64", "init_scale": 0.5, "rng": 7} | options
     model = nl.LanguageModel(V, H, **options)
     x, y = rng.integers(0, V, (2, T, B))
-    zero = model.zero_state(B)
-    state = type(zero)(*(rng.normal(size=part.shape).astype(part.dtype) for part in zero))
-    return model, x, y, state
+    return model, x, y, random_state(rng, model)
 
 
 MODELS = [

@@ -15,7 +15,7 @@ from itertools import product
 
 import numpy as np
 import pytest
-from conftest import B, D, H, L, T, V
+from conftest import B, D, H, L, T, V, random_state
 from support.runs import call
 
 import numpylstm as nl
@@ -58,9 +58,7 @@ def random_model(rng, dtype="float64", **settings):
 
 
 def random_window(rng, model):
-    zero = model.zero_state(B)
-    state = type(zero)(*(rng.standard_normal(a.shape).astype(a.dtype) for a in zero))
-    return rng.integers(0, V, (T, B)), state
+    return rng.integers(0, V, (T, B)), random_state(rng, model)
 
 
 def assert_same_bytes(model, twin):

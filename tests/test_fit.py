@@ -44,8 +44,7 @@ def test_it_is_the_loop_that_one_would_write(rng):
         valid = np.average(valid, weights=counts[:2])
         want = (epoch + 1, rate, np.average(losses, weights=counts), np.mean(norms), valid)
         np.testing.assert_allclose(history[epoch], want, rtol=1e-12)
-    for path, array in twin.state_dict().items():
-        np.testing.assert_array_equal(array, model.state_dict()[path])
+    np.testing.assert_equal(twin.state_dict(), model.state_dict())
 
 
 def test_weights_are_the_fourth_of_a_batch(rng):
@@ -82,8 +81,7 @@ def test_the_best_parameters_are_kept(rng):
                      validation=validation, quiet=True)  # fmt: skip
     assert [row.validation for row in history] == pytest.approx(valid[:5])
     assert 0 < valid.index(min(valid)) < len(valid) - 1
-    for path, array in model.state_dict().items():
-        np.testing.assert_array_equal(array, best[path])
+    np.testing.assert_equal(model.state_dict(), best)
 
 
 def test_a_language_model_passes_its_state_on(rng):
@@ -152,8 +150,7 @@ def test_a_loss_or_a_gradient_that_is_not_finite_changes_nothing(rng, monkeypatc
     monkeypatch.setattr(fit, "clip_by_global_norm", lambda *_: np.inf)
     with pytest.raises(TrainingFailed, match=r"the norm of the gradient inf; usually"):
         nl.fit(model, [(x, 0 * y)], quiet=True)
-    for path, array in model.state_dict().items():
-        np.testing.assert_array_equal(array, before[path])
+    np.testing.assert_equal(model.state_dict(), before)
 
 
 NOT_IDS = np.zeros((T, B))

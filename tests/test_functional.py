@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 from conftest import B, D, H, T, V
 from support.processes import run_python
+from test_reference import SIZES as TEXTBOOK_SIZES
 
 from numpylstm import functional, reference
 from numpylstm.cells import CELLS
@@ -14,12 +15,8 @@ from numpylstm.cells import CELLS
 TOLERANCE = {"float64": 1e-10, "float32": 1e-5}
 DTYPES = pytest.mark.parametrize("dtype", TOLERANCE)
 SIZES = [  # T, B, D, H
-    pytest.param((T, B, D, H), id="usual"),
-    pytest.param((1, B, D, H), id="T=1"),
-    pytest.param((T, 1, D, H), id="B=1"),
-    pytest.param((T, B, D, 1), id="H=1"),
+    *TEXTBOOK_SIZES,
     pytest.param((T, B, 1, H), id="D=1"),
-    pytest.param((1, 1, 1, 1), id="all 1"),
     pytest.param((3, 17, 33, 34), id="no multiple of a tile"),
     pytest.param((4, 19, 40, 130), id="shared by threads", marks=pytest.mark.big),
     pytest.param((3, 30, 300, 70), id="several blocks", marks=pytest.mark.big),

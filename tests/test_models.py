@@ -5,7 +5,7 @@ import inspect
 
 import numpy as np
 import pytest
-from conftest import B, D, H, L, T, V
+from conftest import B, D, H, L, T, V, random_state
 
 import numpylstm as nl
 from numpylstm import reference
@@ -31,11 +31,6 @@ VARIANTS = {
 def language_model(variant="lstm", impl="fast", **changes):
     options = {"dtype": "float64", "init_scale": 0.8, "rng": 0} | VARIANTS[variant] | changes
     return nl.LanguageModel(V, H, L, impl=impl, **options)
-
-
-def random_state(rng, model):
-    zero = model.zero_state(B)
-    return type(zero)(*(rng.standard_normal(part.shape).astype(part.dtype) for part in zero))
 
 
 def window(rng):
@@ -110,8 +105,7 @@ def test_arrays_are_loaded_all_or_not_at_all(spoil, message):
     spoil(model, arrays)
     with pytest.raises(ValueError, match=message):
         model.load_state_dict(arrays)
-    for path, array in model.state_dict().items():
-        np.testing.assert_array_equal(array, before[path])
+    np.testing.assert_equal(model.state_dict(), before)
 
 
 @pytest.mark.parametrize("trainable", [False, True])
@@ -162,8 +156,7 @@ def test_a_model_takes_its_own_arrays_swapped():
     before, paths = both.state_dict(), list(both.parameters())
     swapped = dict(zip(paths, paths[3:] + paths[:3], strict=True))  # forward and backward
     both.load_state_dict({path: both.parameters()[swapped[path]].data for path in paths})
-    for path, array in both.state_dict().items():
-        np.testing.assert_array_equal(array, before[swapped[path]])
+    np.testing.assert_equal(both.state_dict(), {path: before[swapped[path]] for path in paths})
 
 
 def test_a_refused_forward_pass_leaves_nothing_pending(rng):
@@ -293,8 +286,7 @@ def test_a_model_of_a_configuration_is_that_of_its_keywords():
     assert model.config == twin.config == config
     assert model.reset == twin.reset == "before"
     assert repr(model) == repr(twin)
-    for path, array in model.state_dict().items():
-        np.testing.assert_array_equal(twin.state_dict()[path], array)
+    np.testing.assert_equal(twin.state_dict(), model.state_dict())
     of_a_run = nl.LanguageModel.from_config(nl.from_preset("demo", hidden_size=H), V, rng=3)
     assert of_a_run.config.tied
 

@@ -9,7 +9,7 @@ a GRU, where it is our bn. `test_exchange` proves the functions that turn one in
 
 import numpy as np
 import pytest
-from conftest import B, D, H, L, T, V
+from conftest import B, D, H, L, T, V, random_state
 from test_exchange import KINDS, torch_state
 from test_reference import matrix_arrays
 
@@ -90,8 +90,7 @@ def torch_loss(logits, y):
 def test_loss_states_and_every_gradient(rng, pair):
     model, twin = pair
     x, y = rng.integers(0, V, (2, T, B))
-    zero = model.zero_state(B)
-    state = type(zero)(*(rng.standard_normal(part.shape) for part in zero))
+    state = random_state(rng, model)
     loss, after = model.forward(x, y, state)
     model.backward()
     logits, twin_after = twin(torch.from_numpy(x), torch_state(torch, state))
