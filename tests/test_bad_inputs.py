@@ -16,7 +16,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 from support.bad_inputs import CALLS, COMMANDS, WORKING_TEXTS, WORKS, Call, Command
 from support.broken_checkpoints import take_apart, with_config
-from support.runs import BIN, MAIN
+from support.runs import BIN, MAIN, call
+from test_fuzz import read_only
 
 import numpylstm as nl
 from numpylstm.data import Corpus, DataError
@@ -128,8 +129,7 @@ for example, says in EXAMPLES:
         CALLS.append(Call(example, says, Exception))
 
 
-def check(status, out, err, name, case):
-    assert status == case.status, err
+def check(out, err, name, case):
     assert "Traceback" not in err
     (last,) = err.splitlines()
     assert last.startswith(f"{name}: error: ")
@@ -139,30 +139,24 @@ def check(status, out, err, name, case):
 
 
 @pytest.mark.parametrize(("name", "case"), CASES, ids=[f"{n[10:]} {c.line[:70]}" for n, c in CASES])
-def test_a_bad_command_line_gets_one_sentence(name, case, workplace, monkeypatch, capsys):
-    monkeypatch.chdir(workplace)
+def test_a_bad_command_line_gets_one_sentence(name, case, workplace, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
-    arguments = shlex.split(case.line)
-    try:
-        status = MAIN[name](arguments)
-    except SystemExit as left:  # from argparse
-        status = left.code
-    check(status, *capsys.readouterr(), name, case)
+    check(*call(workplace, name, *shlex.split(case.line), expect=case.status), name, case)
 
 
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_same_from_real_processes(name, workplace):
     case = COMMANDS[name][1]
     done = process(workplace, name, *shlex.split(case.line), stdin=subprocess.DEVNULL)
-    check(done.returncode, done.stdout, done.stderr, name, case)
+    assert done.returncode == case.status, done.stderr
+    check(done.stdout, done.stderr, name, case)
 
 
-def test_the_last_good_checkpoint_of_a_failed_run_still_loads(workplace, monkeypatch, capsys):
-    monkeypatch.chdir(workplace)
-    arguments = [*TINY.split(), "--train", "text.txt", "--out", "failed", "--save-every", "1"]
-    assert MAIN["numpylstm-train"]([*arguments, "--lr", "1e30", "--clip", "1e30"]) == 1
-    assert "; usually the learning rate is too high" in capsys.readouterr().err
-    run = nl.restore_run(nl.load("failed/last.npz"))
+def test_the_last_good_checkpoint_of_a_failed_run_still_loads(workplace):
+    line = f"{TINY} --train text.txt --out failed --save-every 1 --lr 1e30 --clip 1e30"
+    _, err = call(workplace, "numpylstm-train", *line.split(), expect=1)
+    assert "; usually the learning rate is too high" in err
+    run = nl.restore_run(nl.load(workplace / "failed" / "last.npz"))
     for parameter in run.model.parameters().values():
         assert np.isfinite(parameter.data).all()
 
@@ -173,11 +167,6 @@ def test_the_last_good_checkpoint_of_a_failed_run_still_loads(workplace, monkeyp
 @pytest.fixture(scope="module")
 def names(workplace):
     """Return the names in the expressions of the tables."""
-
-    def read_only(array):
-        array = array.copy()
-        array.flags.writeable = False
-        return array
 
     rng = np.random.default_rng(0)
     model = nl.LanguageModel(11, 4, 2, rng=0)
@@ -224,19 +213,15 @@ def test_an_odd_call_works(expression, names):
 
 
 @pytest.mark.parametrize("file", WORKING_TEXTS)
-def test_an_odd_text_works(file, workplace, monkeypatch, capsys):
-    monkeypatch.chdir(workplace)
-    train("--train", file, "--out", f"run of {file}", "--steps", "3")
-    checkpoint = f"run of {file}/best.npz"
-    assert MAIN["numpylstm-eval"]([checkpoint, "--file", "crlf.txt"]) == 0
-    arguments = [checkpoint, "--prompt", "w1 \u4e2d\u6587", "--length", "5"]
-    assert MAIN["numpylstm-sample"](arguments) == 0
-    assert "Traceback" not in capsys.readouterr().err
-
-
-def test_line_ends_and_byte_order_mark_change_nothing(workplace):
-    texts = [nl.data.read_text(workplace / f"{name}.txt") for name in ("text", "bom", "crlf", "cr")]
-    assert len(set(texts)) == 1
+def test_an_odd_text_works(file, workplace):
+    out = f"run of {file}"
+    for name, *arguments in (
+        ("train", *TINY.split(), "--train", file, "--out", out, "--steps", "3"),
+        ("eval", out, "--file", "crlf.txt"),
+        ("sample", out, "--prompt", "w1 \u4e2d\u6587", "--length", "5"),
+    ):
+        _, err = call(workplace, f"numpylstm-{name}", *arguments)
+        assert "Traceback" not in err
 
 
 def process(folder, *command, **options):

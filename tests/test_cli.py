@@ -15,6 +15,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.processes import run_program, run_python
 from support.runs import BIN, call, called
 
 import numpylstm as nl
@@ -28,17 +29,6 @@ from numpylstm.training.display import Display
 
 SMALL = ("--hidden-size", "12", "--num-layers", "2", "--batch-size", "4", "--num-steps", "6",
          "--epochs", "2", "--log-every", "10", "--max-vocab", "50")  # fmt: skip
-
-
-def command(name, *arguments, cwd, expect=0, **environment):
-    """Run an installed command and return (stdout, stderr)."""
-    done = subprocess.run(
-        [BIN / name, *map(str, arguments)],
-        cwd=cwd, capture_output=True, text=True, timeout=300, env=os.environ | environment,
-        check=False,
-    )  # fmt: skip
-    assert done.returncode == expect, done.stdout + done.stderr
-    return done.stdout, done.stderr
 
 
 def write_text(path, words=2000, seed=0):
@@ -224,7 +214,7 @@ print({"numpy", "numba", "matplotlib"} & sys.modules.keys())
 
 def test_help_is_quick_and_says_the_defaults(tmp_path):
     """No slow module is loaded."""
-    out, _ = command("python", "-c", HELP, cwd=tmp_path)
+    out, _ = run_python(HELP, cwd=tmp_path)
     assert out.endswith("set()\n")
     assert out.count("usage: numpylstm-") == 3
     assert "(default: 35)" in out
@@ -232,8 +222,8 @@ def test_help_is_quick_and_says_the_defaults(tmp_path):
 
 
 def test_a_matplotlib_that_cannot_be_loaded_is_said_before_the_training(folder):
-    arguments = ("--train", "text.txt", "--out", "unmade")
-    out, err = command("numpylstm-train", *arguments, cwd=folder, expect=2, MPLBACKEND="bogus")
+    words = (BIN / "numpylstm-train", "--train", "text.txt", "--out", "unmade")
+    out, err = run_program(*words, cwd=folder, expect=2, MPLBACKEND="bogus")
     assert out == ""
     assert "error: Matplotlib cannot be loaded: Key backend: 'bogus' is not a valid" in err
     assert err.count("\n") == 1
@@ -297,7 +287,7 @@ def test_version_and_the_package_as_a_program(folder, here, capsys):
     ):
         assert package(arguments) == status
         assert says in "".join(capsys.readouterr())
-    scored = command("python", "-m", "numpylstm", "eval", "run", cwd=folder)
+    scored = run_program(BIN / "python", "-m", "numpylstm", "eval", "run", cwd=folder)
     assert scored == here("numpylstm-eval", "run")
 
 

@@ -1,4 +1,4 @@
-"""Run the examples of the documentation; the names in it exist."""
+"""Run the examples of the documentation; the names and the targets of links in it exist."""
 
 import doctest
 import functools
@@ -10,6 +10,7 @@ import runpy
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import unquote
 
 import pytest
 from support.runs import BIN, TINY
@@ -19,14 +20,15 @@ import numpylstm as nl
 ROOT = Path(__file__).parent.parent
 TEXTS = {
     path.relative_to(ROOT): path.read_text(encoding="utf-8")
-    for path in [ROOT / "README.md", *ROOT.glob("docs/**/*.md"), *ROOT.glob("docs/*.py")]
+    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("docs/*.py")]
     if not {"_build", "generated"} & {*path.parts}
 }
-PAGES = sorted(path for path, text in TEXTS.items() if path.suffix == ".md" and ">>>" in text)
+PAGES = sorted(path for path in TEXTS if path.suffix == ".md")
+EXAMPLES = [path for path in PAGES if ">>>" in TEXTS[path]]
 MEASURE = ("after_the_lstm", "gru_or_lstm", "many_cores", "matrix_state", "page_models")
 
 
-@pytest.mark.parametrize("page", PAGES, ids=str)
+@pytest.mark.parametrize("page", EXAMPLES, ids=str)
 def test_examples_of_a_page(page, tmp_path, monkeypatch):
     if ">>> import torch" in TEXTS[page]:
         pytest.importorskip("torch", reason="PyTorch is not installed (extra: exchange)")
@@ -79,7 +81,11 @@ def test_the_cell_in_six_lines(page):
     assert all(line.replace("np.tanh(c)", "tanh_c") in textbook for line in lines)
 
 
-NAMES = sorted(set(re.findall(r"\bnl((?:\.[A-Za-z_]\w*)+)", "".join(TEXTS.values()))))
+# --- names -------------------------------------------------------------------------------------
+
+
+CURRENT = "".join(text for path, text in TEXTS.items() if path.name != "CHANGELOG.md")
+NAMES = sorted(set(re.findall(r"\bnl((?:\.[A-Za-z_]\w*)+)", CURRENT)))
 COMING_FROM = TEXTS[Path("docs/how-to/coming-from.md")]
 
 
@@ -92,3 +98,29 @@ def test_names_of_the_package(name):
 def test_names_of_pytorch(name):
     pytest.importorskip("torch")
     assert pkgutil.resolve_name(name) is not None
+
+
+# --- links -------------------------------------------------------------------------------------
+
+
+CODE = re.compile(r"^(```|~~~).*?^\1|`[^`\n]+`", re.M | re.S)
+LINK = re.compile(r"\[([^\]]*)\]\(<?([^)\s>]+)>?(?:\s+\"[^\"]*\")?\)")
+
+
+def anchors(text):
+    """Return the anchors of a page: its headings in GitHub's form, and targets of MyST."""
+    headings = re.findall(r"^#+ +(.+)$", CODE.sub(lambda m: m[0].strip("`"), text), re.M)
+    slugs = {re.sub(r"[^\w\- ]", "", h.lower()).replace(" ", "-") for h in headings}
+    return slugs | set(re.findall(r"^\(([\w-]+)\)=$", text, re.M))
+
+
+@pytest.mark.parametrize("page", PAGES, ids=str)
+def test_relative_links_lead_somewhere(page):
+    for text, target in LINK.findall(CODE.sub("", TEXTS[page])):
+        if re.match(r"[a-z]+:", target):
+            continue  # another site, for sphinx -b linkcheck
+        path, _, anchor = unquote(target).partition("#")
+        file = (ROOT / page).parent / path if path else ROOT / page
+        assert file.exists(), f"[{text}]({target})"
+        if anchor and file.suffix == ".md":
+            assert anchor in anchors(file.read_text(encoding="utf-8")), f"[{text}]({target})"

@@ -248,61 +248,62 @@ CELLS = {
 }
 
 
-def sequence_case(rng, kind, inputs, bidirectional, cell, dtype="float32"):
-    """Return a model with random parameters, x, lengths, its outputs and what of them counts."""
+@pytest.fixture(
+    params=product(SEQUENCES, ("ids", "vectors"), ("forward", "both"), CELLS), ids=" ".join
+)
+def sequence_case(request, rng):
+    """Return a function that makes a random model, x, lengths, outputs and what of them counts."""
+    kind, inputs, directions, cell = request.param
     cls, own = SEQUENCES[kind]
     size = {"vocab_size": V} if inputs == "ids" else {"input_size": D}
-    settings = {"bidirectional": bidirectional, "init_scale": 0.5, "dtype": dtype, "rng": 0}
-    model = cls(**size, hidden_size=H, num_layers=L, **own, **settings, **CELLS[cell])
-    x = rng.integers(0, V, (T, B))
-    if inputs == "vectors":
-        x = rng.standard_normal((T, B, D)).astype(dtype)
-    lengths = np.array([3, 1, 5])
-    outputs = nl.sequence_models.SequenceModel.predict(model, x, lengths)
-    counts = np.arange(T)[:, None] < lengths if model.every_step else slice(None)
-    return model, x, lengths, outputs, counts
+    more = {"bidirectional": directions == "both", "init_scale": 0.5, "rng": 0} | CELLS[cell]
+
+    def of(dtype):
+        model = cls(**size, hidden_size=H, num_layers=L, dtype=dtype, **own, **more)
+        x = rng.integers(0, V, (T, B))
+        if inputs == "vectors":
+            x = rng.standard_normal((T, B, D)).astype(dtype)
+        lengths = np.array([3, 1, 5])
+        outputs = nl.sequence_models.SequenceModel.predict(model, x, lengths)
+        counts = np.arange(T)[:, None] < lengths if model.every_step else slice(None)
+        return model, x, lengths, outputs, counts
+
+    return of
 
 
-@pytest.mark.parametrize("kind", SEQUENCES)
-@pytest.mark.parametrize("inputs", ["ids", "vectors"])
-@pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "both"])
-@pytest.mark.parametrize("cell", CELLS)
 class TestSequenceModels:
-    def test_a_module_of_pytorch_with_the_same_numbers(
-        self, rng, kind, inputs, bidirectional, cell, tmp_path
-    ):
+    def test_a_module_of_pytorch_with_the_same_numbers(self, sequence_case):
         torch = needed("torch")
-        case = sequence_case(rng, kind, inputs, bidirectional, cell, "float64")
-        model, x, lengths, outputs, counts = case
+        model, x, lengths, outputs, counts = sequence_case("float64")
         module = exchange.torch_module(model)
         with torch.no_grad():
             theirs, _ = module(torch.from_numpy(x), None, torch.from_numpy(lengths))
         np.testing.assert_allclose(theirs.numpy()[counts], outputs[counts], rtol=0, atol=1e-12)
         arrays = exchange.from_torch(module.state_dict())
-        own = {k: v for k, v in CELLS[cell].items() if k != "cell"}
-        if kind == "last regressor":
-            own["every_step"] = False
-        assert_same_bytes(model, exchange.sequence_model(type(model), arrays, **own))
+        unseen = {"activation": "relu"} if model.config.cell == "rnn" else {}
+        if isinstance(model, nl.SequenceRegressor):
+            unseen["every_step"] = model.every_step
+        assert_same_bytes(model, exchange.sequence_model(type(model), arrays, **unseen))
 
-    def test_onnx_computes_the_same(self, rng, kind, inputs, bidirectional, cell, tmp_path):
+    def test_onnx_computes_the_same(self, sequence_case, tmp_path):
         onnx, runtime = needed("onnx"), needed("onnxruntime")
-        model, x, lengths, outputs, counts = sequence_case(rng, kind, inputs, bidirectional, cell)
+        model, x, lengths, outputs, counts = sequence_case("float32")
         exchange.export_model(model, tmp_path / "m", "onnx")
         onnx.checker.check_model(onnx.load(tmp_path / "m"), full_check=True)
         run = runtime.InferenceSession(tmp_path / "m", providers=["CPUExecutionProvider"]).run
-        given = {"ids" if inputs == "ids" else "x": x, "lengths": lengths.astype("i4")}
-        if not bidirectional:
+        given = {"x" if model.vocab_size is None else "ids": x, "lengths": lengths.astype("i4")}
+        if not model.bidirectional:
             given |= {f"{name}0": part for name, part in model.zero_state(B)._asdict().items()}
         theirs, *after = run(None, given)
         np.testing.assert_allclose(theirs[counts], outputs[counts], rtol=0, atol=1e-5)
-        states = () if bidirectional else model.advance(x, None, lengths)[1]
+        states = () if model.bidirectional else model.advance(x, None, lengths)[1]
         for ours, other in zip(states, after, strict=True):
             np.testing.assert_allclose(other, ours, rtol=0, atol=1e-5)
 
-    def test_files_out_and_back(self, rng, kind, inputs, bidirectional, cell, tmp_path):
+    def test_files_out_and_back(self, sequence_case, tmp_path):
         needed("torch"), needed("safetensors")
-        model, *_ = sequence_case(rng, kind, inputs, bidirectional, cell)
-        vocabulary = VOCABULARY if inputs == "ids" else None
+        model, *_ = sequence_case("float32")
+        vocabulary = None if model.vocab_size is None else VOCABULARY
         for to in ("safetensors", "torch"):
             exchange.export_model(model, tmp_path / to, to, vocabulary)
             twin, tokens = exchange.import_model(tmp_path / to)
@@ -615,27 +616,28 @@ def test_damaged_files_give_a_model_or_one_sentence(rng, tmp_path):
                 assert np.isfinite(model.logits(np.zeros((1, 1), int))[0]).all()
 
 
+REFUSED = "cannot be imported: .*"
+NO_OBJECT = r"m\.npz\.json must be a JSON object such as [^;]*$"  # it alone is named
+
+
 @pytest.mark.parametrize(
     ("notes", "says"),
     [
-        ('{"options": {"activation": "cosine"}}', "activation must be 'tanh', 'relu' or"),
-        ('{"vocabulary": ["<unk>"]}', f"its vocabulary must be a list of {V} texts"),
-        (json.dumps({"vocabulary": [*"abcdefghijk"]}), "tokens must contain '<unk>'"),
-        (json.dumps({"vocabulary": ["<unk>", "\ud800", *"abcdefghi"]}), "surrogates not allowed"),
+        ('{"options": {"activation": "cosine"}}', REFUSED + "activation must be 'tanh', 'relu' or"),
+        ('{"vocabulary": ["<unk>"]}', REFUSED + f"its vocabulary must be a list of {V} texts"),
+        (json.dumps({"vocabulary": [*"abcdefghijk"]}), REFUSED + "tokens must contain '<unk>'"),
+        (
+            json.dumps({"vocabulary": ["<unk>", "\ud800", *"abcdefghi"]}),
+            REFUSED + "surrogates not allowed",
+        ),
+        ("[" * 99_999, NO_OBJECT),
+        ('["<unk>", "the"]', NO_OBJECT),
     ],
 )
 def test_texts_beside_a_file_are_checked(rng, notes, says, tmp_path):
     np.savez(tmp_path / "m.npz", *keras_weights(rng, 1, (H,)))
     (tmp_path / "m.npz.json").write_text(notes)
-    with pytest.raises(CheckpointError, match=f"cannot be imported: .*{says}"):
-        exchange.import_model(tmp_path / "m.npz")
-
-
-@pytest.mark.parametrize("notes", ["[" * 99_999, '["<unk>", "the"]'])
-def test_a_text_beside_a_file_that_is_no_object_is_named_itself(rng, notes, tmp_path):
-    np.savez(tmp_path / "m.npz", *keras_weights(rng, 1, (H,)))
-    (tmp_path / "m.npz.json").write_text(notes)
-    with pytest.raises(CheckpointError, match=r"m\.npz\.json must be a JSON object such as [^;]*$"):
+    with pytest.raises(CheckpointError, match=says):
         exchange.import_model(tmp_path / "m.npz")
 
 

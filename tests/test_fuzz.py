@@ -326,9 +326,10 @@ def calls(draw, name, direction):
 
 PASSES = [(name, direction) for name in FUNCTIONS for direction in ("forward", "backward")]
 PASSES.append(("embedding", "backward_rows"))
+EVERY_PASS = pytest.mark.parametrize(("name", "direction"), PASSES)
 
 
-@pytest.mark.parametrize(("name", "direction"), PASSES)
+@EVERY_PASS
 def test_functions_are_right(name, direction):
     @FEW
     @given(calls(name, direction), st.data())
@@ -342,7 +343,7 @@ def test_functions_are_right(name, direction):
     check()
 
 
-@pytest.mark.parametrize(("name", "direction"), PASSES)
+@EVERY_PASS
 def test_functions_refuse_what_is_wrong(name, direction):
     @FEW
     @given(calls(name, direction), st.data())

@@ -8,12 +8,11 @@ import random
 import re
 import shlex
 import signal
-import subprocess
-import sys
 import time
 from pathlib import Path
 
 import pytest
+from support.processes import run_program, run_python
 from support.runs import (
     TINY,
     WIDE,
@@ -113,7 +112,7 @@ def test_ctrl_c_saves_and_says_how_to_go_on(folder):
     """The printed command resumes the run."""
     out, words = stopped_by(folder, "SIGINT")
     assert words[1:] == ["--resume", out.name, "--save-every", "1"]
-    printed = subprocess.check_output(words, cwd=folder, text=True, timeout=300)
+    printed, _ = run_program(*words, cwd=folder)
     expected, expected_report = whole_run(folder, TINY)
     assert report(printed) == expected_report
     assert files(out) == expected
@@ -358,11 +357,7 @@ print(len(sizes), sizes[0], max(sizes))
 
 @pytest.mark.skipif(not Path("/proc/self/statm").exists(), reason="needs /proc/self/statm")
 def test_memory_is_flat_over_a_thousand_steps(folder):
-    done = subprocess.run(
-        [sys.executable, "-c", MEASURE],
-        cwd=folder, capture_output=True, text=True, check=True,
-        env=os.environ | {"NUMBA_NUM_THREADS": "1"},
-    )  # fmt: skip
-    steps, first, highest = map(int, done.stdout.split())
+    out, _ = run_python(MEASURE, cwd=folder, NUMBA_NUM_THREADS="1")
+    steps, first, highest = map(int, out.split())
     assert steps >= 1000
     assert highest < 1.02 * first

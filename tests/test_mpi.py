@@ -14,6 +14,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from support import ranks as cases
+from support.processes import run_python
 from support.runs import TINY, files, wait_for, whole_run
 
 import numpylstm as nl
@@ -64,6 +65,12 @@ def processes(process, ranks):
     return {int(rank): int(number) for _, rank, number in words}
 
 
+def assert_ends_as_the_whole_run(process, out):
+    printed, err = process.communicate(timeout=60)
+    assert process.returncode == 0, printed + err
+    assert files(out) == whole_run(out.parent, SETTINGS)[0]
+
+
 # --- the same bits -----------------------------------------------------------------------------
 
 
@@ -95,10 +102,7 @@ def test_a_run_goes_on_with_other_ranks(folder):
     printed, err = process.communicate(timeout=60)
     assert re.search(r"Stopped at epoch \d, step \d+; saved. Resume with", printed), printed + err
     assert printed.count("saved") == 1
-    process = train(folder, 4, "--resume", out.name, "--save-every", "1")
-    printed, err = process.communicate(timeout=60)
-    assert process.returncode == 0, printed + err
-    assert files(out) == whole_run(folder, SETTINGS)[0]
+    assert_ends_as_the_whole_run(train(folder, 4, "--resume", out.name, "--save-every", "1"), out)
 
 
 # --- the end of a rank -------------------------------------------------------------------------
@@ -123,10 +127,7 @@ def test_a_rank_that_is_killed_ends_the_run_which_can_be_resumed(folder, times, 
         steps.append(load(out / "last.npz").meta["step"])
         words = ["--resume", out.name, "--save-every", "1"]
     assert steps == sorted(steps)
-    process = train(folder, 2, *words)
-    printed, err = process.communicate(timeout=60)
-    assert process.returncode == 0, printed + err
-    assert files(out) == whole_run(folder, SETTINGS)[0]
+    assert_ends_as_the_whole_run(train(folder, 2, *words), out)
     with capsys.disabled():
         print(f"\nkilled at steps {steps}, ended after {', '.join(f'{s:.1f}' for s in waited)} s")
 
@@ -245,8 +246,5 @@ def test_mpi_is_imported_by_the_ranks_of_mpiexec_only(folder):
         "import sys; from numpylstm.cli.train import main; main(); print('mpi4py' in sys.modules)"
     )
     flags = (*TINY, "--steps", "2", "--shards", "2", "--out", "no-mpi")
-    done = subprocess.run(
-        [sys.executable, "-c", code, *flags], cwd=folder, env=os.environ | ENVIRONMENT,
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
-    assert done.stdout.splitlines()[-1] == "False"
+    out, _ = run_python(code, *flags, cwd=folder, **ENVIRONMENT)
+    assert out.splitlines()[-1] == "False"

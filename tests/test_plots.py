@@ -1,14 +1,24 @@
-"""Pictures: labelled axes, all the data, and nothing left open."""
+"""Pictures: labelled axes, all the data, marks for zeros, and nothing left open."""
 
 import base64
 import io
 import math
 import xml.etree.ElementTree as ET
 
+import numpy as np
 import pytest
 from matplotlib.cbook import STEP_LOOKUP_MAP
 
-from numpylstm.plots import comparison_curves, epoch_positions, inline_svg, training_curves
+from numpylstm.laboratory.diagnostics import CarouselNorms
+from numpylstm.plots import (
+    carousel_lines,
+    comparison_curves,
+    epoch_positions,
+    gradient_by_lag,
+    inline_svg,
+    training_curves,
+    training_lag_heatmap,
+)
 from numpylstm.plots.style import as_label
 from numpylstm.training.metrics import Row
 
@@ -20,6 +30,17 @@ ROWS = [
 ]
 
 
+def drawn(figure):
+    """Draw the figure as PNG; return its visible axes."""
+    file = io.BytesIO()
+    figure.savefig(file, format="png")
+    assert file.getvalue().startswith(b"\x89PNG")
+    return [axes for axes in figure.axes if axes.get_visible()]
+
+
+# --- a run ---------------------------------------------------------------------------------------
+
+
 def test_the_end_of_an_epoch_lies_on_a_whole_number():
     assert epoch_positions(ROWS) == [0.4, 1.0, 1.4, 2.0]
     assert epoch_positions(ROWS[:3]) == [0.4, 1.0, 1.4]  # the second is not over
@@ -27,8 +48,7 @@ def test_the_end_of_an_epoch_lies_on_a_whole_number():
 
 
 def test_training_curves():
-    figure = training_curves(ROWS, clip=5.0, references=[("unigram", 250.0)])
-    top, bottom, rates = figure.axes
+    top, bottom, rates = drawn(training_curves(ROWS, clip=5.0, references=[("unigram", 250.0)]))
     assert "perplexity" in top.get_ylabel()
     assert (bottom.get_xlabel(), bottom.get_ylabel()) == ("epoch", "gradient norm")
     assert rates.get_ylabel() == "learning rate"
@@ -40,9 +60,6 @@ def test_training_curves():
     assert low < 80
     assert high > 400
     assert "unigram 250" in [text.get_text() for text in top.texts]
-    file = io.BytesIO()
-    figure.savefig(file, format="png")
-    assert file.getvalue().startswith(b"\x89PNG")
 
 
 def test_the_learning_rate_changes_where_an_epoch_begins():
@@ -54,10 +71,16 @@ def test_the_learning_rate_changes_where_an_epoch_begins():
     assert set(y[x > 1.0]) == {0.5}
 
 
-def test_one_row_is_seen():
+def test_one_row_or_step_is_seen():
     """A line of one point has no length."""
-    for figure in (training_curves(ROWS[:1], clip=5.0), comparison_curves([("a", ROWS[:1])])):
-        for axes in figure.axes:
+    one = np.ones(1)
+    for figure in (
+        training_curves(ROWS[:1], clip=5.0),
+        comparison_curves([("a", ROWS[:1])]),
+        gradient_by_lag({"RNN": one}),
+        carousel_lines({"large Wh": CarouselNorms(one, one)}),
+    ):
+        for axes in drawn(figure):
             points = [line for line in axes.get_lines() if len(line.get_xdata()) == 1]
             assert points
             assert all(line.get_marker() == "o" for line in points)
@@ -104,3 +127,92 @@ def test_an_inline_picture_is_one_and_always_the_same():
     assert head == "data:image/svg+xml;base64"
     root = ET.fromstring(base64.b64decode(content))
     assert root.tag.endswith("svg")
+
+
+# --- the gradient laboratory ---------------------------------------------------------------------
+
+
+def legend_texts(figure):
+    return [text.get_text() for legend in figure.legends for text in legend.get_texts()]
+
+
+def test_gradient_by_lag():
+    lines = {"RNN": np.array([1.0, 0.1, 0.01]), "LSTM": np.array([1.0, 0.9, 0.8])}
+    figure = gradient_by_lag(lines, quantity="norm of dL/dh")
+    (axes,) = drawn(figure)
+    assert axes.get_yscale() == "log"
+    assert axes.get_xlabel() == "lag (steps)"
+    assert axes.get_ylabel() == "norm of dL/dh (log scale)"
+    assert legend_texts(figure) == ["RNN", "LSTM"]
+    for line, values in zip(axes.get_lines(), lines.values(), strict=True):
+        assert line.get_ydata() == pytest.approx(values)
+    low, high = axes.get_ylim()
+    assert low < 0.01
+    assert high > 1
+    styles = {(line.get_color(), line.get_linestyle()) for line in axes.get_lines()}
+    assert len(styles) == 2
+
+
+def test_zeros_are_marked_where_the_axis_ends_and_named():
+    figure = gradient_by_lag({"RNN": np.array([1.0, 1e-3, 1e-30, 0.0])})
+    (axes,) = drawn(figure)
+    line, triangles, _ = axes.get_lines()
+    assert np.isnan(line.get_ydata()[2:]).all()
+    assert list(triangles.get_xdata()) == [2, 3]
+    assert legend_texts(figure) == ["RNN", "zero, or below the axis"]
+    drawn(gradient_by_lag({"nothing": np.zeros(4)}))
+
+
+@pytest.mark.parametrize("value", [np.inf, np.nan, 1e308])
+def test_what_exploded_is_marked_at_the_upper_edge(value):
+    figure = gradient_by_lag({"relu RNN": np.array([1.0, 1e10, value, value])})
+    (axes,) = drawn(figure)
+    line, triangles, _ = axes.get_lines()
+    assert list(line.get_ydata()[:2]) == [1.0, 1e10]
+    assert np.isnan(line.get_ydata()[2:]).all()
+    assert list(triangles.get_xdata()) == [2, 3]
+    assert set(triangles.get_ydata()) == {axes.get_ylim()[1]}
+    assert legend_texts(figure) == ["relu RNN", "infinite, too large, or no number"]
+    drawn(gradient_by_lag({"nothing": np.full(4, value)}))
+    norms = np.tril(np.ones((3, 3)))
+    norms[2] = value
+    drawn(training_lag_heatmap([0, 10, 20], norms[None]))
+    part = np.array([1.0, value])
+    drawn(carousel_lines({"large Wh": CarouselNorms(part, part)}))
+
+
+@pytest.mark.parametrize("steps", [[0], [0, 100, 150, 300]])
+def test_training_lag_heatmap(steps):
+    rng = np.random.default_rng(0)
+    norms = 10.0 ** rng.uniform(-5, 0, (2, len(steps), 7))
+    norms[0, 0, 6] = 0
+    norms[1, 0, 5] = np.nan  # a run that failed
+    first, second, bar = drawn(training_lag_heatmap(steps, norms))
+    limits = {mesh.get_clim() for axes in (first, second) for mesh in axes.collections}
+    assert len(limits) == 1  # the panels compare
+    assert first.get_title() == "layer 0"
+    assert first.get_ylabel() == "training step (updates)"
+    assert "lag" in second.get_xlabel()
+    assert "dL/dh" in bar.get_ylabel()
+    values = second.collections[0].get_array().reshape(len(steps), 7)
+    assert values.mask.sum() == 1
+    assert values.data[:, :5] == pytest.approx(norms[1, :, :5])
+    assert first.collections[0].get_array().reshape(len(steps), 7)[0, 6] > 0
+
+
+def test_carousel_lines():
+    settings = {
+        "small Wh": CarouselNorms(np.array([1.0, 0.5]), np.array([0.0, 0.1])),
+        "large Wh": CarouselNorms(np.array([1.0, 0.5]), np.array([0.0, 1.5])),
+    }
+    *panels, share = drawn(carousel_lines(settings))
+    assert [axes.get_title() for axes in panels] == list(settings)
+    for axes, norms in zip(panels, settings.values(), strict=True):
+        direct, indirect = axes.get_lines()
+        assert direct.get_ydata() == pytest.approx(norms.direct)
+        assert indirect.get_ydata()[1] == pytest.approx(norms.indirect[1])
+        assert axes.get_ylim()[1] > 1.5  # nothing is cut off
+    assert [line.get_ydata()[1] for line in share.get_lines()] == pytest.approx([100 / 6, 75])
+    assert share.get_ylabel() == "indirect share (%)"
+    for axes in (*panels, share):  # there is no half a step
+        assert (axes.get_xticks() == axes.get_xticks().round()).all()

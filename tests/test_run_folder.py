@@ -1,10 +1,10 @@
 """The folder of a run: who may use it, what is removed from it, and what replaces damaged files."""
 
-import subprocess
 import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from support.processes import run_program
 from support.runs import BIN, files
 
 from numpylstm.saving import SaveError, write_atomically
@@ -133,9 +133,7 @@ def test_in_a_folder_that_is_not_there_no_older_file_was(tmp_path):
 
 @pytest.mark.parametrize("name", ["eval", "sample"])
 def test_commands_that_draw_nothing_load_no_matplotlib(folder, whole, name):
-    done = subprocess.run(
-        [BIN / "python", "-X", "importtime", BIN / f"numpylstm-{name}", "whole/best.npz"],
-        cwd=folder, capture_output=True, text=True, timeout=100, check=True,
-    )  # fmt: skip
-    assert "numpylstm.data.configured" in done.stderr
-    assert "matplotlib" not in done.stderr
+    python = (BIN / "python", "-X", "importtime")
+    _, err = run_program(*python, BIN / f"numpylstm-{name}", "whole/best.npz", cwd=folder)
+    assert "numpylstm.data.configured" in err
+    assert "matplotlib" not in err

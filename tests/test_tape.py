@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.node import NODE, needs_node
+from support.processes import run_python
 
 import numpylstm as nl
 from numpylstm import exchange, gradcheck, reference, tape
@@ -303,12 +304,10 @@ def test_it_runs_as_a_module_without_numpy(tmp_path):
         "import runpy, sys; sys.modules['numpy'] = None; sys.argv[0] = 'tape'; "
         "runpy.run_module('numpylstm.tape', run_name='__main__')"
     )
-    done = subprocess.run(
-        [sys.executable, "-W", "error", "-c", code, "check", str(tmp_path / "mine.json")],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert (done.returncode, done.stderr) == (1, "")
-    assert "loss: expected 4.4" in done.stdout
+    arguments = ("check", "mine.json")
+    out, err = run_python(code, *arguments, cwd=tmp_path, expect=1, PYTHONWARNINGS="error")
+    assert "loss: expected 4.4" in out
+    assert err == ""
 
 
 @pytest.mark.parametrize(

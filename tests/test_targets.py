@@ -4,7 +4,6 @@ import os
 import subprocess
 
 import pytest
-from support.runs import TINY, call, write_words
 
 import numpylstm as nl
 from numpylstm.cli import compare as compare_command
@@ -26,26 +25,19 @@ TARGETS = {  # how a shell makes it, and a part of the error; "" if it is writte
 }
 
 
-@pytest.fixture(scope="module")
-def folder(tmp_path_factory):
-    folder = write_words(tmp_path_factory.mktemp("targets"))
-    call(folder, "numpylstm-train", "--threads", "1", *TINY, "--epochs", "1", "--out", "run")
-    return folder
-
-
-def save_model(path, folder):
+def save_model(path, run):
     nl.save_model(nl.LanguageModel(5, 4, rng=0), path)
 
 
-def compare(path, folder):
-    if (status := compare_command.main([str(folder / "run"), "--picture", str(path)])) != 0:
+def compare(path, run):
+    if (status := compare_command.main([str(run), "--picture", str(path)])) != 0:
         raise SaveError(status, "refused")
 
 
 @pytest.mark.parametrize("writer", [save_model, compare])
 @pytest.mark.parametrize(("commands", "says"), TARGETS.values(), ids=TARGETS)
 def test_only_regular_files_are_replaced(
-    commands, says, writer, folder, tmp_path, monkeypatch, capsys
+    commands, says, writer, whole, tmp_path, monkeypatch, capsys
 ):
     if os.getuid() == 0 and says == "Permission denied":
         pytest.skip("root may write everywhere")
@@ -55,10 +47,10 @@ def test_only_regular_files_are_replaced(
     before = path.lstat() if os.path.lexists(path) else None
     if says:
         with pytest.raises(SaveError) as refused:
-            writer(path, folder)
+            writer(path, whole)
         assert says in str(refused.value) + capsys.readouterr().err
     else:
-        writer(path, folder)
+        writer(path, whole)
         assert path.read_bytes()[:2] in (b"PK", b"\x89P")
     tmp_path.chmod(0o755)
     if before is not None:

@@ -1,4 +1,4 @@
-"""Python in a process of its own."""
+"""Programs in processes of their own."""
 
 import os
 import subprocess
@@ -6,17 +6,27 @@ import sys
 from pathlib import Path
 
 
-def run_python(
-    code: str, *arguments: str, cwd: Path | None = None, expect: int = 0, **environment: str
+def run_program(
+    *words: str | Path, cwd: Path | None = None, expect: int = 0, **environment: str
 ) -> tuple[str, str]:
-    """Run code with the modules of this process, and return (stdout, stderr)."""
+    """Run a program and return (stdout, stderr)."""
     done = subprocess.run(
-        [sys.executable, "-c", code, *arguments],
+        words,
         cwd=cwd,
-        env=os.environ | {"PYTHONPATH": os.pathsep.join(sys.path)} | environment,
+        env=os.environ | environment,
         capture_output=True,
         text=True,
+        timeout=300,
         check=False,
     )
     assert done.returncode == expect, done.stdout + done.stderr
     return done.stdout, done.stderr
+
+
+def run_python(
+    code: str, *arguments: str, cwd: Path | None = None, expect: int = 0, **environment: str
+) -> tuple[str, str]:
+    """Run code with the modules of this process, and return (stdout, stderr)."""
+    environment = {"PYTHONPATH": os.pathsep.join(sys.path)} | environment
+    words = (sys.executable, "-c", code, *arguments)
+    return run_program(*words, cwd=cwd, expect=expect, **environment)
