@@ -15,6 +15,7 @@ from itertools import product
 
 import numpy as np
 import pytest
+import test_sequence_models
 from conftest import B, D, H, L, T, V, random_state
 from support.runs import call
 
@@ -235,12 +236,6 @@ def test_cells_that_pytorch_lacks_are_refused(rng, kind):
 
 # --- sequence models ----------------------------------------------------------------------------
 
-SEQUENCES = {
-    "classifier": (nl.SequenceClassifier, {"num_classes": 7}),
-    "tagger": (nl.SequenceTagger, {"num_classes": 7}),
-    "regressor": (nl.SequenceRegressor, {"num_outputs": 2}),
-    "last regressor": (nl.SequenceRegressor, {"num_outputs": 2, "every_step": False}),
-}
 CELLS = {
     "lstm": {},
     "gru": {"cell": "gru"},
@@ -249,20 +244,19 @@ CELLS = {
 
 
 @pytest.fixture(
-    params=product(SEQUENCES, ("ids", "vectors"), ("forward", "both"), CELLS), ids=" ".join
+    params=product(test_sequence_models.KINDS, ("ids", "vectors"), ("forward", "both"), CELLS),
+    ids=" ".join,
 )
 def sequence_case(request, rng):
     """Return a function that makes a random model, x, lengths, outputs and what of them counts."""
     kind, inputs, directions, cell = request.param
-    cls, own = SEQUENCES[kind]
-    size = {"vocab_size": V} if inputs == "ids" else {"input_size": D}
-    more = {"bidirectional": directions == "both", "init_scale": 0.5, "rng": 0} | CELLS[cell]
+    settings = {"bidirectional": directions == "both", "init_scale": 0.5} | CELLS[cell]
 
     def of(dtype):
-        model = cls(**size, hidden_size=H, num_layers=L, dtype=dtype, **own, **more)
-        x = rng.integers(0, V, (T, B))
+        model = test_sequence_models.make(kind, inputs, dtype=dtype, **settings)
+        x, _ = test_sequence_models.data(rng, kind, inputs)
         if inputs == "vectors":
-            x = rng.standard_normal((T, B, D)).astype(dtype)
+            x = x.astype(dtype)
         lengths = np.array([3, 1, 5])
         outputs = nl.sequence_models.SequenceModel.predict(model, x, lengths)
         counts = np.arange(T)[:, None] < lengths if model.every_step else slice(None)

@@ -11,6 +11,8 @@ from pathlib import Path
 import pytest
 from support.notebook_cells import (
     code_cells,
+    execute,
+    in_jupyter,
     outputs,
     printed,
     read,
@@ -39,7 +41,6 @@ SERIES = (
 FOLDER = Path(__file__).parent.parent / "notebooks"
 PATHS = sorted(p for p in FOLDER.glob("*.ipynb") if "workbook" not in p.stem)  # test_workbook.py
 MOST_BYTES = 500_000
-SECONDS_FOR_A_CELL = 300
 UNANSWERED = "Not answered yet."
 NONSENSE = "answer = object()"
 TRIAL = """
@@ -192,14 +193,10 @@ def test_wrong_answers_are_known_for_every_exercise(path, notebook):
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # Jupyter warns, in its own process
 def test_checks_accept_the_solution_and_refuse_wrong_answers(path, monkeypatch):
-    for name in ("ipykernel", "nbclient", "nbformat"):
-        pytest.importorskip(name, reason=f"{name} is in the extra 'notebooks'")
-    import nbclient
-    import nbformat
-
     monkeypatch.setenv("PYTHONWARNINGS", "default")
-    notebook = nbformat.read(path, as_version=4)
-    nbformat.validate(notebook)
+    notebook = in_jupyter(path)
+    from nbformat.v4 import new_code_cell
+
     tried = []
     for exercise, check, solution in zip(
         *(tagged(notebook, tag) for tag in ("exercise", "check", "solution")), strict=True
@@ -207,15 +204,10 @@ def test_checks_accept_the_solution_and_refuse_wrong_answers(path, monkeypatch):
         right = RIGHT_ANSWERS.get(path.stem.partition("_")[2], {}).get(exercise["id"], ())
         right = [solution_code(solution), *right]
         answers = [*right, NONSENSE, *wrong_answers(path)[exercise["id"]]]
-        trial = nbformat.v4.new_code_cell(TRIAL.format(answers=answers, check=source(check)))
+        trial = new_code_cell(TRIAL.format(answers=answers, check=source(check)))
         notebook["cells"].insert(notebook["cells"].index(check) + 1, trial)
         tried.append((check, len(right), trial))
-    nbclient.NotebookClient(
-        notebook,
-        timeout=SECONDS_FOR_A_CELL,
-        kernel_name="python3",
-        resources={"metadata": {"path": str(path.parent)}},
-    ).execute()
+    execute(notebook, path)
     for check, count, trial in tried:
         assert printed(check).strip() == UNANSWERED
         outcomes = json.loads(printed(trial))

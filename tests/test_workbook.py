@@ -11,6 +11,8 @@ import pytest
 from numba import njit
 from support.notebook_cells import (
     code_cells,
+    execute,
+    in_jupyter,
     outputs,
     printed,
     read,
@@ -342,14 +344,10 @@ class TestBlanksThatCallOthers:
 @pytest.mark.slow
 @pytest.mark.filterwarnings("default")  # Jupyter warns, in its own process
 def test_with_all_solutions_the_engine_learns_as_the_library_does():
-    pytest.importorskip("ipykernel", reason="ipykernel is in the extra 'notebooks'")
-    nbclient = pytest.importorskip("nbclient", reason="nbclient is in the extra 'notebooks'")
-    nbformat = pytest.importorskip("nbformat", reason="nbformat is in the extra 'notebooks'")
-    notebook = nbformat.read(PATH, as_version=4)
+    notebook = in_jupyter(PATH)
     for cell in notebook["cells"]:
         if "blank" in tags(cell):
             cell["source"] = SOLUTIONS[cell["id"]]
-    resources = {"metadata": {"path": str(PATH.parent)}}
-    nbclient.NotebookClient(notebook, timeout=300, resources=resources).execute()
+    execute(notebook, PATH)
     (engine,) = (cell for cell in notebook["cells"] if cell["id"] == "engine")
     assert "largest difference between your losses and ours" in printed(engine)

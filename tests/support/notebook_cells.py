@@ -1,7 +1,9 @@
-"""The cells of a notebook file, their tags and their output."""
+"""The cells of a notebook file, their tags and their output; running them in Jupyter."""
 
 import json
 import re
+
+import pytest
 
 
 def read(path):
@@ -41,3 +43,22 @@ def solution_code(cell):
     """Return the one Python block of a solution."""
     (block,) = re.findall(r"^```python\n(.*?)^```", source(cell), re.DOTALL | re.MULTILINE)
     return block
+
+
+def in_jupyter(path):
+    """Return a valid notebook as nbformat reads it; without Jupyter, skip the test."""
+    for name in ("ipykernel", "nbclient", "nbformat"):
+        pytest.importorskip(name, reason=f"{name} is in the extra 'notebooks'")
+    import nbformat
+
+    notebook = nbformat.read(path, as_version=4)
+    nbformat.validate(notebook)
+    return notebook
+
+
+def execute(notebook, path):
+    """Run a notebook of `in_jupyter` in the folder of its file."""
+    from nbclient import NotebookClient
+
+    resources = {"metadata": {"path": str(path.parent)}}
+    NotebookClient(notebook, timeout=300, kernel_name="python3", resources=resources).execute()
