@@ -67,7 +67,8 @@ def has_mpi() -> bool:
 def train() -> int:
     """Run numpylstm-train; the last argument may be ``fail-RANK-at-STEP``."""
     rank = os.environ.get("PMI_RANK") or os.environ["PMIX_RANK"]
-    print("process", rank, os.getpid(), flush=True)
+    # In one write, so that the lines of two ranks cannot mix.
+    print(f"process {rank} {os.getpid()}\n", end="", flush=True)
     sys.stdout.isatty = lambda: False  # Open MPI makes a terminal of a pipe
     *words, last = sys.argv[2:]
     failing = re.fullmatch(r"fail-(\d)-at-(\d+)", last)
