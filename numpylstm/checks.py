@@ -288,8 +288,8 @@ def check_flag(where: str, name: str, value: Any) -> None:
         )
 
 
-def check_dtype(where: str, dtype: Any) -> None:
-    """Raise unless `dtype` is float32 or float64 in native byte order."""
+def float_dtype(where: str, dtype: Any) -> "np.dtype[Any]":
+    """Return a dtype, spelled in any way; raise unless it is native float32 or float64."""
     if dtype is None:  # NumPy would read it as float64
         raise TypeError(f"{where}: dtype must be float32 or float64, got None")
     try:
@@ -298,6 +298,7 @@ def check_dtype(where: str, dtype: Any) -> None:
         raise TypeError(f"{where}: dtype must be float32 or float64; {error}") from error
     if not known:
         raise ValueError(f"{where}: dtype must be float32 or float64, got {np.dtype(dtype)}")
+    return np.dtype(dtype)
 
 
 def check_sizes(where: str, **sizes: Any) -> None:

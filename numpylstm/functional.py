@@ -292,12 +292,12 @@ def _forward(
         arrays[-1][:B] = start[batch.order]
     for _ in range(others):
         arrays.append(empty((B + N, H), x.dtype))
-    split = split_work(T, N, H, Wh.shape[1], Wh.itemsize, get_num_threads())
+    split_batch, shares = split_work(T, N, H, Wh.shape[1], Wh.itemsize, get_num_threads())
     passed = batch.offsets, tuple(sums), tuple(arrays)
-    if split.split_batch:
-        run_parallel(cell.forward_split_batch, (Wh, passed, batch.steps_done), split.shares)
+    if split_batch:
+        run_parallel(cell.forward_split_batch, (Wh, passed, batch.steps_done), shares)
     else:
-        cell.forward_split_hidden(Wh, passed, split.shares)
+        cell.forward_split_hidden(Wh, passed, shares)
     results, kept = [put(arrays[0][B:], batch.place, T, B)], [x.reshape(*batch.shape, D)]
     shape = *batch.shape, H
     for array in arrays[: len(state)]:
@@ -330,11 +330,11 @@ def _backward(cell: Any, batch: Batch, cache: Any, dhs: Array, *dstate: Array) -
         over_time[k] = array.reshape(N, array.shape[-1])
     x, *kept = over_time
     arrays = batch.offsets, tuple(kept), dhs, tuple(dstates), tuple(da)
-    split = split_work(T, N, H, columns, Wh.itemsize, get_num_threads())
-    if split.split_batch:
-        run_parallel(cell.backward_split_batch, (Wh, arrays, batch.steps_done), split.shares)
+    split_batch, shares = split_work(T, N, H, columns, Wh.itemsize, get_num_threads())
+    if split_batch:
+        run_parallel(cell.backward_split_batch, (Wh, arrays, batch.steps_done), shares)
     else:
-        cell.backward_split_hidden(Wh, arrays, split.shares)
+        cell.backward_split_hidden(Wh, arrays, shares)
     h_prev, dWh, zeros = kept[0], empty(Wh.shape, Wh.dtype), np.zeros((1, columns), Wh.dtype)
     product = h_prev, True, da[-1], False, zeros, dWh
     dx, dWx, db = _gradients(da[0], x, Wx, more=(product,))

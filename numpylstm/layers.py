@@ -256,7 +256,7 @@ class Linear(Layer):
         shape = (*cache.x.shape[:-1], cache.W.shape[1])
         check_array("Linear.backward", "dy", dy, shape, cache.x.dtype, "it has the shape of y")
         dx, dW, db = IMPLEMENTATIONS[self.impl].linear_backward(dy, cache)
-        self.W.accumulate(np.ascontiguousarray(dW.T) if self.tied else dW)
+        self.W.accumulate(dW.T if self.tied else dW)
         self.b.accumulate(db)
         return dx
 

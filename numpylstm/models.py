@@ -23,11 +23,11 @@ from numpylstm.cells import CELLS, State
 from numpylstm.checks import (
     Array,
     Rng,
-    check_dtype,
     check_flag,
     check_ids,
     check_kind,
     check_sizes,
+    float_dtype,
     generator,
 )
 from numpylstm.config import ConfigError, ModelConfig, plain, settings_of
@@ -103,12 +103,6 @@ def language_model_forward(
     logits, decoder = functions.linear_forward(hs, W, arrays["decoder.b"])  # (T, B, V)
     loss, criterion = functions.sequence_cross_entropy_forward(logits, y, **config.averaging)
     return ForwardPass(loss, state, caches, decoder, criterion)
-
-
-def dtype_name(dtype: DTypeLike) -> str:
-    """Return "float32" or "float64" for any way to write these."""
-    check_dtype("model", dtype)
-    return np.dtype(dtype).name
 
 
 class Encoder(Layer):
@@ -304,12 +298,14 @@ class Model(Module):
 
     def __post_init__(self) -> None:
         where, given = type(self).__name__, vars(self)
-        self.dtype = dtype_name(self.dtype)
+        self.dtype = float_dtype("model", self.dtype).name
         options = {name: given[name] for name in OPTIONS} | dict(self.options or {})
-        names = [each.name for each in settings_of(ModelConfig) if hasattr(self, each.name)]
-        self.config = config = ModelConfig(
-            options=options, **{name: getattr(self, name) for name in names}
-        )
+        settings = {
+            each.name: getattr(self, each.name)
+            for each in settings_of(ModelConfig)
+            if hasattr(self, each.name)
+        }
+        self.config = config = ModelConfig(options=options, **settings)
         given |= {name: config.options[name] for name in OPTIONS if name in config.options}
         if self.vocab_size is not None:
             check_sizes(where, vocab_size=self.vocab_size)

@@ -15,12 +15,12 @@ from numpylstm.cells import CELLS
 from numpylstm.checks import (
     Array,
     check_array,
-    check_dtype,
     check_finite,
     check_flag,
     check_ids,
     check_in,
     check_number,
+    float_dtype,
 )
 from numpylstm.config import ModelConfig
 from numpylstm.kernels.memory import empty
@@ -135,9 +135,10 @@ def uniform(
 ) -> Array:
     """Draw from U(-scale, scale), in float64, so that every dtype starts from the same numbers."""
     check_in("layer", "init_scale", scale, "[0, 1000]")
-    check_dtype("layer", dtype)
     shape = tuple(map(int, shape))  # products of NumPy's integers can wrap
-    array = empty(shape, np.dtype(dtype))  # a matrix that begins at a cache line is read faster
+    array = empty(
+        shape, float_dtype("layer", dtype)
+    )  # a matrix that begins at a cache line is read faster
     array[...] = rng.uniform(-scale, scale, shape)
     return array
 

@@ -10,9 +10,9 @@ import numpy as np
 
 from numpylstm import saving
 from numpylstm.cells import CELLS
-from numpylstm.checks import Array, check_array, check_kind
+from numpylstm.checks import Array, check_array, check_kind, float_dtype
 from numpylstm.config import ModelConfig
-from numpylstm.models import LanguageModel, Model, dtype_name
+from numpylstm.models import LanguageModel, Model
 from numpylstm.parameters import DIRECTIONS
 
 LOG = logging.getLogger("numpylstm.exchange")
@@ -392,7 +392,7 @@ def _made(
         embedding_size=D,
         num_layers=sum(path.startswith(stack) and path.endswith(".Wx") for path in arrays),
         tied=language and "decoder.W" not in arrays and D == H,
-        dtype=dtype_name(Wx.dtype),
+        dtype=float_dtype("model", Wx.dtype).name,
     )
     V = len(arrays["embedding.W"]) if "embedding.W" in arrays else None
     answers = V if language else len(arrays.get("decoder.b", [0]))
