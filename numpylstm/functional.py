@@ -44,7 +44,7 @@ from numpylstm.checks import (
     check_weights,
     check_whole,
 )
-from numpylstm.kernels.batch import Batch, batch_of, put, take
+from numpylstm.kernels.batch import Batch, batch_of, put
 from numpylstm.kernels.memory import empty
 from numpylstm.kernels.threads import get_num_threads, run_parallel
 from numpylstm.reference import (
@@ -282,7 +282,7 @@ def _forward(
     if Wh is None:
         Wh = np.empty((H, 0), x.dtype)
     x, Wx, Wh, b = contiguous(x, Wx, Wh, b)
-    x = take(x.reshape(T * B, D), batch.place)
+    x = x.reshape(T * B, D)[batch.place]
     N, sums, arrays = len(x), [_affine(x, Wx, b)], []
     if second_sum is not None:
         sums.append(empty((N, H), x.dtype))
@@ -301,7 +301,7 @@ def _forward(
     results, kept = [put(arrays[0][B:], batch.place, T, B)], [x.reshape(*batch.shape, D)]
     shape = *batch.shape, H
     for array in arrays[: len(state)]:
-        kept.append(take(array, batch.before).reshape(shape))
+        kept.append(array[batch.before].reshape(shape))
         results.append(array[batch.last].copy())
     for array in sums:
         kept.append(array.reshape(*batch.shape, array.shape[1]))
@@ -319,7 +319,7 @@ def _backward(cell: Any, batch: Batch, cache: Any, dhs: Array, *dstate: Array) -
     (T, B, H), n = dhs.shape, cache._fields.index("Wx")
     Wh = cache.Wh if "Wh" in cache._fields else np.empty((H, 0), dhs.dtype)
     Wx, Wh, dhs, *over_time = contiguous(cache.Wx, Wh, dhs, *cache[:n])  # x, h_prev, ...
-    dhs, dstates = take(dhs.reshape(T * B, H), batch.place), []
+    dhs, dstates = dhs.reshape(T * B, H)[batch.place], []
     N, columns = len(dhs), Wh.shape[1]
     for array in dstate:
         dstates.append(np.array(array[batch.order], order="C"))

@@ -9,8 +9,6 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .memory import empty
-
 
 class Batch(NamedTuple):
     """Where the rows of a batch stand; places are indices, or a slice if nothing moves."""
@@ -42,15 +40,6 @@ def batch_of(T, B, lengths):
     place, before = t * B + order[row], offsets[t] + row
     last = (offsets[lengths] + np.arange(B))[rank]
     return Batch((len(t),), offsets, steps_done, order, rank, place, before, last)
-
-
-def take(values, places):
-    """Return these rows of a matrix: a view for a slice, else a copy."""
-    if isinstance(places, slice):
-        return values[places]
-    rows = empty((len(places), values.shape[1]), values.dtype)
-    values.take(places, axis=0, out=rows, mode="clip")
-    return rows
 
 
 def put(rows, places, T, B):
