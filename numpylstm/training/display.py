@@ -140,8 +140,8 @@ class Progress(Display):
         if isinstance(item, Row):
             self.tell(item)
         elif not self.bar.disable:
-            done = max(1, self.timing.updates)
-            self.nll += (math.log(item.perplexity) - self.nll) / min(done, RECENT)
+            recent = min(self.timing.updates, RECENT)
+            self.nll += (math.log(item.perplexity) - self.nll) / recent
             perplexity = f"perplexity {math.exp(self.nll):.1f}{self.valid}"
             self.show(
                 f"epoch {item.epoch}/{self.epochs}  {perplexity}  {self.pace(item.step)}", item.step
@@ -170,7 +170,7 @@ class Progress(Display):
 
     def pace(self, step: int) -> str:
         """Format the speed and the time left."""
-        seconds, done = self.timing.seconds, max(1, self.timing.updates)
+        seconds, done = self.timing.seconds, self.timing.updates
         left = self.bar.format_interval(seconds / done * (self.total - step)) if seconds else "?"
         return f"{self.timing.tokens_per_second or 0:,.0f} tokens/s  left {left}"
 

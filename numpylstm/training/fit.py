@@ -11,7 +11,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpylstm.checks import check_in, check_kind, check_number, check_whole
+from numpylstm.checks import before_end, check_in, check_kind, check_number, check_whole
 from numpylstm.models import LanguageModel
 from numpylstm.optim import Adam, Optimizer, clip_by_global_norm
 from numpylstm.parameters import Module
@@ -74,12 +74,11 @@ def count_answers(
     model: Any, x: Any, y: Any, lengths: Any = None, weights: Any = None, *others: Any
 ) -> float:
     """Return the number of answers that the loss of a batch is a mean of, or their weight."""
-    shape, steps = np.shape(y), np.shape(x)[:2]
-    if not getattr(model, "every_step", shape[:2] == steps):
-        return float(np.sum(weights)) if weights is not None else (shape or (1,))[0]
-    counted = np.ones(steps) if weights is None else np.array(weights, float)
-    if lengths is not None:
-        counted[np.arange(len(counted))[:, None] >= np.asarray(lengths)] = 0
+    shape = np.shape(y)
+    every_step = getattr(model, "every_step", shape[:2] == np.shape(x)[:2])
+    counted = np.ones(shape[: 1 + every_step]) if weights is None else np.array(weights, float)
+    if every_step and lengths is not None:
+        counted *= before_end(np.asarray(lengths), len(counted))
     return float(counted.sum())
 
 

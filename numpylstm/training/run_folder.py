@@ -27,26 +27,14 @@ try:
 except ImportError:  # Windows has no locks that end with their process
     fcntl = None  # type: ignore[assignment]
 
-CONFIG, VOCABULARY, METRICS, CURVES = "config.json", "vocabulary.json", "metrics.csv", "curves.png"
-GRADIENTS, GRADIENT_MAP = "gradients.csv", "gradients.png"
-SAMPLES, SAMPLE = "samples.json", "sample.txt"
-LAST, BEST = "last.npz", "best.npz"
-RESULT, REPORT, LOG = "result.json", "report.html", "log.txt"
-RECORDS = (RESULT, REPORT, LOG)
+SETTINGS = CONFIG, VOCABULARY = "config.json", "vocabulary.json"
+CHECKPOINTS = LAST, BEST = "last.npz", "best.npz"
+TABLES = METRICS, GRADIENTS = "metrics.csv", "gradients.csv"
+PICTURES = CURVES, GRADIENT_MAP = "curves.png", "gradients.png"
+TEXTS = SAMPLES, SAMPLE = "samples.json", "sample.txt"
+RECORDS = RESULT, REPORT, LOG = "result.json", "report.html", "log.txt"
 """Files that contain dates and times. All others are the same bytes if a run is repeated."""
-FILES = (
-    CONFIG,
-    VOCABULARY,
-    METRICS,
-    CURVES,
-    SAMPLES,
-    GRADIENTS,
-    GRADIENT_MAP,
-    LAST,
-    BEST,
-    SAMPLE,
-    *RECORDS,
-)
+FILES = (*SETTINGS, *CHECKPOINTS, *TABLES, *PICTURES, *TEXTS, *RECORDS)
 
 
 class RunFolderError(NumpylstmError, ValueError):
