@@ -24,7 +24,10 @@ def stop_requests(deadline: float = math.inf) -> Iterator[Callable[[], int]]:
     those that the shell told this process to ignore, as `nohup` does. The `deadline`, by
     `time.monotonic`, counts as Ctrl-C does.
 
-    The context is a function that returns the exit status of the first request, or 0.
+    Yields
+    ------
+    function
+        Returns the exit status of the first request; 0 if there is none yet.
     """
     requests: list[int] = []
 
