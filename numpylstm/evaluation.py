@@ -256,7 +256,7 @@ def evaluate_regressor(
 def _score(
     where: str, model: SequenceModel, x: Any, y: Any, batch_size: int, lengths: Any, weights: Any
 ) -> tuple[float, list[tuple[Ids, Ids]]]:
-    """Return the mean loss, and of each batch the answers that count and the predicted ones."""
+    """Return the mean loss and, for each batch, the counted answers and their predictions."""
     check_sizes(where, batch_size=batch_size)
     x, y, ends, counts = model.check_arguments(where, x, y, lengths, weights)
     if counts is None:

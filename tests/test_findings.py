@@ -38,9 +38,8 @@ def run(validation):
 )
 def test_validation_rises(validation, so):
     found = findings(run(validation), **NOTHING)
-    assert [sentence.startswith("The validation perplexity rose") for sentence in found] == so * [
-        True
-    ]
+    assert len(found) == so
+    assert all(sentence.startswith("The validation perplexity rose") for sentence in found)
 
 
 def test_much_is_unknown():

@@ -107,6 +107,17 @@ def test_a_log_that_was_changed_is_named(tmp_path, content):
         logs.read_gradients(tmp_path / "gradients.csv")
 
 
+def test_a_log_that_was_changed_ends_a_resumed_run_before_its_next_update(tmp_path):
+    """The next row, which needs the log too, may be hours away."""
+    corpus = text()
+    run = nl.new_run(SETTINGS, corpus)
+    next(nl.train(run, corpus))
+    (tmp_path / "gradients.csv").write_text("step,layer,lag,unit,norm,low,high\n0,0,0,h,1,0,0\n")
+    with pytest.raises(RunFolderError, match="move it away to continue"):
+        session.train_to_end(run, corpus, tmp_path)
+    assert run.step == 1
+
+
 def test_norms_beyond_all_numbers_are_measured():
     model = nl.LanguageModel(11, 6, cell="rnn", activation="relu", dtype="float64", rng=0)
     for parameter in model.parameters().values():

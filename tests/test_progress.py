@@ -22,8 +22,9 @@ class Terminal(io.StringIO):
 
 
 @pytest.fixture
-def everything(monkeypatch):
-    """No state is skipped because another was shown a moment ago."""
+def everything(monkeypatch, caplog):
+    """No state is skipped because another was shown a moment ago, or an earlier run was quiet."""
+    caplog.set_level(logging.DEBUG, display.LINES.name)
     monkeypatch.setattr(display, "EVERY", 0.0)
     monkeypatch.setenv("COLUMNS", "79")
     monkeypatch.setenv("LINES", "24")

@@ -87,9 +87,10 @@ def test_a_result_that_is_made_again_keeps_its_times(whole, train):
     assert (whole / "report.html").exists()
 
 
-def test_a_damaged_result_of_a_finished_run_is_replaced(whole, train, tmp_path):
+@pytest.mark.parametrize("content", ["{", '{"format": "numpylstm result", "version": 1}'])
+def test_a_damaged_result_of_a_finished_run_is_replaced(whole, train, tmp_path, content):
     shutil.copytree(whole, tmp_path / "copy")
-    (tmp_path / "copy" / "result.json").write_text("{")
+    (tmp_path / "copy" / "result.json").write_text(content)
     assert train("--resume", tmp_path / "copy") == 0
     assert read_result(tmp_path / "copy")["steps"] == read_result(whole)["steps"]
 

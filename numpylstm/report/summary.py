@@ -75,7 +75,7 @@ def conclude(
         test = evaluate(model, corpus.test, streams, watch=shown.share)
     result = result_of(run, corpus, test, baselines=references, timing=timing, command=command)
     if timing.updates == 0:  # made by an earlier process
-        with suppress(run_folder.RunFolderError):  # a damaged result is replaced
+        with suppress(run_folder.RunFolderError, KeyError):  # a damaged result is replaced
             before = read_result(folder)
             if before is not None and before["steps"] == run.step:
                 result |= {name: before[name] for name in ("time", "machine", "command")}

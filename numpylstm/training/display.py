@@ -15,7 +15,7 @@ if TYPE_CHECKING:  # the loop is slow to import, and loading it is displayed too
     from numpylstm.training.loop import Run
 
 LINES = logging.getLogger("numpylstm.lines")
-"""What a run prints: its results as INFO, its progress as DEBUG, which ``--quiet`` turns off.
+"""Logger for the lines of a run: results as INFO, progress as DEBUG, which ``--quiet`` turns off.
 
 The command sends it to the terminal and to log.txt.
 """

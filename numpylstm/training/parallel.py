@@ -51,7 +51,7 @@ class Ranks:
         self.training = False  # True while the other ranks may wait for the next update
 
     def end_all(self) -> None:
-        """End all ranks, this one too, with exit status 1; what is printed until now is seen."""
+        """End all ranks with exit status 1, after mpiexec has had time to pass on the output."""
         time.sleep(PASSED_ON)
         self.comm.Abort(1)
 

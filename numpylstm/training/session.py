@@ -173,6 +173,8 @@ def train_to_end(
 
     with stop_requests(deadline) as asked, parallel.assisted(run, corpus):
         try:
+            if run.config.log_gradients:  # an unreadable file fails now, not at the next row
+                logs.read_gradients(folder / run_folder.GRADIENTS)
             logs.follow(folder, run, corpus)  # at the start, or where an error has prevented it
             if run.ended:
                 draw(run)  # the process may have been killed after its last save
