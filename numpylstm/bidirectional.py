@@ -69,7 +69,7 @@ class Bidirectional(Module):
         **settings: Any,
     ) -> None:
         rng, self.prefix = generator(rng), name or ""
-        self.paths = {"ahead": "forward", "back": "backward"}
+        self.path_names = {"ahead": "forward", "back": "backward"}
         sizes = input_size, hidden_size, num_layers
         self.ahead = RecurrentStack(cell, *sizes, rng=rng, name="forward", **settings)
         self.back = RecurrentStack(cell, *sizes, rng=rng, name="backward", **settings)

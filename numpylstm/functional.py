@@ -274,7 +274,8 @@ def _forward(
     `others` is the number of arrays (T, B, H) that the kernel fills besides the states. A GRU has a
     second sum, h_prev @ Wh of its candidate; `second_sum` is what it starts from.
     """
-    (T, B, D), H, encoded = x.shape, state[0].shape[1], None
+    T, B, D = x.shape
+    H, encoded = state[0].shape[1], None
     if lengths is not None:
         lengths = check_lengths(where, "lengths", lengths, T, B)
         encoded = lengths.tobytes()

@@ -236,7 +236,7 @@ class Linear(Layer):
         check_kind("Linear", "tied", tied, Parameter)
         self.W = tied
         # A tied W is a parameter of another module.
-        self.paths = {"b": "b"} if self.tied else {"W": "W", "b": "b"}
+        self.path_names = {"b": "b"} if self.tied else {"W": "W", "b": "b"}
         self.b = Parameter(uniform(rng, (output_size,), init_scale, dtype), f"{name}.b")
         super().__init__(impl)
 
@@ -375,7 +375,7 @@ class RecurrentStack(Layer):
         self.dropout, self.dropout_locked = float(dropout), dropout_locked
         self.dropout_weights = float(dropout_weights)
         self.by_layer: dict[str, dict[str, Parameter]] = {}
-        self.paths = {"by_layer": ""}
+        self.path_names = {"by_layer": ""}
         for k in range(self.num_layers):
             parameters = {}
             for key, shape in self.cell.shapes(D if k == 0 else H, H, self.options).items():

@@ -136,9 +136,8 @@ def uniform(
     """Draw from U(-scale, scale), in float64, so that every dtype starts from the same numbers."""
     check_in("layer", "init_scale", scale, "[0, 1000]")
     shape = tuple(map(int, shape))  # products of NumPy's integers can wrap
-    array = empty(
-        shape, float_dtype("layer", dtype)
-    )  # a matrix that begins at a cache line is read faster
+    # A matrix that begins at a cache line is read faster.
+    array = empty(shape, float_dtype("layer", dtype))
     array[...] = rng.uniform(-scale, scale, shape)
     return array
 
@@ -174,7 +173,8 @@ class Module:
 
     Its parameters are found by its attributes, in the order in which they were assigned: each
     `Parameter`, each other Module, and lists and dicts of these. The names of the attributes make
-    the paths, as in ``encoder.0.Wx``.
+    the paths, as in ``encoder.0.Wx``. If `path_names` is set, a dict of attribute -> name, only
+    these attributes count, under these names.
 
     Examples
     --------
@@ -199,7 +199,7 @@ class Module:
     """
 
     prefix = ""  # of the paths, where no attribute of another Module gives a name
-    paths: dict[str, str] | None = None  # attribute -> its name in paths; None: all, by their names
+    path_names: dict[str, str] | None = None  # attribute -> its name in paths
     shown: tuple[str, ...] = ()  # the attributes that `repr` shows
     input_shape = ""  # of x, shown where swapped axes could go unnoticed
     pending: Any = None  # what the backward pass needs of the last forward pass with training
@@ -244,12 +244,12 @@ class Module:
                 found[path] = value
             elif isinstance(value, Module):
                 met.add(id(value))
-                names, value = value.paths, vars(value)
+                names, value = value.path_names, vars(value)
             elif isinstance(value, list):
                 value = dict(enumerate(value))
             if isinstance(value, dict):
-                for key in reversed(names or value):
-                    name = names[key] if names else key
+                for key in reversed(value if names is None else names):
+                    name = key if names is None else names[key]
                     left.append((f"{path}.{name}".strip("."), value[key]))
         return found
 

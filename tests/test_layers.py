@@ -299,6 +299,21 @@ class Net(nl.Module):
         self.size, self.note, self.again, self.me = 7, "x", self.scales[0], self
 
 
+class Renamed(nl.Module):
+    def __init__(self):
+        self.path_names = {"scale": "", "paths": "a"}
+        self.paths, self.scale, self.left_out = [Linear(H, V, rng=0)], Scale(2), Scale(3)
+
+
+def test_a_module_may_name_its_parts_itself():
+    net = Renamed()
+    assert list(net.parameters()) == ["g", "a.0.W", "a.0.b"]
+    net.path_names = {}
+    assert net.parameters() == {}
+    net.path_names = None
+    assert list(net.parameters()) == ["paths.0.W", "paths.0.b", "scale.g", "left_out.g"]
+
+
 def test_parameters_are_found_by_the_names_of_attributes():
     net = Net()
     paths = [f"reader.{k}.{name}" for k in range(2) for name in ("Wx", "Wh", "b")]

@@ -11,7 +11,7 @@ import numpy as np
 
 
 class Batch(NamedTuple):
-    """Where the rows of a batch stand; places are indices, or a slice if nothing moves."""
+    """The places of the rows of a batch: indices, or a slice if nothing moves."""
 
     shape: tuple[int, ...]  # of the rows in a cache: (T, B), or (N,) with lengths
     offsets: Any  # (T+3,), as in `recurrence`
@@ -43,7 +43,7 @@ def batch_of(T, B, lengths):
 
 
 def put(rows, places, T, B):
-    """Return rows (N, .) at these places of an array (T, B, .), which is zero elsewhere."""
+    """Return an array (T, B, .) with rows (N, .) at these places and zeros elsewhere."""
     if isinstance(places, slice):
         return rows.reshape(T, B, rows.shape[1])
     whole = np.zeros((T * B, rows.shape[1]), rows.dtype)
