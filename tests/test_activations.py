@@ -55,6 +55,8 @@ def test_other_models_and_cells(rng, ids):
 
 def test_saturation_counts_steps(rng):
     gate = rng.random((T, B, H))
-    shut, opened = gate_saturation(gate, 0.2, 0.7)
-    np.testing.assert_allclose(shut, (gate < 0.2).mean(axis=(0, 1)))
-    np.testing.assert_allclose(opened, (gate > 0.7).mean(axis=(0, 1)))
+    shut, opened = gate_saturation(gate)
+    assert shut.any()
+    assert opened.any()
+    np.testing.assert_allclose(shut, (gate < 0.1).mean(axis=(0, 1)))
+    np.testing.assert_allclose(opened, (gate > 0.9).mean(axis=(0, 1)))

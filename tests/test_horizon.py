@@ -9,6 +9,7 @@ import pytest
 import numpylstm as nl
 from numpylstm import tasks
 from numpylstm.laboratory.diagnostics import Horizon, HorizonPoint, Probe, memory_horizon, probe
+from numpylstm.laboratory.diagnostics.horizon import HORIZON_RECIPES
 from numpylstm.laboratory.diagnostics.probe import CurvePoint, expected_loss
 from numpylstm.plots import horizon_curve
 
@@ -131,22 +132,22 @@ def test_the_default_horizon():
     assert result.horizon("rnn") >= 10
 
 
-def test_other_tasks_and_activations():
-    recipes, seen = {"rnn": SHORT, "rnn-relu": replace(SHORT, steps=10)}, []
+def test_other_tasks_and_activations(monkeypatch):
+    monkeypatch.setitem(HORIZON_RECIPES, "rnn", SHORT)
+    seen = []
     result = memory_horizon(
         (6, 5),
         cells=("rnn-sigmoid", "rnn-relu"),
         seeds=(0,),
         task_at=tasks.Adding,
-        recipes=recipes,
         progress=seen.append,
     )
     assert tuple(seen) == result.points
     assert [(p.cell, p.distance, p.probes[0].steps) for p in result.points] == [
         ("rnn-sigmoid", 5, 30),
         ("rnn-sigmoid", 6, 30),
-        ("rnn-relu", 5, 10),
-        ("rnn-relu", 6, 10),
+        ("rnn-relu", 5, 30),
+        ("rnn-relu", 6, 30),
     ]
     assert result.points[0].probes[0].floor == tasks.Adding(5).floor
 

@@ -322,8 +322,7 @@ def language_model(arrays: Mapping[str, Array], **settings: Any) -> LanguageMode
     `settings` are keywords of `LanguageModel` that arrays do not show, such as ``activation`` or
     ``dropout``. A ValueError or TypeError says what is missing, does not fit or is not finite.
     """
-    model: LanguageModel = _made("language_model", LanguageModel, arrays, settings)
-    return model
+    return _made("language_model", LanguageModel, arrays, settings)
 
 
 def sequence_model(kind: type[Model], arrays: Mapping[str, Array], **settings: Any) -> Any:

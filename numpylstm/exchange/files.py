@@ -132,7 +132,7 @@ def read(
             raise saving.CheckpointError(
                 f'{beside} must be a JSON object such as {{"vocabulary": ["<unk>", "a"]}}: {error}'
             ) from error
-    settings = {**notes.get("options", {}), **settings}
+    settings = notes.get("options", {}) | settings
     kind = kind or saving.MODELS[notes.get("model", "LanguageModel")]
     if kind is LanguageModel:
         model: Any = language_model(arrays, **settings)

@@ -34,7 +34,6 @@ PREVIEW = """<meta property="og:title" content="How an LSTM really works">
 # Each imports only from those before it.
 SHARED = ("arrays", "engine", "lag", "charts", "drawing", "models", "reading")
 MODULES = (
-    *SHARED,
     "draws",
     "step",
     "reach",
@@ -72,7 +71,7 @@ def page(site: str | None = None) -> str:
             "cells": {name: CELLS[name].title for name in ("lstm", "rnn")},
         },
     }
-    return assemble("page.html", data, *MODULES[len(SHARED) :], site=site)
+    return assemble("page.html", data, *MODULES, site=site)
 
 
 def brackets(length: int) -> str:

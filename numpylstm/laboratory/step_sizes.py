@@ -30,7 +30,7 @@ class StepSweep:
     @property
     def smallest_error(self) -> float:
         """The error at the bottom of the V; infinite if no step gave a number."""
-        return float(np.fmin(np.fmin.reduce(self.errors), np.inf))
+        return float(np.fmin.reduce(self.errors, initial=np.inf))
 
 
 def sweep_steps(
@@ -78,7 +78,7 @@ def sweep_steps(
     claimed = sum(np.sum(gradients[path] * u) for path, u in direction.items())
 
     measured = np.array([central_slope(f, dict(arrays), direction, step) for step in STEPS])
-    scale = abs(claimed) or float(np.abs(measured[np.isfinite(measured)]).max(initial=0.0)) or 1.0
+    scale = abs(claimed) or np.abs(measured[np.isfinite(measured)]).max(initial=0.0) or 1.0
     errors = np.abs(measured - claimed) / scale
     best = int(np.argmin(np.nan_to_num(errors, nan=np.inf)))
     return StepSweep(STEPS, errors, _exponent(errors, best), float(STEPS[best]))

@@ -22,7 +22,7 @@ SHOWN = 0.9
 def diagnosis(name: str) -> doctor.Diagnosis:
     """Return the doctor's diagnosis of an exhibit, from functions and arrays without its name."""
     patient = case(exhibit("diagnosis", name))
-    slopes = gradcheck.complex_step(lambda a: patient.f({**patient.fixed, **a}), patient.arrays)
+    slopes = gradcheck.complex_step(lambda a: patient.f(patient.fixed | a), patient.arrays)
     return doctor.examine(**vars(patient), slopes=slopes)
 
 
@@ -50,10 +50,9 @@ def card(name: str) -> str:
     right, wrong = lesson(name)
     share = share_of_gain(name)
     verdict = "Training shows it" if share < SHOWN else "**Training does not show it**"
-    if found.report is None:  # the point of a mutant can be examined
-        raise RuntimeError(f"museum: the point of {name} cannot be judged: {found}")
-    worst = found.report.worst
-    failed, arrays = sum(not e.passed for e in found.report.entries), len(found.report.entries)
+    report: Any = found.report  # not None: the point of a mutant can be judged
+    worst = report.worst
+    failed, arrays = sum(not e.passed for e in report.entries), len(report.entries)
     return f"""## {mutant.title}
 
 `{name}`

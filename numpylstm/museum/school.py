@@ -9,8 +9,8 @@ from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
 
+from numpylstm.checks import Array
 from numpylstm.config import ModelConfig
 from numpylstm.laboratory.mistakes.famous import check_mutant
 from numpylstm.laboratory.mistakes.record import Mistake
@@ -19,13 +19,15 @@ from numpylstm.museum.patient import backward, functions, loss, parameters, stat
 T, B, V, H = 8, 10, 7, 12
 REPEATED = 0.9
 LAG = 2
+LR, MAX_NORM = 2.0, 0.3
+"""Learning rate, and the norm at which the gradient is clipped."""
 
 
 @dataclass(frozen=True)
 class Lesson:
     """Losses of a training run, in nats per token: of every step, and the bounds of the task."""
 
-    losses: NDArray[np.float64]
+    losses: Array
     entropy: float
 
     @property
@@ -39,7 +41,7 @@ class Lesson:
         return float(self.losses[-max(len(self.losses) // 20, 1) :].mean())
 
 
-def source(rng: np.random.Generator, length: int) -> NDArray[np.int64]:
+def source(rng: np.random.Generator, length: int) -> Array:
     """Draw tokens (length, B) from the source."""
     ids = rng.integers(0, V, (length, B))
     repeats = rng.random((length, B)) < REPEATED
@@ -65,8 +67,6 @@ def train(
     *,
     cell: str = "lstm",
     steps: int = 300,
-    lr: float = 2.0,
-    max_norm: float = 0.3,
     seed: int = 20141,
     **options: Any,
 ) -> Lesson:
@@ -82,8 +82,6 @@ def train(
     cell : str
         A name in `numpylstm.cells.CELLS`, if the mutant does not fix it.
     steps : int
-    lr, max_norm : float
-        Learning rate, and the norm at which the gradient is clipped.
     seed : int
     options
         Options of the cell, if the mutant does not fix it.
@@ -110,6 +108,6 @@ def train(
         }
         losses[step] = loss(point, config)
         gradients = backward(point, config, f)
-        clipped = f[1].clip({path: gradients[path] for path in learned}, max_norm)
-        point |= {path: point[path] - lr * clipped[path] for path in learned}
+        clipped = f[1].clip({path: gradients[path] for path in learned}, MAX_NORM)
+        point |= {path: point[path] - LR * clipped[path] for path in learned}
     return Lesson(losses, entropy())

@@ -20,7 +20,6 @@ def v_curve(sweeps: Mapping[str, StepSweep]) -> Figure:
     sweeps : dict of label -> StepSweep
     """
     figure, axes = one_panel(8, 4.8)
-    lowest = 1.0
     for k, (label, sweep) in enumerate(sweeps.items()):
         errors = np.clip(sweep.errors, 1e-16, DRAWN[1])  # an error of zero has no logarithm
         slope = f": slope {round(sweep.slope, 2) + 0.0:.2f}" if np.isfinite(sweep.slope) else ""
@@ -33,9 +32,8 @@ def v_curve(sweeps: Mapping[str, StepSweep]) -> Figure:
             lw=1.3,
             label=as_label(label) + slope,
         )
-        lowest = np.fmin(lowest, np.fmin.reduce(errors))
     best = min(sweeps.values(), key=lambda sweep: sweep.smallest_error)
-    largest = int(np.argmax(best.steps))
+    largest = np.argmax(best.steps)
     guide = np.array([best.best_step * 20, best.steps[largest]])
     if guide[0] < guide[1] and np.isfinite(best.errors[largest]):
         axes.loglog(
@@ -46,8 +44,10 @@ def v_curve(sweeps: Mapping[str, StepSweep]) -> Figure:
             ls="--",
             label="guide: error = constant · step²",
         )
-    axes.set(xlabel="step ε (log scale)", ylabel="relative error (log scale)")
-    axes.set_ylim(lowest / 10, None)
+    lowest = np.clip(best.smallest_error, 1e-16, 1)
+    axes.set(
+        xlabel="step ε (log scale)", ylabel="relative error (log scale)", ylim=(lowest / 10, None)
+    )
     axes.grid(alpha=0.3)
     figure.legend(loc="outside upper center", ncols=2, frameon=False)
     return figure

@@ -10,12 +10,6 @@ from numpylstm.plots.style import GREY, SERIES, draw_level, one_panel
 MARKERS = ("o", "s", "^", "D")
 
 
-def title_of(cell: str) -> str:
-    """Return the title of a cell: "relu RNN" for "rnn-relu"."""
-    kind, options = split_cell(cell)
-    return CELLS[kind].describe(cell_options(kind, options))
-
-
 def horizon_curve(horizon: Horizon) -> Figure:
     """Draw the share of a task learnt at each distance: a line per cell, a dot per seed.
 
@@ -31,6 +25,8 @@ def horizon_curve(horizon: Horizon) -> Figure:
     axes.axhline(SOLVED, color=GREY, lw=0.8, ls=":")
     for k, cell in enumerate(horizon.cells):
         points = horizon.curve(cell)
+        kind, options = split_cell(cell)
+        title = CELLS[kind].describe(cell_options(kind, options))  # "relu RNN" for "rnn-relu"
         colour, marker = SERIES[k % len(SERIES)], MARKERS[k % len(MARKERS)]
         axes.plot(
             [point.distance for point in points],
@@ -39,7 +35,7 @@ def horizon_curve(horizon: Horizon) -> Figure:
             marker=marker,
             ms=6,
             lw=1.8,
-            label=f"{title_of(cell)}: horizon {horizon.horizon(cell)} steps",
+            label=f"{title}: horizon {horizon.horizon(cell)} steps",
         )
         for point in points:
             axes.plot(
@@ -53,13 +49,16 @@ def horizon_curve(horizon: Horizon) -> Figure:
                 alpha=0.6,
             )
     lowest = min(run.share for point in horizon.points for run in point.probes)
-    axes.set(xscale="log", ylim=(min(-0.08, lowest - 0.05), 1.12))
+    axes.set(
+        xscale="log",
+        xlabel="distance, in steps (log scale)",
+        ylabel="share of the way from chance to floor",
+        ylim=(min(-0.08, lowest - 0.05), 1.12),
+    )
     axes.set_xticks(distances, [str(distance) for distance in distances])
     axes.set_xticks([], minor=True)
     axes.set_yticks(
         [0, 0.25, 0.5, 0.75, SOLVED, 1], ["0 %", "25 %", "50 %", "75 %", "90 %", "100 %"]
     )
-    axes.set_xlabel("distance, in steps (log scale)")
-    axes.set_ylabel("share of the way from chance to floor")
     figure.legend(frameon=False, loc="outside upper center", ncols=min(len(horizon.cells), 2))
     return figure

@@ -27,8 +27,7 @@ def load(cell: str = "lstm", number: Callable[[str], Any] = float) -> dict[str, 
         raise TapeError(f"cell must be {' or '.join(map(repr, CELLS))}, got {cell!r}")
     name = "golden_tape.json" if cell == "lstm" else f"golden_tape_{cell}.json"
     text = files(__package__).joinpath(name).read_text("utf-8")
-    tape: dict[str, Any] = json.loads(text, parse_float=number)
-    return tape
+    return json.loads(text, parse_float=number)
 
 
 def as_json(tree: Any) -> str:

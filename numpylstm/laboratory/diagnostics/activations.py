@@ -4,7 +4,7 @@ from collections import namedtuple
 from typing import Any, NamedTuple
 
 from numpylstm.cells import State
-from numpylstm.checks import Array, check_ids, check_in, check_shape, real_array
+from numpylstm.checks import Array, check_ids, check_shape, real_array
 from numpylstm.layers import IMPLEMENTATIONS, RecurrentStack, stack_forward
 from numpylstm.models import LanguageModel
 from numpylstm.sequence_models import SequenceClassifier
@@ -14,9 +14,9 @@ class GateSaturation(NamedTuple):
     """Shares of steps at which each unit of a gate is nearly shut and nearly open, (H,)."""
 
     shut: Array
-    """Share of the steps with the gate below `low`."""
+    """Share of the steps with the gate below 0.1."""
     open: Array
-    """Share of the steps with the gate above `high`."""
+    """Share of the steps with the gate above 0.9."""
 
 
 def cell_activations(
@@ -73,8 +73,8 @@ def cell_activations(
     return [Activations(*(getattr(cache, name) for name in names)) for cache in caches]
 
 
-def gate_saturation(gate: Array, low: float = 0.1, high: float = 0.9) -> GateSaturation:
-    """Return how often each unit of a gate is below `low` (shut) and above `high` (open).
+def gate_saturation(gate: Array) -> GateSaturation:
+    """Return how often each unit of a gate is below 0.1 (shut) and above 0.9 (open).
 
     A forget gate that is nearly always open belongs to a cell that remembers for long, one that is
     nearly always shut to a cell that sees the present step only. A saturated gate passes almost no
@@ -84,8 +84,6 @@ def gate_saturation(gate: Array, low: float = 0.1, high: float = 0.9) -> GateSat
     ----------
     gate : (T, B, H) real numbers
         For example ``cell_activations(model, ids)[0].f``.
-    low, high : float
-        0 < low <= high < 1.
 
     Returns
     -------
@@ -95,7 +93,7 @@ def gate_saturation(gate: Array, low: float = 0.1, high: float = 0.9) -> GateSat
     Raises
     ------
     ValueError
-        If the gate does not have shape (T, B, H) or is empty, or the bounds are not in order.
+        If the gate does not have shape (T, B, H) or is empty.
 
     References
     ----------
@@ -114,6 +112,4 @@ def gate_saturation(gate: Array, low: float = 0.1, high: float = 0.9) -> GateSat
     gate = real_array("gate_saturation", "gate", gate)
     because = "cell_activations returns such gates"
     check_shape("gate_saturation", "gate", gate, ("T", "B", "H"), because)
-    check_in("gate_saturation", "low", low, "(0, 1)")
-    check_in("gate_saturation", "high", high, f"[{float(low)}, 1)")
-    return GateSaturation((gate < low).mean(axis=(0, 1)), (gate > high).mean(axis=(0, 1)))
+    return GateSaturation((gate < 0.1).mean(axis=(0, 1)), (gate > 0.9).mean(axis=(0, 1)))

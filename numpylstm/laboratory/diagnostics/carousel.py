@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numpylstm import reference
-from numpylstm.checks import Array, Rng, check_shape, check_sizes, generator, real_array
+from numpylstm.checks import Array, check_shape, check_sizes, real_array
 from numpylstm.laboratory.diagnostics.steps import cell_of, check_cache, step_cache, step_jacobian
 
 
@@ -102,35 +102,29 @@ def carousel_share(
     forget_biases: Sequence[float],
     *,
     num_steps: int = 40,
-    batch_size: int = 4,
-    hidden_size: int = 32,
-    rng: Rng = 0,
 ) -> dict[tuple[float, float], CarouselNorms]:
     """Measure the two parts in random cells, for each scale of Wh and each forget bias.
 
     The entries of Wh are normal with standard deviation ``scale / sqrt(H)``, which makes `scale`
     about the spectral radius of each of its four blocks. Inputs x are normal, Wx is normal with
     standard deviation ``1 / sqrt(H)``, other biases are zero, and the state begins at zero. All
-    cells get the same random numbers.
+    cells get the same random numbers. B is 4, and D and H are 32.
 
     Parameters
     ----------
-    num_steps, batch_size, hidden_size : int
-        T, B and H (D is H too).
+    num_steps : int
+        T.
 
     Returns
     -------
     dict of (scale, forget bias) -> CarouselNorms
     """
-    check_sizes(
-        "carousel_share", num_steps=num_steps, batch_size=batch_size, hidden_size=hidden_size
-    )
+    check_sizes("carousel_share", num_steps=num_steps)
     for name, values in (("wh_scales", wh_scales), ("forget_biases", forget_biases)):
         numbers = real_array("carousel_share", name, values)
         check_shape("carousel_share", name, numbers, ("N",), "it is a sequence")
-    rng = generator(rng)
-    T, B, H = num_steps, batch_size, hidden_size
-    x = rng.normal(size=(T, B, H))
+    rng, B, H = np.random.default_rng(0), 4, 32
+    x = rng.normal(size=(num_steps, B, H))
     Wx, Wh = rng.normal(size=(2, H, 4 * H)) / np.sqrt(H)
     zeros = np.zeros((B, H))
     results = {}

@@ -1,12 +1,12 @@
 """Memory horizon: the greatest distance over which a network learns to remember."""
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
 from statistics import median
 from typing import Any
 
 from numpylstm.cells import CELLS
-from numpylstm.checks import any_array, check_choice, check_shape, check_sizes
+from numpylstm.checks import any_array, check_choice, check_shape
 from numpylstm.laboratory.diagnostics.probe import Probe, probe
 from numpylstm.laboratory.tasks import DelayedCopy, Recipe, Task
 
@@ -86,7 +86,6 @@ def memory_horizon(
     cells: Sequence[str] = ("rnn", "lstm"),
     seeds: Sequence[int] = (0, 1, 2),
     task_at: Callable[[int], Task] = noisy_copy,
-    recipes: Mapping[str, Recipe] | None = None,
     steps: int | None = None,
     progress: Callable[[HorizonPoint], object] | None = None,
 ) -> Horizon:
@@ -106,12 +105,11 @@ def memory_horizon(
         Steps between a symbol and its use.
     cells : sequence of str
         Names in `numpylstm.cells.CELLS`, alone or with a choice: "lstm", "rnn-relu", "gru-before".
+        Each has its recipe in `HORIZON_RECIPES`, or else that of the task.
     seeds : sequence of int
         One run each; the median counts.
     task_at : callable
         Maps a distance to a task.
-    recipes : dict of cell -> Recipe, optional
-        By default `HORIZON_RECIPES`; all vanilla cells use the recipe of "rnn".
     steps : int, optional
         The most training steps of a run, in place of the recipe's.
     progress : callable, optional
@@ -122,9 +120,6 @@ def memory_horizon(
     Horizon
         ``print(horizon)`` shows a table; `numpylstm.plots.horizon_curve` draws it.
     """
-    recipes = HORIZON_RECIPES if recipes is None else recipes
-    if steps is not None:
-        check_sizes("memory_horizon", steps=steps)
     for name, values in (("distances", distances), ("cells", cells), ("seeds", seeds)):
         listed = any_array("memory_horizon", name, values)
         check_shape("memory_horizon", name, listed, ("N",), "it is a sequence")
@@ -133,7 +128,7 @@ def memory_horizon(
     points = []
     for cell, (kind, options) in zip(cells, kinds, strict=True):
         for distance, task in tasks:
-            recipe = recipes.get(cell, recipes.get(kind, task.recipe))
+            recipe = HORIZON_RECIPES.get(kind, task.recipe)
             recipe = recipe if steps is None else replace(recipe, steps=steps)
             enough = task.floor + 0.05 * (task.chance - task.floor)
             runs = [

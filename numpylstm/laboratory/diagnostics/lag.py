@@ -54,10 +54,6 @@ class LagTable:
         check_whole("LagTable.beyond", "tau", tau, at_least=0)
         return {name: part[:, tau + 1 :].sum(axis=(0, 1)) for name, part in self.parts.items()}
 
-    def by_lag(self, name: str) -> Array:
-        """Return the part of each lag, summed over the steps of the loss: (T, ...)."""
-        return self.parts[name].sum(axis=0)
-
     def norms(self, name: str) -> Array:
         """Return the Euclidean norm of every part, (T, T).
 
@@ -67,8 +63,8 @@ class LagTable:
         return np.linalg.norm(part.reshape(*part.shape[:2], -1), axis=-1)
 
     def norms_by_lag(self, name: str) -> Array:
-        """Return the Euclidean norm of `by_lag`, (T,)."""
-        part = self.by_lag(name)
+        """Return the norm of the part of each lag, summed over the steps of the loss: (T,)."""
+        part = self.parts[name].sum(axis=0)
         return np.linalg.norm(part.reshape(len(part), -1), axis=-1)
 
 

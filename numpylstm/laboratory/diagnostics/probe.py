@@ -6,6 +6,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
+from numpylstm.cells import CELLS
 from numpylstm.checks import Rng, check_number, check_sizes, check_whole
 from numpylstm.laboratory.tasks import Recipe, Task
 from numpylstm.models import LanguageModel
@@ -88,7 +89,8 @@ def probe(
         recipe. The final loss is measured on other sequences than the curve, so stopping early
         does not bias it.
     options
-        Options of the cell, such as ``activation="relu"``; by default the recipe's.
+        Options of the cell, such as ``activation="relu"``; the forget bias is by default the
+        recipe's.
 
     Examples
     --------
@@ -104,6 +106,8 @@ def probe(
     recipe = task.recipe if recipe is None else recipe
     check_sizes("probe", steps=recipe.steps, batch_size=recipe.batch_size)
     for_model, for_training, for_curve, for_scoring = np.random.default_rng(rng).spawn(4)
+    if cell in CELLS and "forget_bias" in CELLS[cell].options:  # the model refuses other names
+        options = {"forget_bias": recipe.forget_bias} | options
     model = LanguageModel(
         task.vocab_size,
         recipe.hidden_size,
@@ -111,7 +115,7 @@ def probe(
         init_scale=recipe.init_scale,
         rng=for_model,
         average_across_timesteps=True,
-        options=recipe.options_for(cell) | options,
+        options=options,
     )
     parameters = model.parameters()
     optimizer = SGD(parameters, recipe.lr, recipe.momentum)

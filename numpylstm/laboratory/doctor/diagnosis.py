@@ -104,19 +104,21 @@ def examine(
             "beside arrays"
         )
     fixed = {name: any_array("examine", name, array) for name, array in (fixed or {}).items()}
-    point: Point = {**fixed, **{path: np.array(a) for path, a in arrays.items()}}
+    point: Point = fixed | {path: np.array(a) for path, a in arrays.items()}
     changed: dict[str, set[str]] = {"f": set(), "backward": set()}
     f = _on_copies(f, changed["f"])
 
     def of_arrays(moved: dict[str, Array]) -> float:
-        return float(gradcheck.scalar(f({**point, **moved})))
+        return float(gradcheck.scalar(f(point | moved)))
 
     function = None if isinstance(backward, Mapping) else _on_copies(backward, changed["backward"])
     given: Any = backward if function is None else function(point)
     if isinstance(given, Mapping):  # it may hold more
         given = {path: given[path] for path in arrays if path in given}
     gradcheck.check_arguments("examine", arrays, given)
-    gradients = {path: np.array(a) for path, a in given.items()}  # backward may add to its own
+    gradients = {
+        path: np.array(a, np.float64) for path, a in given.items()
+    }  # backward may add to its own
     sweep = sweep_steps(of_arrays, arrays, gradients, rng=rng)
     case = Examination(f, function, point, gradients, rng)
     unfit = _unfit(case)
@@ -133,11 +135,12 @@ def examine(
         return Diagnosis((unfit,), warnings, None, sweep)
 
     case.slopes = gradcheck.central_difference(of_arrays, arrays) if slopes is None else slopes
-    tolerance = gradcheck.METHODS["central"].tolerance
+    central = gradcheck.METHODS["central"]
     entries = tuple(
-        gradcheck.compare(path, gradients[path], case.slopes[path], tolerance) for path in arrays
+        gradcheck.compare(path, gradients[path], case.slopes[path], central.tolerance)
+        for path in arrays
     )
-    report = gradcheck.Report(entries, "central", tolerance)
+    report = gradcheck.Report(entries, central.words, central.tolerance)
     wrong, worst = [e.path for e in entries if not e.passed], report.worst.relative_error
     if wrong and worst <= 1e-5:  # no usual mistake is so small
         sentence = (
@@ -217,8 +220,7 @@ def _precision(case: Examination) -> float:
         direction = unit_direction(case.gradients, case.generator)
         values = [base]
         for step in (2.5e-7, 5e-7, 7.5e-7, 1e-6):
-            moved = {path: case.point[path] + step * u for path, u in direction.items()}
-            values.append(float(case.f(case.point | moved)))
+            values.append(float(case.f(gradcheck.moved(case.point, direction, step))))
         worst = max(worst, abs(np.diff(values, 4)[0]))
     return worst / max(abs(base), 1.0)
 
@@ -229,13 +231,13 @@ def _kink(case: Examination, path: str) -> Finding | None:
     There the gradient lies between the slopes to the left and to the right over a short distance,
     and the central difference over a longer one does not agree with it.
     """
-    gradient, slope = np.asarray(case.gradients[path]), case.slopes[path]
+    gradient, slope = case.gradients[path], case.slopes[path]
     error = np.abs(gradient - slope)
-    worst = np.unravel_index(int(np.argmax(error)), error.shape)
+    worst = np.unravel_index(np.argmax(error), error.shape)
     step = np.zeros(error.shape)
     step[worst] = 1e-7
     before, here, after = (
-        float(case.f(case.point | {path: case.point[path] + n * step})) for n in (-1, 0, 1)
+        float(case.f(gradcheck.moved(case.point, {path: step}, n))) for n in (-1, 0, 1)
     )
     left, right = (here - before) / 1e-7, (after - here) / 1e-7
     near = 1e-6 * max(np.abs(gradient).max(), np.abs(slope).max())

@@ -13,8 +13,10 @@ Point = dict[str, Array]
 
 AXES_IF_TIMED = {"x": 3, "hs": 3, "dhs": 3, "mask": 3, "ids": 2, "targets": 2, "weights": 2}
 """Number of axes of the arrays (T, B, ...)."""
-STATES = {name for cell in CELLS.values() for s in cell.states for name in (f"{s}0", f"d{s}T")}
-"""States and their gradients, (..., B, H)."""
+INITIAL = {f"{state}0" for cell in CELLS.values() for state in cell.states}
+FINAL = {f"d{state}T" for cell in CELLS.values() for state in cell.states}
+STATES = INITIAL | FINAL
+"""Initial states, and gradients of final ones, (..., B, H)."""
 
 
 def last(path: str) -> str:

@@ -15,7 +15,7 @@ import numpy as np
 
 from numpylstm.checks import Array
 from numpylstm.laboratory import gradcheck
-from numpylstm.laboratory.doctor.names import STATES, Point, last, sizes, symbols, timed
+from numpylstm.laboratory.doctor.names import FINAL, STATES, Point, last, sizes, symbols, timed
 from numpylstm.laboratory.mistakes.record import enumeration
 
 
@@ -78,7 +78,7 @@ class Examination:
 def shared_gradient(case: Examination) -> Finding | None:
     """Finding: two arrays have the same gradient, but different slopes."""
     for one, other in combinations(case.wrong_paths, 2):
-        a = np.asarray(case.gradients[one])
+        a = case.gradients[one]
         if np.array_equal(a, case.gradients[other]) and a.any():
             evidence = ["the two gradients are equal in every number, the two slopes are not"]
             if np.allclose(a, case.slopes[one] + case.slopes[other], rtol=1e-6):
@@ -103,7 +103,7 @@ def factor(case: Examination) -> Finding | None:
     """Finding: the direction of a gradient is right, its length is not."""
     factors: dict[str, float] = {}
     for path in case.wrong_paths:
-        g, s = np.asarray(case.gradients[path]), case.slopes[path]
+        g, s = case.gradients[path], case.slopes[path]
         value = float(np.sum(g * s) / np.sum(s * s)) if s.any() else float("nan")
         if s.size > 1 and np.linalg.norm(g - value * s) <= 1e-6 * np.linalg.norm(s):
             factors[path] = value
@@ -141,8 +141,7 @@ def factor(case: Examination) -> Finding | None:
 
 def one_step(point: Point) -> Point:
     """Return the first step alone, with nothing from the next window."""
-    finals = {name for name in STATES if name.endswith("T")}
-    none = {path: 0 * a for path, a in point.items() if last(path) in finals}
+    none = {path: 0 * a for path, a in point.items() if last(path) in FINAL}
     return point | none | {path: a[:1] for path, a in point.items() if timed(path, a)}
 
 

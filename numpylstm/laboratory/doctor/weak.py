@@ -6,14 +6,13 @@ from itertools import combinations
 import numpy as np
 
 from numpylstm.checks import Array
-from numpylstm.laboratory.doctor.names import STATES, last, sizes
+from numpylstm.laboratory.doctor.names import FINAL, INITIAL, last, sizes
 
 ZERO = dict.fromkeys(("b", "bn"), "a wrong or swapped bias")
-INITIAL = {name for name in STATES if name.endswith("0")}
 ZERO |= dict.fromkeys(INITIAL, "a factor of the state before the first step")
 CONSTANT = dict.fromkeys(("weights", "mask"), "a mistake in its use cannot be seen")
 CONSTANT |= dict.fromkeys(
-    ("dhs", "dy", *STATES - INITIAL),
+    ("dhs", "dy", *FINAL),
     "an upstream gradient taken from the wrong place cannot be seen; draw it at random",
 )
 

@@ -97,14 +97,13 @@ class Grammar:
     @property
     def floor(self: Any) -> float:
         """Smallest possible expected loss, in nats per scored token."""
-        return float(self.source.entropy(self.num_steps) / self.num_steps)
+        return self.source.entropy(self.num_steps) / self.num_steps
 
     def batch(self: Any, batch_size: int, rng: Rng) -> Batch:
         """Draw texts; the same seed gives the same bytes."""
         check_sizes(f"{type(self).__name__}.batch", batch_size=batch_size)
         first = self.tokens.index(self.before)
-        drawn: Batch = self.source.batch(self.num_steps, batch_size, first, rng)
-        return drawn
+        return self.source.batch(self.num_steps, batch_size, first, rng)
 
 
 # --- the embedded Reber grammar -------------------------------------------------------------------

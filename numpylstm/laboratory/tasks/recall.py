@@ -124,9 +124,13 @@ class DelayedCopy(Recall):
         n, size = self.num_symbols, (self.num_steps, batch_size)
         x = rng.integers(n, n + self.num_fillers, size, dtype=np.int32)
         letters = rng.integers(n, size=(self.length, batch_size))
-        x[: self.length] = letters
-        x[self.distance] = n + self.num_fillers
+        self._show(x, letters, n + self.num_fillers, rng)
         return x, letters, n
+
+    def _show(self, x: Array, letters: Array, question: int, rng: np.random.Generator) -> None:
+        """Write the letters and the question into the filler, (T, B)."""
+        x[: self.length] = letters
+        x[self.distance] = question
 
 
 @dataclass(frozen=True)
@@ -152,14 +156,11 @@ class SelectiveCopy(DelayedCopy):
 
     recipe: ClassVar[Recipe] = Recipe(lr=0.1, init_scale=0.4, forget_bias=3.0, steps=2000)
 
-    def _draw(self, batch_size: int, rng: np.random.Generator) -> Draw:
-        n, size = self.num_symbols, (self.num_steps, batch_size)
-        x = rng.integers(n, n + self.num_fillers, size, dtype=np.int32)
-        letters = rng.integers(n, size=(self.length, batch_size))
-        places = rng.random((self.distance, batch_size)).argsort(axis=0)[: self.length]
-        x[np.sort(places, axis=0), np.arange(batch_size)] = letters
-        x[self.distance :] = n + self.num_fillers
-        return x, letters, n
+    def _show(self, x: Array, letters: Array, question: int, rng: np.random.Generator) -> None:
+        B = x.shape[1]
+        places = rng.random((self.distance, B)).argsort(axis=0)[: self.length]
+        x[np.sort(places, axis=0), np.arange(B)] = letters
+        x[self.distance :] = question
 
 
 @dataclass(frozen=True)
@@ -343,8 +344,7 @@ class AssociativeRecall(Recall):
     recipe: ClassVar[Recipe] = Recipe(hidden_size=64, lr=0.1, init_scale=0.3, forget_bias=3.0)
 
     def __post_init__(self) -> None:
-        check_whole("AssociativeRecall", "rewrites", self.rewrites, 0)
-        check_settings(self, num_pairs=1, num_values=2)
+        check_settings(self, rewrites=0, num_pairs=1, num_values=2)
         check_whole(
             "AssociativeRecall",
             "num_keys",

@@ -6,7 +6,6 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from numpylstm.cells import CELLS
 from numpylstm.checks import Array, check_ids, check_in, check_whole, real_array
 
 
@@ -42,12 +41,7 @@ class Recipe:
     batch_size: int = 32
     steps: int = 2000
     init_scale: float = 0.2
-    forget_bias: float = 1.0
-
-    def options_for(self, cell: str) -> dict[str, Any]:
-        """Return the settings that are options of this cell."""
-        names = CELLS[cell].options if cell in CELLS else ()
-        return {name: getattr(self, name) for name in names if hasattr(self, name)}
+    forget_bias: float = 1.0  # of the cells that have one
 
 
 def entropy(p: ArrayLike) -> float:

@@ -52,7 +52,7 @@ def parts(blank: Blank, results: Mapping[str, Any]) -> Parts:
 
 def distance(a: Array, b: Array) -> float:
     """Return the largest difference, relative to the largest number of b."""
-    return float(np.abs(a - b).max() / max(float(np.abs(b).max()), 1e-12))
+    return float(np.abs(a - b).max() / max(np.abs(b).max(), 1e-12))
 
 
 class Case:
@@ -76,7 +76,7 @@ class Case:
         """Name the first wrong number."""
         name, step = part = self.wrong[0]
         a, b = self.theirs[part], self.right[part]
-        index = np.unravel_index(int(np.argmax(lines.wrong(a, b))), a.shape)
+        index = np.unravel_index(np.argmax(lines.wrong(a, b)), a.shape)
         place = ", ".join(map(str, (*step, *index)))
         bad = lines.wrong(self.results[name], self.right_results[name])
         few = f"; wrong: {bad.sum()} of the {bad.size} numbers of {name}" if bad.size > 1 else ""
