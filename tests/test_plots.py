@@ -76,7 +76,7 @@ def test_one_row_or_step_is_seen():
     one = np.ones(1)
     for figure in (
         training_curves(ROWS[:1], clip=5.0),
-        comparison_curves([("a", ROWS[:1])]),
+        comparison_curves([("a", ROWS[:1])], groups=[0]),
         gradient_by_lag({"RNN": one}),
         carousel_lines({"large Wh": CarouselNorms(one, one)}),
     ):
@@ -115,8 +115,9 @@ def test_comparison_curves():
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
     assert labels == ["seed 0 and 1 more", r" _\$wide"]
     assert axes.get_ylim()[0] < 30
-    assert len(comparison_curves(runs).axes[0].get_legend().get_texts()) == 3
-    many = comparison_curves([(f"run {k}", ROWS) for k in range(13)]).axes[0].get_lines()[1::2]
+    assert len(comparison_curves(runs, groups=[0, 1, 2]).axes[0].get_legend().get_texts()) == 3
+    many = comparison_curves([(f"run {k}", ROWS) for k in range(13)], groups=range(13))
+    many = many.axes[0].get_lines()[1::2]
     assert len({(line.get_color(), line.get_linestyle()) for line in many}) == 13
 
 

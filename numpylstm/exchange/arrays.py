@@ -116,7 +116,7 @@ def copied(where: str, arrays: Mapping[str, Any]) -> dict[str, Array]:
             value = value.numpy()
         if getattr(value, "dtype", None) == np.float16:
             short, value = True, value.astype(np.float32)
-        check_array(where, str(name), value, getattr(value, "shape", ()))
+        check_array(where, str(name), value)
         found[str(name)] = np.array(value)
     if short:
         LOG.warning("%s: numbers of 16 bits became float32", where)

@@ -184,4 +184,4 @@ def guess(number: int, name: str) -> bool:
 
 def _name(number: int) -> str:
     check_whole("museum", "number", number, 1, len(_ORDER))
-    return str(_ORDER[number - 1])
+    return _ORDER[number - 1]

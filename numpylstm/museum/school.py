@@ -1,8 +1,7 @@
 """The school: train with a mistake and with the right gradient, on a task with a known best loss.
 
 Each token repeats the one before the last with probability 0.9, and is drawn at random otherwise.
-A model without memory stays near log(V) nats; the best possible loss is the source's
-`entropy`.
+A model without memory stays near log(V) nats; the best possible loss is `Lesson.entropy`.
 """
 
 from dataclasses import dataclass
@@ -25,10 +24,9 @@ LR, MAX_NORM = 2.0, 0.3
 
 @dataclass(frozen=True)
 class Lesson:
-    """Losses of a training run, in nats per token: of every step, and the bounds of the task."""
+    """Losses of a training run, in nats per token: of every step, and the best possible one."""
 
     losses: Array
-    entropy: float
 
     @property
     def first(self) -> float:
@@ -40,6 +38,18 @@ class Lesson:
         """The mean of the last twentieth of the steps."""
         return float(self.losses[-max(len(self.losses) // 20, 1) :].mean())
 
+    @property
+    def entropy(self) -> float:
+        """The loss of a model that knows the source: the best possible.
+
+        The first LAG - 1 targets of a window repeat nothing that the window shows.
+        """
+        wrong = (1 - REPEATED) / V
+        right = REPEATED + wrong
+        known = -right * np.log(right) - (V - 1) * wrong * np.log(wrong)
+        unknown = LAG - 1
+        return float((unknown * np.log(V) + (T - unknown) * known) / T)
+
 
 def source(rng: np.random.Generator, length: int) -> Array:
     """Draw tokens (length, B) from the source."""
@@ -48,18 +58,6 @@ def source(rng: np.random.Generator, length: int) -> Array:
     for t in range(LAG, length):
         ids[t] = np.where(repeats[t], ids[t - LAG], ids[t])
     return ids
-
-
-def entropy() -> float:
-    """Return the loss of a model that knows the source, in nats per token: the best possible.
-
-    The first LAG - 1 targets of a window repeat nothing that the window shows.
-    """
-    right = REPEATED + (1 - REPEATED) / V
-    wrong = (1 - REPEATED) / V
-    known = -right * np.log(right) - (V - 1) * wrong * np.log(wrong)
-    unknown = LAG - 1
-    return float((unknown * np.log(V) + (T - unknown) * known) / T)
 
 
 def train(
@@ -110,4 +108,4 @@ def train(
         gradients = backward(point, config, f)
         clipped = f[1].clip({path: gradients[path] for path in learned}, MAX_NORM)
         point |= {path: point[path] - LR * clipped[path] for path in learned}
-    return Lesson(losses, entropy())
+    return Lesson(losses)

@@ -173,7 +173,7 @@ def _limits(values: Array) -> tuple[float, float]:
     values = values[(values > 0) & (values <= DRAWN[1])]
     if not values.size:
         return SMALLEST, 0.0
-    return float(max(values.min(), values.max() * SMALLEST)), float(values.max())
+    return max(values.min(), values.max() * SMALLEST), values.max()
 
 
 def _log_axis(axes: Axes, floor: float, highest: float) -> float:

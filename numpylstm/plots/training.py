@@ -101,7 +101,7 @@ def perplexity_axis(axes: Axes, levels: Sequence[float]) -> None:
 
 
 def comparison_curves(
-    runs: Sequence[tuple[str, Sequence[Row]]], *, groups: Sequence[int] | None = None
+    runs: Sequence[tuple[str, Sequence[Row]]], *, groups: Sequence[int]
 ) -> Figure:
     """Draw validation and, thin, training perplexity over the epochs of several runs.
 
@@ -109,11 +109,10 @@ def comparison_curves(
     ----------
     runs : sequence of (name, rows)
         The rows of metrics of each run.
-    groups : sequence of int, optional
+    groups : sequence of int
         A number for each run. Runs with the same number, such as those that differ only in their
         seed, have one colour and one label.
     """
-    groups = list(range(len(runs)) if groups is None else groups)
     figure, axes = one_panel(8, 5)
     levels: list[float] = []
     for k, ((name, rows), group) in enumerate(zip(runs, groups, strict=True)):

@@ -4,6 +4,7 @@
 """
 
 import ast
+import re
 from functools import cache
 from importlib.resources import files
 
@@ -82,9 +83,4 @@ def _names(node: ast.AST) -> set[str]:
 
 def _from_cache(value: ast.expr) -> bool:
     """Return True for ``cache`` and for ``cache.i, cache.f``."""
-    parts = value.elts if isinstance(value, ast.Tuple) else [value]
-    return all(
-        ast.unparse(part).removeprefix("cache.").isidentifier()
-        and ast.unparse(part).startswith("cache")
-        for part in parts
-    )
+    return re.fullmatch(r"\(?(cache(\.\w+)?(, )?)+\)?", ast.unparse(value)) is not None

@@ -25,7 +25,7 @@ def compute(cell: str = "lstm") -> Numbers:
     p = {path: np.array(values, real) for path, values in golden["parameters"].items()}
     record, ids, targets = CELLS[cell], np.array(inputs["ids"]), np.array(inputs["targets"])
     layers = [name for name in golden["forward"]["t0"] if name.startswith(cell)]
-    weights = {layer: [p[path] for path in p if path.startswith(layer)] for layer in layers}
+    paths = {layer: [path for path in p if path.startswith(layer)] for layer in layers}
     state = {
         layer: [np.array(inputs[f"{s}0"][k], real)[None] for s in record.states]
         for k, layer in enumerate(layers)
@@ -38,7 +38,8 @@ def compute(cell: str = "lstm") -> Numbers:
         step: Numbers = {"x": x[0]}
         for layer in layers:
             run = record.function(reference, "step_forward")
-            (*after, caches[t, layer]), known = watched(run, x, *state[layer], *weights[layer])
+            weights = [p[path] for path in paths[layer]]
+            (*after, caches[t, layer]), known = watched(run, x, *state[layer], *weights)
             state[layer], x = after, after[0]
             step[layer] = {name: known[name][0] for name in golden["forward"]["t0"][layer]}
         logits, decoded = reference.linear_forward(x, p["decoder.W"], p["decoder.b"])
@@ -63,9 +64,7 @@ def compute(cell: str = "lstm") -> Numbers:
             (dx, *more), known = watched(run, dx + dh, *rest, caches[t, layer])
             n = len(record.states)
             dstate[layer] = more[:n]
-            for path, gradient in zip(
-                [path for path in p if path.startswith(layer)], more[n:], strict=True
-            ):
+            for path, gradient in zip(paths[layer], more[n:], strict=True):
                 gradients[path] += gradient
             back[layer] = {name: known[name][0] for name in golden["backward"]["t0"][layer]}
         gradients["embedding.W"][ids[t]] += dx[0]

@@ -164,4 +164,4 @@ def _tables(
                 if name not in tables:
                     tables[name] = np.zeros((T, T, *np.shape(measured)))
                 tables[name][t, t - step.t] = measured
-    return {name: tables[name] for layer in names for name in layer if name in tables}
+    return tables

@@ -31,11 +31,10 @@ class Source:
     ----------
     arcs : dict of state -> list of (symbol, probability, next state)
         Texts begin in the first state. The probabilities of a state sum to one.
-    vocab_size : int
     """
 
-    def __init__(self, arcs: Mapping[Hashable, Sequence[Arc]], vocab_size: int) -> None:
-        self.names, self.vocab_size = tuple(arcs), vocab_size
+    def __init__(self, arcs: Mapping[Hashable, Sequence[Arc]]) -> None:
+        self.names = tuple(arcs)
         size = len(arcs), max(map(len, arcs.values()))  # rows end in arcs of probability 0
         self.symbols, self.targets = np.zeros(size, np.int32), np.zeros(size, np.int64)
         self.probabilities = np.zeros(size)
@@ -63,9 +62,8 @@ class Source:
 
     def frequencies(self, num_steps: int) -> Array:
         """Return the mean share of each symbol among the first `num_steps`, (V,)."""
-        counts = np.zeros(self.vocab_size)
-        np.add.at(counts, self.symbols, self.visits(num_steps)[:, None] * self.probabilities)
-        return counts / num_steps
+        visits = self.visits(num_steps)[:, None] * self.probabilities
+        return np.bincount(self.symbols.ravel(), visits.ravel()) / num_steps
 
     def batch(self, num_steps: int, batch_size: int, first: int, rng: Rng) -> Batch:
         """Draw texts to predict; x begins with the symbol `first`."""
@@ -170,7 +168,7 @@ class EmbeddedReber(Grammar):
             arcs[letter, 7] = equally({letter: "ended"})
         arcs["ended"] = equally({"E": "next"})
         arcs["next"] = equally({"B": "begun"})
-        return Source(arcs, self.vocab_size)
+        return Source(arcs)
 
     @property
     def forgetful(self) -> float:
@@ -290,7 +288,7 @@ class Pronoun(Grammar):
             arcs[pronoun, "pronoun"] = words([pronoun], 1, "thing")
         arcs["thing"] = words(THINGS, 1, "stop")
         arcs["stop"] = words(["."], 1, "start")
-        return Source(arcs, len(WORDS))
+        return Source(arcs)
 
     @property
     def num_steps(self) -> int:
