@@ -395,5 +395,13 @@ def _made(
     )
     V = len(arrays["embedding.W"]) if "embedding.W" in arrays else None
     answers = V if language else len(arrays.get("decoder.b", [0]))
-    form = {"vocab_size": V, "answer_size": answers, "bidirectional": stack in DIRECTIONS}
-    return saving.make_model(kind, config, arrays, **form, every_step=every_step, rng=0)
+    return saving.make_model(
+        kind,
+        config,
+        arrays,
+        vocab_size=V,
+        answer_size=answers,
+        bidirectional=stack in DIRECTIONS,
+        every_step=every_step,
+        rng=0,
+    )

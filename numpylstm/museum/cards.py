@@ -30,12 +30,10 @@ def diagnosis(name: str) -> doctor.Diagnosis:
 def lesson(name: str) -> tuple[Lesson, Lesson]:
     """Train with the right gradient, and with the exhibit's."""
     mutant = exhibit("lesson", name)
-    return _right_lesson(mutant.cell, *mutant.options.items()), train(mutant)
+    return _train_once(cell=mutant.cell, **mutant.options), train(mutant)
 
 
-@cache
-def _right_lesson(cell: str, *options: tuple[str, Any]) -> Lesson:
-    return train(cell=cell, **dict(options))
+_train_once = cache(train)  # one right lesson serves all exhibits of a cell
 
 
 def share_of_gain(name: str) -> float:
@@ -81,7 +79,7 @@ what the right gradient achieves.
 def page() -> str:
     """Return the page of the whole museum, docs/laboratory/museum.md, in Markdown."""
     hidden = [name for name in MUTANTS if share_of_gain(name) >= SHOWN]
-    right = _right_lesson("lstm")
+    right = _train_once(cell="lstm")
     rows = "\n".join(
         f"| {mutant.title} | `{name}` | {mutant.words} | "
         f"{'no' if name in hidden else 'yes'}, {share_of_gain(name):.0%} |"

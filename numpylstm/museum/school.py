@@ -48,7 +48,7 @@ class Lesson:
         right = REPEATED + wrong
         known = -right * np.log(right) - (V - 1) * wrong * np.log(wrong)
         unknown = LAG - 1
-        return float((unknown * np.log(V) + (T - unknown) * known) / T)
+        return (unknown * np.log(V) + (T - unknown) * known) / T
 
 
 def source(rng: np.random.Generator, length: int) -> Array:

@@ -54,7 +54,7 @@ def coloured_text(
         )
     check_finite("coloured_text", "values", numbers, "the model that made them may have diverged")
     if limit is None:
-        limit = float(np.abs(numbers).max(initial=0.0)) or 1.0
+        limit = np.abs(numbers).max(initial=0.0) or 1.0
     check_in("coloured_text", "limit", limit, "(0, inf]")
     spans = [
         f'<span style="background:{background(share)}">{html.escape(token)}</span>'

@@ -87,7 +87,7 @@ def grade(answers: dict[str, Any], tolerance: float = TOLERANCE, cell: str = "ls
         for name, expected, got in pairs
         if abs(expected - got) > tolerance
     )
-    return Grade(len(pairs) - len(wrong), wrong, tuple(not_given), float(tolerance))
+    return Grade(len(pairs) - len(wrong), wrong, tuple(not_given), tolerance)
 
 
 def _pairs(

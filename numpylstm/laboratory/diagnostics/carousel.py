@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numpylstm import reference
-from numpylstm.checks import Array, check_shape, check_sizes, real_array
+from numpylstm.checks import Array, check_shape, real_array
 from numpylstm.laboratory.diagnostics.steps import cell_of, check_cache, step_cache, step_jacobian
 
 
@@ -119,7 +119,6 @@ def carousel_share(
     -------
     dict of (scale, forget bias) -> CarouselNorms
     """
-    check_sizes("carousel_share", num_steps=num_steps)
     for name, values in (("wh_scales", wh_scales), ("forget_biases", forget_biases)):
         numbers = real_array("carousel_share", name, values)
         check_shape("carousel_share", name, numbers, ("N",), "it is a sequence")

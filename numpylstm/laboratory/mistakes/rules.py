@@ -305,10 +305,9 @@ def not_added_at(line: Line, text: Text) -> Iterator[Edit]:
 
 def unpacked_in_another_order(line: Line, text: Text) -> Iterator[Edit]:
     """``i, f, g, o, c, tanh_c, h = steps[t]`` to ``i, g, f, o, c, tanh_c, h = steps[t]``."""
-    if not (line.target.startswith("(") and line.expression.endswith("[t]")):
-        return
-    for order, words in _orders(line.target.strip("()").split(", ")):
-        yield f"{order} = {line.expression}", words
+    if line.target.startswith("(") and line.expression.endswith("[t]"):
+        for order, words in _orders(line.target.strip("()").split(", ")):
+            yield f"{order} = {line.expression}", words
 
 
 def of_call(line: Line, text: Text) -> Iterator[Edit]:

@@ -9,7 +9,7 @@ import numpy as np
 
 from numpylstm.checks import Array, Rng, check_sizes, check_whole, generator
 from numpylstm.data import UNK
-from numpylstm.laboratory.tasks.task import Batch, Recipe, check_settings, entropy
+from numpylstm.laboratory.tasks.task import Batch, Recipe, entropy
 
 Arc = tuple[int, float, Hashable]
 
@@ -100,8 +100,7 @@ class Grammar:
     def batch(self: Any, batch_size: int, rng: Rng) -> Batch:
         """Draw texts; the same seed gives the same bytes."""
         check_sizes(f"{type(self).__name__}.batch", batch_size=batch_size)
-        first = self.tokens.index(self.before)
-        return self.source.batch(self.num_steps, batch_size, first, rng)
+        return self.source.batch(self.num_steps, batch_size, self.tokens.index(self.before), rng)
 
 
 # --- the embedded Reber grammar -------------------------------------------------------------------
@@ -146,7 +145,7 @@ class EmbeddedReber(Grammar):
     before: ClassVar[str] = "B"
 
     def __post_init__(self) -> None:
-        check_settings(self, num_steps=1)
+        check_whole("EmbeddedReber", "num_steps", self.num_steps)
 
     @cached_property
     def source(self) -> Source:

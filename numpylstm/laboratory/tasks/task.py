@@ -62,15 +62,11 @@ def entropy(p: ArrayLike) -> float:
 
 
 def check_settings(task: Any, **at_least: int) -> None:
-    """Check the settings of a task.
-
-    `at_least` holds the smallest value of each size. A `noise` must be in [0, 1).
-    """
+    """Check the smallest value of each size of a task, and that its noise is in [0, 1)."""
     where = type(task).__name__
     for name, smallest in at_least.items():
         check_whole(where, name, getattr(task, name), smallest)
-    if hasattr(task, "noise"):
-        check_in(where, "noise", task.noise, "[0, 1)")
+    check_in(where, "noise", task.noise, "[0, 1)")
 
 
 def spell(task: Any, ids: ArrayLike) -> str:
