@@ -58,12 +58,12 @@ def cell_activations(
     ((5, 3, 6), True)
     """
     where = "cell_activations"
-    recurrent = model.encoder.recurrent
-    if model.encoder.embedding is None or not isinstance(recurrent, RecurrentStack):
+    embedding, recurrent = model.encoder.embedding, model.encoder.recurrent
+    if embedding is None or not isinstance(recurrent, RecurrentStack):
         raise ValueError(f"{where}: model must read ids, in one direction, got {model!r:.200}")
     cell = recurrent.cell
-    ids = check_ids(where, "ids", ids, len(model.encoder.embedding.W.data), ("T", "B"))
-    x = model.encoder.embedding.forward(ids, training=False)
+    ids = check_ids(where, "ids", ids, len(embedding.W.data), ("T", "B"))
+    x = embedding.forward(ids, training=False)
     state = recurrent.zero_state(ids.shape[1]) if state is None else state
     recurrent.check_state(where, "state", state, ids.shape[1])
     functions, arrays = IMPLEMENTATIONS[recurrent.impl], recurrent.arrays()

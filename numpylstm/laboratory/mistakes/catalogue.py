@@ -1,6 +1,5 @@
 """The catalogue: all mistakes that are known of a function, generated and famous."""
 
-from collections.abc import Iterator
 from dataclasses import replace
 from functools import cache
 
@@ -12,12 +11,11 @@ from numpylstm.laboratory.mistakes.source import Text
 
 @cache
 def mistakes_in(text: Text) -> tuple[Mistake, ...]:
-    """Return the mistakes in a function: those that the rules generate, then the famous ones."""
-    return (*generated(text), *_famous(text))
+    """Return the mistakes in a function: those that the rules generate, then the famous ones.
 
-
-def _famous(text: Text) -> Iterator[Mistake]:
-    """Yield the famous mistakes of several lines; the rules know those of one line."""
+    The famous ones are those of several lines; the rules know those of one line.
+    """
+    found = [*generated(text)]
     for mistake in EXHIBITS:
         if (
             mistake.function == text.name
@@ -25,4 +23,6 @@ def _famous(text: Text) -> Iterator[Mistake]:
             and all(text.source.count(right) == 1 for right, _ in mistake.changes)
         ):
             first = mistake.changes[0][0].strip()
-            yield replace(mistake, line=next(line for line in text.lines if first in line.row))
+            line = next(line for line in text.lines if first in line.row)
+            found.append(replace(mistake, line=line))
+    return tuple(found)

@@ -77,7 +77,8 @@ class Source:
             y[t] = self.symbols[state, arc]
             nll[t] = -np.log(self.probabilities[state, arc])
             state = self.targets[state, arc]
-        x = np.concatenate([np.full((1, batch_size), first, y.dtype), y[:-1]])
+        x = np.roll(y, 1, axis=0)
+        x[0] = first
         return Batch(x, y, np.ones(y.shape, np.float32), nll)
 
 
