@@ -273,6 +273,12 @@ def test_a_weight_of_another_shape_is_not_read_past_its_end(cell, weight):
         layer.backward(np.zeros((T, B, H), "f4"))
 
 
+@pytest.mark.parametrize("cell", [LSTM, RNN, GRU])
+def test_the_option_of_a_cell_is_given_by_name(cell):
+    with pytest.raises(TypeError, match="positional"):
+        cell(4, 6, 2, 1.0)
+
+
 @pytest.mark.parametrize("size", [np.uint8, np.int8, np.int64])
 def test_sizes_of_numpy_do_not_wrap(size):
     theirs, ours = LSTM(size(4), size(100), rng=0), LSTM(4, 100, rng=0)

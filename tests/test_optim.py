@@ -229,9 +229,13 @@ def test_decay_after_some_epochs():
     assert nl.decayed_rate(1.0, 10**400, decay=0.5, constant_epochs=4) == 0
 
 
-def test_a_rate_that_grows_is_refused():
+def test_settings_of_a_rate_that_make_no_sense_are_refused():
     with pytest.raises(ValueError, match=r"decayed_rate: decay must be in \[0, 1\], got 1.5"):
         nl.decayed_rate(0.3, 7, decay=1.5, constant_epochs=2)
+    with pytest.raises(
+        ValueError, match="decayed_rate: constant_epochs must be at least 0, got -1"
+    ):
+        nl.decayed_rate(0.3, 7, decay=0.5, constant_epochs=-1)
     with pytest.raises(ValueError, match=r"plateau_rate: decay must be in \[0, 1\], got 4"):
         nl.plateau_rate(20.0, [3.0], decay=4)
 
