@@ -13,13 +13,13 @@ from numpylstm.laboratory.diagnostics import CarouselNorms
 from numpylstm.plots import (
     carousel_lines,
     comparison_curves,
-    epoch_positions,
     gradient_by_lag,
     inline_svg,
     training_curves,
     training_lag_heatmap,
 )
 from numpylstm.plots.style import as_label
+from numpylstm.plots.training import epoch_positions
 from numpylstm.training.metrics import Row
 
 ROWS = [

@@ -376,8 +376,7 @@ def check(
         claimed = sum(float(np.vdot(u[path], gradients[path])) for path in paths)
         slope = way.slope(f, point, u)
         flat = np.concatenate([gradients[path].ravel() for path in paths])
-        length = float(np.hypot.reduce(flat, initial=0))  # no square overflows
-        scale = max(length, abs(slope))
+        scale = max(float(np.hypot.reduce(flat, initial=0)), abs(slope))  # no square overflows
         entries.append(Entry(name, None, claimed, slope, scale, tolerance))
     return Report(tuple(entries), way.words, tolerance, along)
 

@@ -15,7 +15,6 @@ from numpylstm.plots.inline import inline_svg
 from numpylstm.plots.memory import horizon_curve
 from numpylstm.plots.training import (
     comparison_curves,
-    epoch_positions,
     training_curves,
 )
 
@@ -23,7 +22,6 @@ __all__ = [
     "carousel_lines",
     "coloured_text",
     "comparison_curves",
-    "epoch_positions",
     "gradient_by_lag",
     "horizon_curve",
     "inline_svg",

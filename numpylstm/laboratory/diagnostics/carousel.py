@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numpylstm import reference
-from numpylstm.checks import Array, check_shape, real_array
+from numpylstm.checks import Array, check_shape, check_sizes, real_array
 from numpylstm.laboratory.diagnostics.steps import cell_of, check_cache, step_cache, step_jacobian
 
 
@@ -122,6 +122,7 @@ def carousel_share(
     for name, values in (("wh_scales", wh_scales), ("forget_biases", forget_biases)):
         numbers = real_array("carousel_share", name, values)
         check_shape("carousel_share", name, numbers, ("N",), "it is a sequence")
+    check_sizes("carousel_share", num_steps=num_steps)
     rng, B, H = np.random.default_rng(0), 4, 32
     x = rng.normal(size=(num_steps, B, H))
     Wx, Wh = rng.normal(size=(2, H, 4 * H)) / np.sqrt(H)
