@@ -13,6 +13,7 @@ A kernel computes one of several equal parts of its work, which its last two arg
 30 us, and far more on a busy machine. With one share no thread is woken.
 """
 
+import builtins
 import functools
 import sys
 import time
@@ -79,7 +80,7 @@ def _explain(seconds):
     """Say once, to whoever waits at a terminal or a notebook, why a first step takes so long."""
     global _seconds_so_far
     before, _seconds_so_far = _seconds_so_far, _seconds_so_far + seconds
-    watched = sys.stderr is not None and (sys.stderr.isatty() or "ipykernel" in sys.modules)
+    watched = sys.stderr is not None and (sys.stderr.isatty() or hasattr(builtins, "__IPYTHON__"))
     if watched and before < PATIENCE <= _seconds_so_far:
         print("numpylstm: compiling kernels for this processor, once", file=sys.stderr)
 
