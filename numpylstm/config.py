@@ -221,6 +221,12 @@ class ModelConfig:
         """Return all settings as plain values: the keywords of the class."""
         return asdict(self)
 
+    def flattened(self) -> dict[str, Any]:
+        """Return all settings by name, with the options of the cell among them."""
+        settings = self.to_dict()
+        options = settings.pop("options")
+        return settings | options
+
 
 def settings_of(kind: type) -> "list[Field[Any]]":
     """Return the fields of a configuration, except the options of the cell."""

@@ -25,7 +25,7 @@ from typing import Any
 
 import numpy as np
 
-from numpylstm.checks import Array, Rng, check_choice, check_number, generator, real_array
+from numpylstm.checks import Array, Rng, check_choice, check_in, check_number, generator, real_array
 
 Arrays = Mapping[str, Array]
 Loss = Callable[[dict[str, Array]], Any]
@@ -222,7 +222,7 @@ def scalar(value: Any) -> Any:
     return number
 
 
-def central_difference(f: Loss, arrays: Arrays) -> dict[str, Array]:
+def central_difference(f: Loss, arrays: Arrays, step: float = 1e-5) -> dict[str, Array]:
     """Return the slope along every entry of every array, by `central_slope`.
 
     Parameters
@@ -230,12 +230,14 @@ def central_difference(f: Loss, arrays: Arrays) -> dict[str, Array]:
     f : callable
         Takes a dict like `arrays` and returns a real scalar; must not change its argument.
     arrays : dict of name -> float64 array
+    step : float
 
     Returns
     -------
     slopes : dict of name -> array of the same shape
     """
-    return _along_every_entry(METHODS["central"], f, arrays)
+    check_in("central_difference", "step", step, "(0, inf)")
+    return _along_every_entry(METHODS["central"], f, arrays, step=step)
 
 
 def complex_step(f: Loss, arrays: Arrays) -> dict[str, Array]:
@@ -262,14 +264,16 @@ def check_real(where: str, argument: str, arrays: Arrays) -> None:
         real_array(where, f"{argument}[{path!r}]", value)
 
 
-def _along_every_entry(method: "Method", f: Loss, arrays: Arrays) -> dict[str, Array]:
+def _along_every_entry(
+    method: "Method", f: Loss, arrays: Arrays, **step: float
+) -> dict[str, Array]:
     point = _point(arrays, method)
     slopes = {path: np.empty(array.shape) for path, array in point.items()}
     for path, array in slopes.items():
         u = np.zeros(array.shape)
         for index in np.ndindex(array.shape):
             u[index] = 1
-            array[index] = method.slope(f, point, {path: u})
+            array[index] = method.slope(f, point, {path: u}, **step)
             u[index] = 0
     return slopes
 

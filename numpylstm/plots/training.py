@@ -1,6 +1,6 @@
 """Pictures of a training run."""
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import numpy as np
@@ -30,7 +30,7 @@ def training_curves(
     rows: Sequence[Row],
     *,
     clip: float,
-    references: Sequence[tuple[str, float]] = (),
+    references: Collection[tuple[str, float]] = (),
 ) -> Figure:
     """Draw perplexity over the epochs, and below it gradient norm and learning rate.
 
@@ -40,7 +40,7 @@ def training_curves(
         As in metrics.csv.
     clip : float
         Largest global norm, drawn as a line unless all norms are far below it.
-    references : sequence of (name, perplexity)
+    references : collection of (name, perplexity)
         Levels for comparison, such as the perplexity of a unigram model.
     """
     figure = new_figure(8, 6)

@@ -31,8 +31,6 @@ class ComparedRun(NamedTuple):
 def read_run(folder: Path, name: str) -> ComparedRun:
     """Read the folder of a run, finished or not, with at least one finished epoch."""
     saved = load_last(folder)
-    settings = saved.config.to_dict()
-    settings |= settings.pop("options")
     rows = [Row(*row) for row in saved.meta["rows"]]
     valid, epoch = best_validation(rows)
     if epoch == 0:
@@ -44,7 +42,7 @@ def read_run(folder: Path, name: str) -> ComparedRun:
         result = {}  # it is older: the run has continued since
     return ComparedRun(
         name=name,
-        settings=settings,
+        settings=saved.config.flattened(),
         rows=rows,
         valid=valid,
         epoch=epoch,

@@ -91,8 +91,9 @@ def findings(report: Report) -> str:
 
 def curves(report: Report) -> str:
     """Return perplexity, gradient norm and learning rate."""
-    references = list(report.result["baselines"].items())
-    figure = training_curves(report.rows, clip=report.config.clip, references=references)
+    figure = training_curves(
+        report.rows, clip=report.config.clip, references=report.result["baselines"].items()
+    )
     return (
         f'<img src="{inline_svg(figure)}" '
         'alt="Perplexity of training and validation over the epochs; gradient norm and rate">'
@@ -135,9 +136,7 @@ def definitions(entries: Iterable[tuple[str, object]]) -> str:
 
 def settings(config: TrainConfig) -> str:
     """Return all settings that have a value."""
-    values = config.to_dict()
-    values |= values.pop("options")
-    shown = ((name, value) for name, value in values.items() if value is not None)
+    shown = ((name, value) for name, value in config.flattened().items() if value is not None)
     return f'<div class="columns">{definitions(shown)}</div>'
 
 

@@ -41,22 +41,24 @@ def result_of(
     """
     best, epoch = best_validation(run.rows)
     tokens_per_second = timing.tokens_per_second and round(timing.tokens_per_second)
-    by_epoch = [safe_exp(loss) for loss in run.valid_losses]
     unk, splits = corpus.vocabulary.unk_id, (corpus.train, corpus.valid, corpus.test)
-    found = findings(
-        run.rows,
-        unknown=sum(int(np.count_nonzero(ids == unk)) for ids in splits),
-        tokens=sum(corpus.num_tokens.values()),
-        test=test.perplexity,
-        references=baselines,
-    )
     return {
         "format": FORMAT,
         "version": VERSION,
         "test": {"perplexity": test.perplexity, **asdict(test), "unknown": corpus.oov["test"]},
-        "validation": {"perplexity": best, "epoch": epoch, "by_epoch": by_epoch},
-        "baselines": dict(baselines),
-        "findings": found,
+        "validation": {
+            "perplexity": best,
+            "epoch": epoch,
+            "by_epoch": [safe_exp(loss) for loss in run.valid_losses],
+        },
+        "baselines": baselines,
+        "findings": findings(
+            run.rows,
+            unknown=sum(int(np.count_nonzero(ids == unk)) for ids in splits),
+            tokens=sum(corpus.num_tokens.values()),
+            test=test.perplexity,
+            references=baselines,
+        ),
         "text": {
             "source": corpus.source,
             "held_out": corpus.held_out,
@@ -64,8 +66,8 @@ def result_of(
             "fingerprint": run.fingerprint,
             "vocabulary": len(corpus.vocabulary),
             "tokens": corpus.num_tokens,
-            "unread": dict(corpus.unread),
-            "unknown": dict(corpus.oov),
+            "unread": corpus.unread,
+            "unknown": corpus.oov,
         },
         "parameters": run.model.num_parameters,
         "epochs": run.epoch,
@@ -76,7 +78,7 @@ def result_of(
             "tokens_per_second": tokens_per_second,
         },
         "machine": {"numpylstm": __version__, **facts(), "threads": get_num_threads()},
-        "command": list(command),
+        "command": command,
     }
 
 

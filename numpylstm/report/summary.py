@@ -43,9 +43,10 @@ def baselines(corpus: Corpus) -> dict[str, float]:
 def draw(folder: Path, run: Run, references: dict[str, float]) -> None:
     """Draw the curves of a run, and its gradients by lag. A failure only gives a warning."""
     try:
-        lines = list(references.items())
         figures = {
-            run_folder.CURVES: training_curves(run.rows, clip=run.config.clip, references=lines)
+            run_folder.CURVES: training_curves(
+                run.rows, clip=run.config.clip, references=references.items()
+            )
         }
         if run.config.log_gradients:
             rows = read_gradients(folder / run_folder.GRADIENTS)

@@ -83,4 +83,5 @@ def _names(node: ast.AST) -> set[str]:
 
 def _from_cache(value: ast.expr) -> bool:
     """Return True for ``cache`` and for ``cache.i, cache.f``."""
-    return re.fullmatch(r"\(?(cache(\.\w+)?(, )?)+\)?", ast.unparse(value)) is not None
+    parts = value.elts if isinstance(value, ast.Tuple) else [value]
+    return all(re.fullmatch(r"cache(\.\w+)?", ast.unparse(part)) for part in parts)

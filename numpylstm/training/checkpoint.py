@@ -68,13 +68,13 @@ def save(run: Run, path: str | Path, *, parameters: Arrays | None = None) -> Non
         "format": FORMAT,
         "version": VERSION,
         "config": run.config.to_dict(),
-        "vocabulary": list(run.vocabulary.tokens),
+        "vocabulary": run.vocabulary.tokens,
         "fingerprint": run.fingerprint,
         "epoch": run.epoch,
         "window": run.window,
         "step": run.step,
         "valid_losses": run.valid_losses,
-        "rows": [list(row) for row in run.rows],
+        "rows": run.rows,
         "tally": asdict(run.tally),
         "rng": run.model.rng.bit_generator.state,
         "frozen": [path for path, p in run.model.all_parameters().items() if not p.trainable],
@@ -99,7 +99,7 @@ def load(path: str | Path) -> Checkpoint:
         if meta["version"] == 2 and settings["schedule"] == "plateau":
             settings["constant_epochs"] = None  # it was stored, and had no effect
         config = TrainConfig(**settings)
-        vocabulary = Vocabulary(tuple(meta["vocabulary"]))
+        vocabulary = Vocabulary(meta["vocabulary"])
     return Checkpoint(path, arrays, meta, config, vocabulary)
 
 

@@ -32,7 +32,6 @@ from numpylstm.training.signals import Stopped, stop_requests
 Pass = tuple[float, float, int, State]
 
 GRACE = 5.0  # seconds for rank 0 to save and report an error, before another rank ends all
-PASSED_ON = 1.0  # seconds for mpiexec to pass on what was printed, before all processes are ended
 
 
 class RankFailed(NumpylstmError, RuntimeError):
@@ -52,7 +51,7 @@ class Ranks:
 
     def end_all(self) -> None:
         """End all ranks with exit status 1, after mpiexec has had time to pass on the output."""
-        time.sleep(PASSED_ON)
+        time.sleep(1)
         self.comm.Abort(1)
 
     def own(self, shards: int) -> range:

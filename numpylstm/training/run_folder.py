@@ -108,7 +108,7 @@ def begin(folder: Path, run: Run) -> None:
     """Save the run before its next update here, with its settings and vocabulary."""
     checkpoint.save(run, folder / LAST)
     write_text(folder / CONFIG, json.dumps(run.config.to_dict(), indent=2) + "\n")
-    tokens = json.dumps(list(run.vocabulary.tokens), ensure_ascii=False, indent=0)
+    tokens = json.dumps(run.vocabulary.tokens, ensure_ascii=False, indent=0)
     write_text(folder / VOCABULARY, tokens + "\n")
 
 

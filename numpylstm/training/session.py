@@ -86,9 +86,8 @@ def tune(path: Path, changes: Mapping[str, Any]) -> tuple[Run, Corpus]:
     """
     saved, changes = load(run_folder.checkpoint_of(path)), dict(changes)
     old, vocabulary = saved.config, saved.vocabulary
-    before = {**old.to_dict(), **old.options}
     for name in sorted(changes.keys() - settings_with(shapes=False)):
-        if changes.pop(name) != before.get(name):
+        if changes.pop(name) != old.flattened().get(name):
             raise ConfigError(name, f"cannot change with --init-from: it comes from {path}")
     if changes.keys().isdisjoint({"data", "train"}):
         if not saved.meta["fingerprint"]:

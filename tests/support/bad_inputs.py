@@ -332,6 +332,7 @@ EXPRESSIONS = [
     ("nl.model_check.check_model(model, x, y, rng=-1)", "rng must be a Generator"),
     ("nl.model_check.check_precision(model, x, y, state._replace(c=None))",
      "state.c must be a NumPy array, got NoneType", TypeError),
+    ("nl.gradcheck.central_difference(sum, {}, 0.0)", "step must be positive and finite, got"),
     ("nl.gradcheck.check(sum, {}, {}, method=[])", "method must be 'central' or 'complex'"),
     ("nl.tasks.spell(nl.tasks.DelayedCopy(3), [])", "ids must not be empty, got shape (0,)"),
     ("nl.tasks.entropy([3, 4])", "entropy: p must be probabilities that sum to 1"),

@@ -116,9 +116,8 @@ def examine(
     if isinstance(given, Mapping):  # it may hold more
         given = {path: given[path] for path in arrays if path in given}
     gradcheck.check_arguments("examine", arrays, given)
-    gradients = {
-        path: np.array(a, np.float64) for path, a in given.items()
-    }  # backward may add to its own
+    # Copies, since the backward pass may add to its own.
+    gradients = {path: np.array(a, np.float64) for path, a in given.items()}
     sweep = sweep_steps(of_arrays, arrays, gradients, rng=rng)
     case = Examination(f, function, point, gradients, rng)
     unfit = _unfit(case)
