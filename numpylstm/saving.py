@@ -105,7 +105,9 @@ def read_arrays(
     """
     with path.open("rb") as file:
         try:
-            arrays = members(file)
+            member_names(file)
+            with np.load(file, allow_pickle=False) as members:
+                arrays = dict(members)
             meta = json.loads(arrays.pop("meta").tobytes())
         except Exception as error:  # the readers raise whatever the bytes lead to
             reason = "it has no meta" if isinstance(error, KeyError) else error
@@ -124,13 +126,6 @@ def read_arrays(
             f"{max(versions)}; another version of numpylstm may have written it"
         )
     return arrays, meta
-
-
-def members(file: IO[bytes]) -> dict[str, NDArray[Any]]:
-    """Read the arrays of an `.npz` file, after a look at the sizes in the directory of the zip."""
-    member_names(file)
-    with np.load(file, allow_pickle=False) as arrays:
-        return dict(arrays)
 
 
 def member_names(file: IO[bytes]) -> list[str]:

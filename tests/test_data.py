@@ -28,7 +28,6 @@ from numpylstm.data import (
 )
 from numpylstm.data import text as text_module
 from numpylstm.data.configured import tokens_like
-from numpylstm.data.corpus import pieces
 from numpylstm.printing import printable
 
 PTB_FILES = {
@@ -338,12 +337,12 @@ def test_a_corpus_describes_itself_in_a_line(write):
     assert cut.endswith("; left out at the end: train 0, valid 48, test 48")
 
 
-def test_a_long_text_is_cut_between_words(write, monkeypatch):
-    monkeypatch.setattr("numpylstm.data.corpus.PIECE", 4)
-    assert list(pieces("ab cd ef\ngh")) == ["ab cd ", "ef\ngh"]
-    file = write("a.txt", "ab cd ef\nab gh")
-    corpus = data.load_text(file, file, file)
-    assert words(corpus, "train") == ["ab", "cd", "ef", EOS, "ab", "gh"]
+@pytest.mark.parametrize("level", data.LEVELS)
+def test_line_ends_of_all_kinds_are_kept(level, write):
+    text = "ab\x0bcd ef\u2028gh\n ij\n\n" * 4
+    file = write("a.txt", text)
+    corpus = data.load_text(file, file, file, level=level)
+    assert words(corpus, "train") == data.tokenize(text, level)
 
 
 @pytest.mark.parametrize(

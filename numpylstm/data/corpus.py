@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import os
 import platform
-import re
-from collections import defaultdict
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import sys
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
@@ -27,10 +25,8 @@ from numpylstm.data.text import (
     split_punctuation,
     tokenize,
 )
-from numpylstm.data.vocabulary import Vocabulary, by_frequency
+from numpylstm.data.vocabulary import Vocabulary
 
-PIECE = 1 << 20  # characters, some tenths of a second
-_SPACE = re.compile(r"\s")
 _MIN_TOKENS = 2  # one to predict from and one to predict
 
 
@@ -241,63 +237,41 @@ def _corpus(
         check_whole("Corpus", "max_eval", max_eval, _MIN_TOKENS)
     if vocabulary is not None:
         check_kind("Corpus", "vocabulary", vocabulary, Vocabulary)
-    number: defaultdict[str, int] = defaultdict(itertools.count().__next__)
-    files = {
-        split: [numbered(text, level, number) for text in texts.get(split, [])] for split in SPLITS
-    }
-    tokens = list(number)
     to_cut = [split for split in SPLITS if split not in texts]
-    whole, files["train"] = files["train"], []
-    for file in whole:
-        share = len(file) // HELD_OUT
-        ends = [len(file) - share * n for n in range(len(to_cut), 0, -1)]
-        for split, piece in zip(["train", *to_cut], np.split(file, ends), strict=True):
-            files[split].append(piece)
-    parts = {split: np.concatenate(several) for split, several in files.items()}
-    for split, part in parts.items():
-        if len(part) < _MIN_TOKENS:
+    tokens: dict[str, list[str]] = {split: [] for split in SPLITS}
+    for split, several in texts.items():
+        for text in several:
+            file: list[str] = []
+            for line in text.splitlines(keepends=True):  # so that a token is held once in all
+                file += map(sys.intern, tokenize(line, level))
+            share = len(file) // HELD_OUT
+            for held in reversed(to_cut if split == "train" else []):
+                end = len(file) - share
+                tokens[held] += file[end:]
+                del file[end:]
+            tokens[split] += file
+    found = {split: len(part) for split, part in tokens.items()}
+    for split, number in found.items():
+        if number < _MIN_TOKENS:
             advice = "is the file empty?"
             if split in to_cut:
                 advice = f"it is one token in {HELD_OUT} of each file: use longer files, or name it"
             raise DataError(
                 f"{source}: the {split} split must hold at least {_MIN_TOKENS} tokens, got "
-                f"{len(part)} at {level} level; {advice}"
+                f"{number} at {level} level; {advice}"
             )
+    if max_eval is not None:
+        for split in SPLITS[1:]:
+            del tokens[split][max_eval:]
     if vocabulary is None:
-        counts = np.bincount(parts["train"], minlength=len(tokens))
-        seen = {token: n for token, n in zip(tokens, counts.tolist(), strict=True) if n}
-        vocabulary = Vocabulary(by_frequency(seen, max_vocab))
-    lacking = np.array([token not in vocabulary for token in tokens])
-    ids, _ = vocabulary.encode(tokens)
-    kept = {k: part[: None if k == "train" else max_eval] for k, part in parts.items()}
+        vocabulary = Vocabulary.build(tokens["train"], max_vocab)
+    encoded = {split: vocabulary.encode(part) for split, part in tokens.items()}
     return Corpus(
         source,
         level,
         vocabulary,
-        **{split: ids[part] for split, part in kept.items()},
-        oov={split: int(np.count_nonzero(lacking[part])) for split, part in kept.items()},
-        unread={split: len(parts[split]) - len(part) for split, part in kept.items()},
+        **{split: ids for split, (ids, _) in encoded.items()},
+        oov={split: unknown for split, (_, unknown) in encoded.items()},
+        unread={split: found[split] - len(part) for split, part in tokens.items()},
         held_out=held_out,
     )
-
-
-def numbered(text: str, level: str, number: defaultdict[str, int]) -> NDArray[np.int32]:
-    """Return the numbers of the tokens of a text; `number` gets an entry for each new token.
-
-    The text is cut into pieces, since a list of all its tokens would take much memory.
-    """
-    parts = [np.empty(0, np.int32)]
-    for piece in pieces(text):
-        tokens = tokenize(piece, level)
-        parts.append(np.fromiter(map(number.__getitem__, tokens), np.int32, len(tokens)))
-    return np.concatenate(parts)
-
-
-def pieces(text: str) -> Iterator[str]:
-    """Cut a text after white space, so that no word is cut."""
-    start = 0
-    while start < len(text):
-        space = _SPACE.search(text, start + PIECE)
-        end = space.end() if space else len(text)
-        yield text[start:end]
-        start = end

@@ -80,7 +80,18 @@ class Vocabulary:
         max_size : int, optional
             The largest size, at least 2; by default every token stays.
         """
-        return cls(by_frequency(Counter(tokens), max_size))
+        counts = Counter(tokens)
+        counts.setdefault(UNK, 0)
+
+        def rank(token: str) -> tuple[int, str]:
+            return -counts[token], token
+
+        if max_size is not None:
+            because = f"since {UNK} and one more token have to fit"
+            check_whole("Vocabulary.build", "max_size", max_size, 2, because=because)
+            others = sorted(counts.keys() - {UNK}, key=rank)
+            counts[UNK] += sum(counts.pop(token) for token in others[max_size - 1 :])
+        return cls(tuple(sorted(counts, key=rank)))
 
     @property
     def unk_id(self) -> int:
@@ -135,18 +146,3 @@ class Vocabulary:
 
     def __repr__(self) -> str:
         return f"<Vocabulary of {len(self):,}: {shortened(self.tokens)}>"
-
-
-def by_frequency(counts: dict[str, int], max_size: int | None) -> tuple[str, ...]:
-    """Return the tokens of `Vocabulary.build`, from their counts, which are changed."""
-
-    def rank(token: str) -> tuple[int, str]:
-        return -counts[token], token
-
-    counts.setdefault(UNK, 0)
-    if max_size is not None:
-        because = f"since {UNK} and one more token have to fit"
-        check_whole("Vocabulary.build", "max_size", max_size, 2, because=because)
-        others = sorted(counts.keys() - {UNK}, key=rank)
-        counts[UNK] += sum(counts.pop(token) for token in others[max_size - 1 :])
-    return tuple(sorted(counts, key=rank))

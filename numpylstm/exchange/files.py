@@ -9,6 +9,8 @@ import os
 from pathlib import Path
 from typing import Any, BinaryIO
 
+import numpy as np
+
 from numpylstm import saving
 from numpylstm.checks import check_choice, check_kind
 from numpylstm.config import TrainConfig
@@ -164,7 +166,8 @@ def read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
 def read_zip(path: Path, file: BinaryIO) -> Any:
     """Return the state dict that PyTorch saved, or by member the arrays that NumPy saved."""
     if not any(name.endswith("/data.pkl") for name in saving.member_names(file)):
-        return saving.members(file)
+        with np.load(file, allow_pickle=False) as arrays:
+            return dict(arrays)
     # With mmap, no storage reaches beyond the file, whatever sizes are written in it.
     return library("torch").load(path, map_location="cpu", weights_only=True, mmap=True)
 

@@ -134,7 +134,13 @@ def restore_run(checkpoint: Checkpoint) -> Run:
     config, meta = checkpoint.config, checkpoint.meta
     with fitting_together(checkpoint.path):
         run = Run.begin(config, checkpoint.vocabulary, str(meta["fingerprint"]), model)
-        fill(memory(run), checkpoint.arrays)
+        for name, array in memory(run).items():
+            if name not in checkpoint.arrays:
+                raise ValueError(f"{name} is missing")
+            saved = checkpoint.arrays[name]
+            check_array("checkpoint", name, saved, array.shape, array.dtype)
+            check_finite("checkpoint", name, saved)
+            np.copyto(array, saved)
         run.epoch, run.window = index(meta["epoch"]), index(meta["window"])
         run.step = run.optimizer.steps = index(meta["step"])
         run.valid_losses = [float(loss) for loss in meta["valid_losses"]]
@@ -156,13 +162,3 @@ def memory(run: Run) -> dict[str, Array]:
         for name, array in of_part.state_dict().items():
             arrays[f"parts/{part}/{name}"] = array
     return arrays
-
-
-def fill(own: Arrays, saved: Arrays) -> None:
-    """Copy saved arrays into those of a run; a ValueError unless they fit and are finite."""
-    for name, array in own.items():
-        if name not in saved:
-            raise ValueError(f"{name} is missing")
-        check_array("checkpoint", name, saved[name], array.shape, array.dtype)
-        check_finite("checkpoint", name, saved[name])
-        np.copyto(array, saved[name])

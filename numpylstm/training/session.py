@@ -71,7 +71,7 @@ def change_settings(run: Run, changes: Mapping[str, Any]) -> None:
             "epochs", f"cannot change: the schedule {schedule!r} is planned for {epochs} epochs"
         )
     run.config = replace(run.config, **changes)
-    if run.finished and run.epoch < changes.get("epochs", 0):
+    if run.epoch < changes.get("epochs", 0) and run.finished:
         limit = "patience" if out_of_patience(run.valid_losses, run.config.patience) else "steps"
         raise ConfigError("epochs", f"cannot continue a run that {limit} ended; raise that too")
 
