@@ -25,6 +25,9 @@ from numpylstm.laboratory import gradcheck
 from numpylstm.laboratory.gradcheck import Report
 from numpylstm.models import LanguageModel, check_window, language_model_forward
 
+EVERY_ENTRY_UP_TO = 2_000  # parameters: one evaluation each, a few seconds in all
+LOOSE = 1e-9  # a thousand times the usual: initial values may be large, units saturated
+
 
 def pass_of_copy(
     model: LanguageModel, x: Array, y: Array, state: State, dtype: DTypeLike
@@ -224,6 +227,20 @@ def check_precision(
     _, exact, _ = pass_of_copy(model, x, y, state, np.float64)
     entries = tuple(gradcheck.compare(path, own[path], exact[path], tolerance) for path in own)
     return Report(entries, f"the gradient in {dtype} beside the one in float64", tolerance)
+
+
+def check_before_training(model: LanguageModel, x: Array, y: Array) -> list[Report]:
+    """Check a model as ``numpylstm-train --check-gradients`` does.
+
+    `check_model` looks at every entry of a small model, and along one random direction in each
+    array of a larger one. If the model is in float32, `check_precision` follows.
+    """
+    small = sum(p.data.size for p in model.parameters().values()) <= EVERY_ENTRY_UP_TO
+    along = "entries" if small else "arrays"
+    reports = [check_model(model, x, y, along=along, tolerance=LOOSE)]
+    if model.config.dtype == "float32":
+        reports.append(check_precision(model, x, y))
+    return reports
 
 
 def check_examples(impl: str = "fast") -> dict[str, Report]:

@@ -1,4 +1,4 @@
-"""Optimisers: clipping by the global norm, SGD, Adam, AdamW and learning-rate schedules.
+"""Optimisers: clipping by the global norm, SGD, Adam, AdamW, averages and learning rates.
 
 The formulas are functions of `numpylstm.reference` (`sgd_update`, `momentum_update`,
 `adam_update`), which `numpylstm.functional` runs with kernels.
@@ -261,6 +261,37 @@ class AdamW(Adam):
 
 OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": AdamW}
 """The optimisers by their names in settings."""
+
+
+class AveragedParameters:
+    """The mean of all parameters of a model after each update past so many epochs.
+
+    It is often better than the last parameters (Polyak and Juditsky 1992; Merity et al. 2018).
+    """
+
+    def __init__(self, model: Module, after: int) -> None:
+        self.model, self.after = model, after
+        self.count = np.zeros(1, np.int64)  # updates in the mean
+        self.mean = {path: np.zeros_like(p.data) for path, p in model.all_parameters().items()}
+
+    def after_update(self, epoch: int) -> None:
+        """Take the parameters into the mean if so many epochs are finished."""
+        if epoch < self.after:
+            return
+        self.count += 1
+        for path, parameter in self.model.all_parameters().items():
+            mean = self.mean[path]
+            mean += (parameter.data - mean) / int(self.count[0])
+
+    def offer(self) -> dict[str, Array] | None:
+        """Return a copy of the mean if there is one."""
+        if self.count[0] == 0:
+            return None
+        return {path: mean.copy() for path, mean in self.mean.items()}
+
+    def state_dict(self) -> dict[str, Array]:
+        """Return the arrays themselves: the mean by path, and the number of updates in it."""
+        return {**self.mean, "count": self.count}
 
 
 def decayed_rate(lr: float, epoch: int, *, decay: float, constant_epochs: int) -> float:

@@ -241,7 +241,6 @@ def as_called(name: str) -> str:
 def announce(training_run: "Run", corpus: "Corpus") -> None:
     """Print the model and the text of a run."""
     from numpylstm import __version__
-    from numpylstm.data.corpus import unit
     from numpylstm.kernels import threads
     from numpylstm.training import parallel
     from numpylstm.training.loop import describe
@@ -256,9 +255,3 @@ def announce(training_run: "Run", corpus: "Corpus") -> None:
         f"numpylstm {__version__}: {describe(training_run)}, {used}\n"
         f"{printable(str(corpus))}\nHeld out: {printable(corpus.held_out)}"
     )
-    if unknown := corpus.oov["train"]:
-        V, N = len(corpus.vocabulary), len(corpus.train)
-        LINES.debug(
-            f"{unknown:,} of the {N:,} {unit(corpus.level)}s of the training text "
-            f"({unknown / N:.1%}) are <unk>: the vocabulary of {V:,} leaves them out"
-        )

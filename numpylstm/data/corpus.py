@@ -69,8 +69,9 @@ class Corpus:
         return {split: len(getattr(self, split)) for split in SPLITS}
 
     def __str__(self) -> str:
+        unit = "word" if self.level == "word" else "character"
         line = (
-            f"{self.source}: {unit(self.level)}s {_counts(self.num_tokens)}; vocabulary "
+            f"{self.source}: {unit}s {_counts(self.num_tokens)}; vocabulary "
             f"{len(self.vocabulary):,}; out of it, read as {UNK}: {_counts(self.oov)}"
         )
         if any(self.unread.values()):
@@ -79,11 +80,6 @@ class Corpus:
 
     def __repr__(self) -> str:
         return f"<Corpus {self}>"
-
-
-def unit(level: str) -> str:
-    """Return the name of a token in a message: word or character."""
-    return "word" if level == "word" else "character"
 
 
 def _counts(of_splits: Mapping[str, int]) -> str:

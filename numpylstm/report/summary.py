@@ -101,15 +101,8 @@ def conclude(
         write_text(folder / run_folder.REPORT, page(report))
     except Exception as error:
         warnings.warn(f"the report could not be written: {error}", stacklevel=2)
-    files = (
-        run_folder.BEST,
-        run_folder.LAST,
-        run_folder.METRICS,
-        run_folder.CURVES,
-        run_folder.REPORT,
-    )
-    there = ", ".join(name for name in files if (folder / name).exists())
-    LINES.info(f"\nSaved in {printable(str(folder))}: {there}")
+    files = ", ".join(sorted(path.name for path in folder.iterdir()))
+    LINES.info(f"\nSaved in {printable(str(folder))}: {files}")
 
 
 def tell(report: Report) -> None:

@@ -13,11 +13,10 @@ import numpy as np
 
 from numpylstm.checks import before_end, check_in, check_kind, check_number, check_whole
 from numpylstm.models import LanguageModel
-from numpylstm.optim import Adam, Optimizer, clip_by_global_norm
+from numpylstm.optim import Adam, AveragedParameters, Optimizer, clip_by_global_norm
 from numpylstm.parameters import Module
 from numpylstm.training.display import Display
 from numpylstm.training.loop import (
-    AveragedParameters,
     TrainingFailed,
     better_of,
     out_of_patience,

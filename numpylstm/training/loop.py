@@ -19,7 +19,7 @@ from numpylstm.data.configured import check_fingerprint, fingerprint
 from numpylstm.errors import NumpylstmError
 from numpylstm.evaluation import Evaluation, Watch, evaluate, safe_exp
 from numpylstm.models import LanguageModel
-from numpylstm.optim import OPTIMIZERS, Optimizer, clip_by_global_norm
+from numpylstm.optim import OPTIMIZERS, AveragedParameters, Optimizer, clip_by_global_norm
 from numpylstm.parameters import Module
 from numpylstm.training import parallel
 from numpylstm.training.metrics import Row, Step, Tally
@@ -343,6 +343,28 @@ def validate(run: Run, corpus: Corpus, watch: Watch | None) -> Evaluation:
     return best
 
 
+def better_of(
+    model: Module, parts: Iterable[Part], score: Callable[[], Any]
+) -> tuple[Any, Arrays | None]:
+    """Score a model, and score it with the parameters that each part offers.
+
+    Return the result with the lowest `loss`, and the parameters if a part has offered them.
+    """
+    best, better = score(), None
+    for part in parts:
+        if (parameters := part.offer()) is None:
+            continue
+        own = model.state_dict()
+        model.load_state_dict(parameters)
+        try:
+            other = score()
+        finally:
+            model.load_state_dict(own)
+        if other.loss < best.loss:
+            best, better = other, parameters
+    return best, better
+
+
 # --- checks ------------------------------------------------------------------------------------
 
 
@@ -384,59 +406,3 @@ def describe(run: Run) -> str:
         f"{config.num_layers} x {config.hidden_size} {cell}, "
         f"{run.model.num_parameters:,} parameters, {config.dtype}, seed {config.seed}"
     )
-
-
-# --- averaged parameters, also of `nl.fit` -------------------------------------------------------
-
-
-def better_of(
-    model: Module, parts: Iterable[Part], score: Callable[[], Any]
-) -> tuple[Any, Arrays | None]:
-    """Score a model, and score it with the parameters that each part offers.
-
-    Return the result with the lowest `loss`, and the parameters if a part has offered them.
-    """
-    best, better = score(), None
-    for part in parts:
-        if (parameters := part.offer()) is None:
-            continue
-        own = model.state_dict()
-        model.load_state_dict(parameters)
-        try:
-            other = score()
-        finally:
-            model.load_state_dict(own)
-        if other.loss < best.loss:
-            best, better = other, parameters
-    return best, better
-
-
-class AveragedParameters:
-    """A part of a run: the mean of all parameters after each update past so many epochs.
-
-    It is often better than the last parameters (Polyak and Juditsky 1992; Merity et al. 2018).
-    """
-
-    def __init__(self, model: Module, after: int) -> None:
-        self.model, self.after = model, after
-        self.count = np.zeros(1, np.int64)  # updates in the mean
-        self.mean = {path: np.zeros_like(p.data) for path, p in model.all_parameters().items()}
-
-    def after_update(self, epoch: int) -> None:
-        """Take the parameters into the mean if so many epochs are finished."""
-        if epoch < self.after:
-            return
-        self.count += 1
-        for path, parameter in self.model.all_parameters().items():
-            mean = self.mean[path]
-            mean += (parameter.data - mean) / int(self.count[0])
-
-    def offer(self) -> dict[str, Array] | None:
-        """Return a copy of the mean if there is one."""
-        if self.count[0] == 0:
-            return None
-        return {path: mean.copy() for path, mean in self.mean.items()}
-
-    def state_dict(self) -> dict[str, Array]:
-        """Return the arrays themselves: the mean by path, and the number of updates in it."""
-        return {**self.mean, "count": self.count}

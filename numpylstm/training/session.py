@@ -13,7 +13,7 @@ import numpy as np
 from numpylstm.config import ConfigError, TrainConfig, settings_with, updated
 from numpylstm.data import Corpus, Vocabulary, batches, num_batches
 from numpylstm.data.configured import load_corpus, load_same_text, splits_punctuation
-from numpylstm.model_check import check_model, check_precision
+from numpylstm.model_check import check_before_training
 from numpylstm.training import logs, parallel, run_folder
 from numpylstm.training.checkpoint import load, restore_model, restore_run
 from numpylstm.training.display import LINES, Progress, Timing, waiting
@@ -30,8 +30,6 @@ from numpylstm.training.schedules import PLANNED
 from numpylstm.training.signals import Stopped, stop_requests
 
 CHECKED_STREAMS, CHECKED_STEPS = 4, 8  # enough for every path that a gradient takes
-EVERY_ENTRY_UP_TO = 2_000  # parameters: one evaluation each, a few seconds in all
-TOLERANCE = 1e-9  # a thousand times the usual: initial values may be large, units saturated
 
 
 def start(config: TrainConfig, vocabulary: Vocabulary | None = None) -> tuple[Run, Corpus]:
@@ -106,27 +104,20 @@ def tune(path: Path, changes: Mapping[str, Any]) -> tuple[Run, Corpus]:
 
 @np.errstate(over="ignore", invalid="ignore")  # non-finite values fail the check
 def check_gradients(run: Run, corpus: Corpus) -> None:
-    """Compare the gradients of a run's model with slopes, on the start of its text; print tables.
+    """Compare the gradients of a run's model with slopes on the start of its text; print tables.
 
-    The backward pass of the run is compared, in float64 and with dropout, with the complex step
-    through the textbook: along every entry of a small model, along one random direction in each
-    array of a larger one. If the run is in float32, its gradient is then compared with the one in
-    float64. Copies are checked: the run itself stays the same, bit for bit. TrainingFailed names
-    the arrays that fail.
+    The checks are those of `check_before_training`, on copies: the run itself stays the same, bit
+    for bit. TrainingFailed names the arrays that fail.
     """
-    config, model = run.config, run.model
+    config = run.config
     num_steps = min(config.num_steps, CHECKED_STEPS)
     x, y = next(batches(corpus.train, min(config.batch_size, CHECKED_STREAMS), num_steps))
-    small = sum(p.data.size for p in model.parameters().values()) <= EVERY_ENTRY_UP_TO
     LINES.info(
         f"Checking the gradients ({config.impl}, {num_steps} steps of {x.shape[1]} streams); "
         "training is not affected ..."
     )
-    along = "entries" if small else "arrays"
     with waiting("checking the gradients"):
-        reports = [check_model(model, x, y, along=along, tolerance=TOLERANCE)]
-        if config.dtype == "float32":
-            reports.append(check_precision(model, x, y))
+        reports = check_before_training(run.model, x, y)
     for report in reports:
         LINES.info(f"{report}\n")
     wrong = [entry.path for report in reports for entry in report.entries if not entry.passed]
