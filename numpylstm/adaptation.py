@@ -94,10 +94,9 @@ def evaluate_with_cache(
     """
     where = "evaluate_with_cache"
     check_language_model(where, model)
-    check_sizes(where, size=size, batch_size=batch_size)
+    batch_size, size = check_sizes(where, batch_size=batch_size, size=size)
     check_in(where, "theta", theta, "[0, inf)")
     check_in(where, "share", share, "[0, 1)")
-    batch_size, size = int(batch_size), int(size)
     keys = np.zeros((0, batch_size, model.config.hidden_size))  # the last hidden states
     following = np.zeros((0, batch_size), np.int64)  # the tokens after them
     streams = np.arange(batch_size)

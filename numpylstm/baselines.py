@@ -39,8 +39,7 @@ def unigram_perplexity(train_ids: ArrayLike, test_ids: ArrayLike, vocab_size: in
         ``exp(-mean(log P(w)))`` over the scored tokens.
     """
     where = "unigram_perplexity"
-    check_sizes(where, vocab_size=vocab_size)
-    V = int(vocab_size)
+    [V] = check_sizes(where, vocab_size=vocab_size)
     train = check_text(where, "train_ids", train_ids, V)
     test = check_text(where, "test_ids", test_ids, V)
     return _perplexity(_unigram(train, V)[test[1:]])
@@ -70,8 +69,7 @@ def interpolated_bigram_perplexity(
     data", in Pattern Recognition in Practice, North-Holland, 1980, pp. 381-397.
     """
     where = "interpolated_bigram_perplexity"
-    check_sizes(where, vocab_size=vocab_size)
-    V = int(vocab_size)
+    [V] = check_sizes(where, vocab_size=vocab_size)
     train = check_text(where, "train_ids", train_ids, V)
     valid = check_text(where, "valid_ids", valid_ids, V)
     test = check_text(where, "test_ids", test_ids, V)

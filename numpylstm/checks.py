@@ -212,14 +212,15 @@ def check_whole(
     at_least: int = 1,
     at_most: int | None = None,
     because: str = "",
-) -> None:
-    """Raise unless `value` is an integer (TypeError; a bool is not) within bounds (ValueError)."""
+) -> int:
+    """Return an integer within bounds; raise a TypeError (also for a bool) or ValueError."""
     if not isinstance(value, int | np.integer) or isinstance(value, bool):
         raise TypeError(f"{where}: {name} must be a whole number, got {value!r}")
     if value < at_least or (at_most is not None and value > at_most):
         expected = f"at least {at_least}" if at_most is None else f"from {at_least} to {at_most}"
         because = f", {because};" if because else ","
         raise ValueError(f"{where}: {name} must be {expected}{because} got {value}")
+    return int(value)
 
 
 def check_number(where: str, name: str, value: Any) -> None:
@@ -301,14 +302,15 @@ def float_dtype(where: str, dtype: Any) -> "np.dtype[Any]":
     return np.dtype(dtype)
 
 
-def check_sizes(where: str, **sizes: Any) -> None:
-    """Raise unless every size is an integer from 1 to `LARGEST_SIZE`."""
+def check_sizes(where: str, **sizes: Any) -> list[int]:
+    """Return sizes as integers; raise unless each is one from 1 to `LARGEST_SIZE`."""
     for name, size in sizes.items():
         check_whole(where, name, size)
         if size > LARGEST_SIZE:
             raise ValueError(
                 f"{where}: {name} must be at most {LARGEST_SIZE:,}, got {size}; it is too large"
             )
+    return list(map(int, sizes.values()))
 
 
 def check_weights(

@@ -129,8 +129,7 @@ def score_windows(
 ) -> Evaluation:
     """Cut a text into windows, score one after the other and carry the state, as in `evaluate`."""
     ids = check_ids(where, "ids", ids, model.vocab_size, ("N",))
-    check_sizes(where, batch_size=batch_size, num_steps=num_steps)
-    batch_size, num_steps = int(batch_size), int(num_steps)
+    batch_size, num_steps = check_sizes(where, batch_size=batch_size, num_steps=num_steps)
     state = model.zero_state(batch_size)
     nll_sum, correct, tokens = 0.0, 0, 0
     for x, y in batches(ids, batch_size, num_steps, keep_last=True):
@@ -257,13 +256,13 @@ def _score(
     where: str, model: SequenceModel, x: Any, y: Any, batch_size: int, lengths: Any, weights: Any
 ) -> tuple[float, list[tuple[Ids, Ids]]]:
     """Return the mean loss and, for each batch, the counted answers and their predictions."""
-    check_sizes(where, batch_size=batch_size)
+    [batch_size] = check_sizes(where, batch_size=batch_size)
     x, y, ends, counts = model.check_arguments(where, x, y, lengths, weights)
     if counts is None:
         counts = np.ones(y.shape[:2], model.config.dtype)
     loss, total, scored = 0.0, 0.0, []
-    for first in range(0, x.shape[1], int(batch_size)):
-        batch = np.s_[:, first : first + int(batch_size)]
+    for first in range(0, x.shape[1], batch_size):
+        batch = np.s_[:, first : first + batch_size]
         own = y[batch], counts[batch]
         answers, weight = own if model.every_step else (part[0] for part in own)
         length = None if ends is None else ends[batch[1]]
@@ -317,8 +316,7 @@ def tutorial_protocol(
     """
     where = "tutorial_protocol"
     check_language_model(where, model)
-    check_sizes(where, batch_size=batch_size, num_steps=num_steps)
-    batch_size, num_steps = int(batch_size), int(num_steps)
+    batch_size, num_steps = check_sizes(where, batch_size=batch_size, num_steps=num_steps)
     ids = check_ids(where, "ids", ids, model.vocab_size, ("N",))
     needed = batch_size * (WINDOWS * num_steps + 1)
     if len(ids) < needed:
@@ -376,10 +374,9 @@ def _passage(
 ) -> tuple[Ids, NDArray[Any], Ids]:
     check_language_model(where, model)
     ids = check_text(where, "ids", ids, model.vocab_size)
-    check_sizes(where, length=length)
-    check_whole(where, "start", start, 0)
-    length = min(int(length), len(ids) - 1)
-    start = min(int(start), len(ids) - 1 - length)
+    [length] = check_sizes(where, length=length)
+    length = min(length, len(ids) - 1)
+    start = min(check_whole(where, "start", start, 0), len(ids) - 1 - length)
     x, y = ids[: start + length, None], ids[1 : start + length + 1, None]
     nll, predicted, _ = model.score(x, y, model.zero_state(1))
     return y[start:, 0].copy(), nll[start:, 0], predicted[start:, 0]

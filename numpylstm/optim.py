@@ -298,9 +298,9 @@ def decayed_rate(lr: float, epoch: int, *, decay: float, constant_epochs: int) -
     """Return ``lr * decay ** max(epoch + 1 - constant_epochs, 0)``; epochs are counted from 0."""
     check_number("decayed_rate", "lr", lr)
     check_in("decayed_rate", "decay", decay, "[0, 1]")
-    check_whole("decayed_rate", "epoch", epoch, 0)
-    check_whole("decayed_rate", "constant_epochs", constant_epochs, 0)
-    times = max(int(epoch) + 1 - int(constant_epochs), 0)
+    epoch = check_whole("decayed_rate", "epoch", epoch, 0)
+    constant_epochs = check_whole("decayed_rate", "constant_epochs", constant_epochs, 0)
+    times = max(epoch + 1 - constant_epochs, 0)
     return float(lr) * float(decay) ** min(times, 2**63)  # later powers are all at their limit
 
 

@@ -100,8 +100,7 @@ def stream(
     if choices == 0:
         raise ValueError(f"generate: banned must leave a token to draw, got all {V} of them")
     k = choices if top_k is None else top_k
-    check_whole("generate", "top_k", k)
-    k = min(int(k), choices)
+    k = min(check_whole("generate", "top_k", k), choices)
     if temperature == 0:
         temperature, k = 1.0, 1
     source = generator(rng)

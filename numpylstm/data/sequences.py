@@ -103,8 +103,7 @@ def minibatches(
     (2, 1) [2]
     """
     where = "minibatches"
-    check_whole(where, "size", size)
-    size = int(size)
+    size = check_whole(where, "size", size)
     x, y = real_array(where, "x", x), real_array(where, "y", y)
     if x.ndim < 2 or not x.size:
         raise ValueError(f"{where}: x must have shape (T, N) or (T, N, D), got {x.shape}")

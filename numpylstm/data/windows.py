@@ -20,11 +20,10 @@ def num_batches(
     TypeError, ValueError
         As `batches`.
     """
-    for name, value in (("batch_size", batch_size), ("num_steps", num_steps)):
-        check_whole("batches", name, value)
+    batch_size = check_whole("batches", "batch_size", batch_size)
+    num_steps = check_whole("batches", "num_steps", num_steps)
+    num_tokens = check_whole("batches", "num_tokens", num_tokens, 0)
     check_flag("batches", "keep_last", keep_last)
-    check_whole("batches", "num_tokens", num_tokens, 0)
-    num_tokens, batch_size, num_steps = int(num_tokens), int(batch_size), int(num_steps)
     targets = num_tokens // batch_size - 1  # in each stream
     shortest = 1 if keep_last else num_steps
     if targets < shortest:
@@ -93,8 +92,8 @@ def batches(
             f"token ids come from Vocabulary.encode"
         )
     count = num_batches(len(array), batch_size, num_steps, keep_last=keep_last)
-    check_whole("batches", "start", start, 0, count, "the number of windows")
-    batch_size, num_steps, start = int(batch_size), int(num_steps), int(start)
+    start = check_whole("batches", "start", start, 0, count, "the number of windows")
+    batch_size, num_steps = int(batch_size), int(num_steps)
     length = len(array) // batch_size
     streams = array[: length * batch_size].reshape(batch_size, length).T
     x, y = streams[:-1], streams[1:]  # (L - 1, B)
