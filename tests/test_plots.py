@@ -115,7 +115,7 @@ def test_comparison_curves():
     labels = [text.get_text() for text in axes.get_legend().get_texts()]
     assert labels == ["seed 0 and 1 more", r" _\$wide"]
     assert axes.get_ylim()[0] < 30
-    assert len(comparison_curves(runs, groups=[0, 1, 2]).axes[0].get_legend().get_texts()) == 3
+    assert len(comparison_curves(runs).axes[0].get_legend().get_texts()) == 3
     many = comparison_curves([(f"run {k}", ROWS) for k in range(13)], groups=range(13))
     many = many.axes[0].get_lines()[1::2]
     assert len({(line.get_color(), line.get_linestyle()) for line in many}) == 13

@@ -128,11 +128,13 @@ def minibatches(
             some = order[first : first + size]
             steps = T if lengths is None else max(1, lengths[some].max())
             answers = np.s_[:steps, some] if every_step else some
-            batch: list[Any] = [x[:steps, some], y[answers]]
-            if lengths is not None or weights is not None:
-                batch.append(None if lengths is None else lengths[some])
+            ends = None if lengths is None else lengths[some]
+            batch = x[:steps, some], y[answers], ends
             if weights is not None:
-                batch.append(weights[answers])
-            yield tuple(batch)
+                yield *batch, weights[answers]
+            elif lengths is not None:
+                yield batch
+            else:
+                yield batch[:2]
 
     return cut()  # the arguments are checked by the call, not by the first minibatch

@@ -101,7 +101,7 @@ def perplexity_axis(axes: Axes, levels: Sequence[float]) -> None:
 
 
 def comparison_curves(
-    runs: Sequence[tuple[str, Sequence[Row]]], *, groups: Sequence[int]
+    runs: Sequence[tuple[str, Sequence[Row]]], *, groups: Sequence[int] | None = None
 ) -> Figure:
     """Draw validation and, thin, training perplexity over the epochs of several runs.
 
@@ -109,10 +109,12 @@ def comparison_curves(
     ----------
     runs : sequence of (name, rows)
         The rows of metrics of each run.
-    groups : sequence of int
+    groups : sequence of int, optional
         A number for each run. Runs with the same number, such as those that differ only in their
-        seed, have one colour and one label.
+        seed, have one colour and one label. By default each run has its own.
     """
+    if groups is None:
+        groups = range(len(runs))
     figure, axes = one_panel(8, 5)
     levels: list[float] = []
     for k, ((name, rows), group) in enumerate(zip(runs, groups, strict=True)):
