@@ -212,11 +212,13 @@ def test_a_run_with_bad_numbers_is_not_saved(tmp_path):
     assert path.read_bytes() == before
 
 
-def test_a_file_of_the_version_before_is_read(good, tmp_path):
-    """It has a checksum of its own."""
+@pytest.mark.parametrize("changes", [{}, {"schedule": "plateau", "constant_epochs": 4}], ids=str)
+def test_a_file_of_the_version_before_is_read(changes, good, tmp_path):
+    """It has a checksum of its own, and `constant_epochs` for each schedule."""
     path = tmp_path / "c.npz"
     arrays = {**good.arrays, "checksum": np.zeros(32, np.uint8)}
-    path.write_bytes(pack(arrays, {**good.meta, "version": 2}))
+    config = good.meta["config"] | changes
+    path.write_bytes(pack(arrays, {**good.meta, "version": 2, "config": config}))
     restore_run(load(path))
 
 
