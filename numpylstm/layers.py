@@ -235,8 +235,8 @@ class Linear(Layer):
             tied = Parameter(uniform(rng, shape, init_scale, dtype), f"{name}.W")
         check_kind("Linear", "tied", tied, Parameter)
         self.W = tied
-        # A tied W is a parameter of another module.
-        self.path_names = {"b": "b"} if self.tied else {"W": "W", "b": "b"}
+        if self.tied:  # it is a parameter of another module
+            self.path_names = {"W": None}
         self.b = Parameter(uniform(rng, (output_size,), init_scale, dtype), f"{name}.b")
         super().__init__(impl)
 

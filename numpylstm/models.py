@@ -143,7 +143,7 @@ class Encoder(Layer):
             **config.options,
             **learned,
         )
-        self.path_names = {"embedding": "embedding", "recurrent": self.recurrent.prefix}
+        self.path_names = {"recurrent": self.recurrent.prefix}
 
     def draw_masks(self, T: int, B: int) -> dict[str, Any]:
         """Draw the dropout masks of a window, as `language_model_forward` takes them."""
@@ -319,7 +319,7 @@ class Model(Module):
             )
         self.vocab_size, self.rng = plain(self.vocab_size), generator(self.rng)
         self.input_shape = f"(T, B, {config.input_size})" if self.vocab_size is None else "(T, B)"
-        self.path_names = {"encoder": "", "decoder": "decoder"}
+        self.path_names = {"encoder": ""}
         self.encoder = Encoder(
             config, self.vocab_size, self.bidirectional, self.every_step, self.rng
         )

@@ -173,8 +173,8 @@ class Module:
 
     Its parameters are found by its attributes, in the order in which they were assigned: each
     `Parameter`, each other Module, and lists and dicts of these. The names of the attributes make
-    the paths, as in ``encoder.0.Wx``. If `path_names` is set, a dict of attribute -> name, only
-    these attributes count, under these names.
+    the paths, as in ``encoder.0.Wx``. `path_names` gives attributes other names, an empty one to
+    leave it out of the path, or None to leave the attribute out.
 
     Examples
     --------
@@ -199,7 +199,7 @@ class Module:
     """
 
     prefix = ""  # of the paths, where no attribute of another Module gives a name
-    path_names: dict[str, str] | None = None  # attribute -> its name in paths
+    path_names: Mapping[str, str | None] = {}
     shown: tuple[str, ...] = ()  # the attributes that `repr` shows
     input_shape = ""  # of x, shown where swapped axes could go unnoticed
     pending: Any = None  # what the backward pass needs of the last forward pass with training
@@ -238,7 +238,7 @@ class Module:
             path, value = left.pop()
             if id(value) in met:
                 continue
-            names: dict[str, str] | None = None
+            names: Mapping[str, str | None] = {}
             if isinstance(value, Parameter):
                 met.add(id(value))
                 found[path] = value
@@ -248,9 +248,10 @@ class Module:
             elif isinstance(value, list):
                 value = dict(enumerate(value))
             if isinstance(value, dict):
-                for key in reversed(value if names is None else names):
-                    name = key if names is None else names[key]
-                    left.append((f"{path}.{name}".strip("."), value[key]))
+                for key, item in reversed(value.items()):
+                    name = names.get(key, key)
+                    if name is not None and isinstance(item, (Parameter, Module, dict, list)):
+                        left.append((f"{path}.{name}".strip("."), item))
         return found
 
     def parameters(self) -> dict[str, Parameter]:

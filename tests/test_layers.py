@@ -307,17 +307,32 @@ class Net(nl.Module):
 
 class Renamed(nl.Module):
     def __init__(self):
-        self.path_names = {"scale": "", "paths": "a"}
+        self.path_names = {"scale": "", "paths": "a", "left_out": None}
         self.paths, self.scale, self.left_out = [Linear(H, V, rng=0)], Scale(2), Scale(3)
 
 
 def test_a_module_may_name_its_parts_itself():
     net = Renamed()
-    assert list(net.parameters()) == ["g", "a.0.W", "a.0.b"]
+    assert list(net.parameters()) == ["a.0.W", "a.0.b", "g"]
     net.path_names = {}
-    assert net.parameters() == {}
-    net.path_names = None
     assert list(net.parameters()) == ["paths.0.W", "paths.0.b", "scale.g", "left_out.g"]
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: LSTM(D, H, rng=0),
+        lambda: Linear(H, V, rng=0),
+        lambda: nl.Bidirectional("rnn", D, H, rng=0),
+        lambda: nl.LanguageModel(V, H, tied=True, rng=0),
+        lambda: nl.SequenceTagger(V, 3, H, bidirectional=True, rng=0),
+    ],
+)
+def test_a_parameter_that_a_subclass_or_a_user_adds_is_found(make):
+    module = make()
+    before = list(module.parameters())
+    module.temperature = Parameter(np.ones(1, np.float32))
+    assert list(module.parameters()) == [*before, f"{module.prefix}.temperature".strip(".")]
 
 
 def test_parameters_are_found_by_the_names_of_attributes():
