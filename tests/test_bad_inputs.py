@@ -15,7 +15,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 from support.bad_inputs import CALLS, COMMANDS, WORKING_TEXTS, WORKS, Call, Command
-from support.broken_checkpoints import take_apart, with_config
+from support.checkpoints import take_apart, with_config
 from support.runs import BIN, MAIN, call
 from test_fuzz import read_only
 

@@ -1,21 +1,18 @@
 """Hostile and damaged checkpoint files are read whole, or refused in one sentence."""
 
 import contextlib
+import io
+import os
+import pickle
 import re
+import zipfile
 from pathlib import Path
 
 import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
-from support.broken_checkpoints import (
-    BROKEN,
-    Broken,
-    of_any_shape,
-    pack,
-    take_apart,
-    with_config,
-)
+from support.checkpoints import pack, take_apart, with_config, with_meta
 from support.runs import call, made_up
 
 import numpylstm as nl
@@ -79,24 +76,93 @@ def own_error_only(path):
             raise
 
 
-@pytest.mark.parametrize("case", BROKEN, ids=lambda case: case.what[:60])
-def test_a_broken_checkpoint_is_refused_in_one_sentence(case: Broken, good, place):
+class Payload:
+    """Something that leaves a file when it is unpickled."""
+
+    def __reduce__(self):
+        return os.mkdir, ("EXECUTED",)
+
+
+def of_any_shape(shape):
+    """Return a file with one array, whose header claims a shape."""
+    header = f"{{'descr': '<f4', 'fortran_order': False, 'shape': {shape}, }}".ljust(117) + "\n"
+    file = io.BytesIO()
+    with zipfile.ZipFile(file, "w") as archive:
+        archive.writestr("parameters/x.npy", b"\x93NUMPY\x01\x00\x76\x00" + header.encode() + b"1")
+    return file.getvalue()
+
+
+def flipped(good):
+    """Flip one bit of an array."""
+    content = bytearray(good.content)
+    content[content.index(good.arrays["parameters/decoder.b"].tobytes()) + 3] ^= 0x04
+    return bytes(content)
+
+
+def with_array(name, change):
+    return lambda good: pack({**good.arrays, name: change(good.arrays[name])}, good.meta)
+
+
+def without_array(name):
+    return lambda good: pack({k: v for k, v in good.arrays.items() if k != name}, good.meta)
+
+
+WHOLE = "is not a whole numpylstm checkpoint: "
+BROKEN = {  # how a good checkpoint is broken, and what the message says
+    # damaged, or another kind of file
+    "empty": (lambda good: b"", WHOLE + "File is not a zip file"),
+    "truncated": (lambda good: good.content[: len(good.content) // 2], WHOLE),
+    "a bit is flipped": (flipped, WHOLE + "Bad CRC-32 for file 'parameters/decoder.b.npy'"),
+    "an archive of something else": (lambda good: pack({}, [1, 2]), "has another format"),
+    "of another version": (with_meta(version=9), "has checkpoint version 9"),
+    # would run code
+    "a pickle": (lambda good: pickle.dumps(Payload()), WHOLE),
+    "an array of objects": (
+        with_array("state/h", lambda _: np.array([Payload()], object)),
+        WHOLE + "Object arrays cannot be loaded when allow_pickle=False",
+    ),
+    "a pickle for meta": (lambda good: pack(good.arrays, pickle.dumps(3)), WHOLE),
+    # would take memory
+    "compressed": (
+        lambda good: pack({"parameters/x": np.zeros(10**6)}, {}, np.savez_compressed),
+        "is compressed",
+    ),
+    "a shape far beyond the file": (lambda good: of_any_shape("(1000000000000,)"), WHOLE),
+    "sizes far beyond the arrays": (with_config(hidden_size=10**8), "must have shape"),
+    # does not fit together
+    "no vocabulary": (with_meta(vocabulary=[]), "tokens must contain '<unk>'"),
+    "an unknown setting": (with_config(colour="red"), "unexpected keyword argument 'colour'"),
+    "no bias": (without_array("parameters/decoder.b"), "decoder.b is missing"),
+    "an infinite parameter": (
+        with_array("parameters/decoder.b", lambda b: b * np.inf), "must be finite",
+    ),
+}  # fmt: skip
+BROKEN_RUNS = {  # the model can be read, and only a run cannot go on
+    "a batch far beyond the state": (with_config(batch_size=10**15), ""),
+    "no state": (without_array("state/c"), "state/c is missing"),
+    "a text for the number of the update": (with_meta(step="x"), "inconsistent"),
+}
+
+
+@pytest.mark.parametrize("name", BROKEN | BROKEN_RUNS)
+def test_a_broken_checkpoint_is_refused_in_one_sentence(name, good, place):
     """In Python and by every command, with the name of the file; nothing in it is executed."""
+    make, says = (BROKEN | BROKEN_RUNS)[name]
     path = place / "last.npz"
-    path.write_bytes(case.make(good))
-    read = restore_run if case.whole_run else restore_model
+    path.write_bytes(make(good))
+    read = restore_run if name in BROKEN_RUNS else restore_model
     with pytest.raises(CheckpointError) as error:
         read(load(path))
-    assert case.says in str(error.value)
+    assert says in str(error.value)
     assert str(path) in str(error.value)
 
     commands = [("numpylstm-train", "--resume", ".")]
-    if not case.whole_run:
+    if name in BROKEN:
         commands += [("numpylstm-eval", "last.npz"), ("numpylstm-sample", "last.npz")]
     for command in commands:
         said = refused(place, *command)
         assert "error: last.npz" in said
-        assert " ".join(case.says.split()) in said
+        assert " ".join(says.split()) in said
 
 
 HOSTILE = ["\x1b[2J", "\x1b]0;owned\x07", "\x9b31m", "\u202etxt.exe", "\x08\x08", "\x7f"]

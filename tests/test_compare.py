@@ -3,7 +3,7 @@
 import json
 
 import pytest
-from support.broken_checkpoints import take_apart, with_meta
+from support.checkpoints import take_apart, with_meta
 from support.runs import TINY, write_words
 
 from numpylstm.cli import compare as compare_command

@@ -1,0 +1,42 @@
+"""Checkpoint files taken apart, and put together with changes."""
+
+import io
+import json
+from collections.abc import Callable
+from typing import Any, NamedTuple
+
+import numpy as np
+
+Arrays = dict[str, Any]
+
+
+class Parts(NamedTuple):
+    """A good checkpoint: its bytes, its arrays by name, and its meta object."""
+
+    content: bytes
+    arrays: Arrays
+    meta: dict[str, Any]
+
+
+def take_apart(content: bytes) -> Parts:
+    with np.load(io.BytesIO(content), allow_pickle=False) as file:
+        arrays = {name: file[name] for name in file.files}
+    return Parts(content, arrays, json.loads(arrays.pop("meta").tobytes()))
+
+
+def pack(arrays: Arrays, meta: Any, save: Callable[..., None] = np.savez) -> bytes:
+    """Return a checkpoint with any content."""
+    text = meta if isinstance(meta, bytes) else json.dumps(meta).encode()
+    file = io.BytesIO()
+    save(file, **arrays, meta=np.frombuffer(text, np.uint8))
+    return file.getvalue()
+
+
+def with_meta(**changes: Any) -> Callable[[Parts], bytes]:
+    return lambda good: pack(good.arrays, {**good.meta, **changes})
+
+
+def with_config(**changes: Any) -> Callable[[Parts], bytes]:
+    return lambda good: pack(
+        good.arrays, {**good.meta, "config": {**good.meta["config"], **changes}}
+    )
