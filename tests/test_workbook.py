@@ -21,7 +21,6 @@ from support.notebook_cells import (
     tagged,
     tags,
 )
-from support.workbook_answers import EVERYWHERE, TWO_MISTAKES, UNUSUAL, WRONG
 
 from numpylstm import grading
 from numpylstm.laboratory.workbook import desk
@@ -30,7 +29,6 @@ from numpylstm.tape.__main__ import main
 PATH = Path(__file__).parent.parent / "notebooks" / "workbook.ipynb"
 NOTEBOOK = read(PATH)
 NAMES = list(grading.BLANKS)
-ANSWERS = [(name, *answer) for name in WRONG for answer in WRONG[name]]
 BOBS = ("rnn_step_backward", "(1 - h * h)", "(1 - h)")
 
 
@@ -38,8 +36,11 @@ SOLUTIONS = dict(zip(NAMES, map(solution_code, tagged(NOTEBOOK, "solution")), st
 
 
 def functions(changed=None, *pieces):
-    """Return the solutions as functions by name, one with pieces of its code replaced."""
-    space = {"np": np}
+    """Return the solutions as functions by name, one with pieces of its code replaced.
+
+    The pieces are in pairs: what stands there, and what shall.
+    """
+    space = {"np": np, "njit": njit}
     for name, code in SOLUTIONS.items():
         for k in range(0, len(pieces) if name == changed else 0, 2):
             right, wrong = pieces[k : k + 2]
@@ -96,24 +97,186 @@ def test_the_solution_is_right(name):
     assert verdict.state == "right", verdict
 
 
-@pytest.mark.parametrize(("name", "right", "wrong", "words"), ANSWERS)
+WRONG = {  # a piece of the solution, what stands there instead, and words of the verdict
+    "sigmoid": [
+        ("np.where(a >= 0, 1, e) / (1 + e)", "1 / (1 + np.exp(a))", "sign in the exponent"),
+        ("np.where(a >= 0, 1, e) / (1 + e)", "np.exp(a) / (1 + np.exp(a))", "s is not finite"),
+        ("np.where(a >= 0, 1, e) / (1 + e)", "np.tanh(a)", "tanh instead of the sigmoid"),
+    ],
+    "sigmoid_slope": [
+        ("s * (1 - s)", "1 - s * s", "slope of tanh"),
+        ("s * (1 - s)", "sigmoid(s) * (1 - sigmoid(s))", "sigmoid of s instead of s"),
+        ("s * (1 - s)", "(s * (1 - s)).astype(np.float32)",
+         r"must be (\S+), got (?!\1).*digits are lost \(float32, a central difference\)"),
+    ],
+    "rnn_step_forward": [
+        ("np.tanh(x @ Wx + h_prev @ Wh + b)", "x @ Wx + h_prev @ Wh + b", "tanh is missing"),
+        ("h_prev @ Wh", "h_prev @ Wh.T", "Wh is transposed"),
+        ("np.tanh(x", "sigmoid(x", "sigmoid instead of tanh"),
+    ],
+    "rnn_step_backward": [
+        ("dh * (1 - h * h)", "np.clip(dh * (1 - h * h), -5, 5)", "da: it is clipped here"),
+        ("return da @ Wx.T, da @ Wh.T, x.T @ da, h_prev.T @ da, da.sum(axis=0)",
+         "return da @ Wx.T, da @ Wh.T, None, None, None", "dWx is None: it is not answered yet"),
+        ("return da", "da", "It returns None: is a return missing"),
+        ("(1 - h * h)", "(1 - h)", r"da: the factor h is missing\. It must be da = "),
+        ("da @ Wh.T", "da @ Wh", "dh_prev: Wh is not transposed"),
+        ("h_prev.T @ da", "h.T @ da", "dWh: h is used instead of h_prev"),
+        ("da.sum(axis=0)", "da.mean(axis=0)", "db: a mean"),
+        ("da = dh * (1 - h * h)", "da = dh * h * (1 - h)", "slope of the sigmoid"),
+        ("x.T @ da, h_prev.T", "x.T @ da / 7, 2 * h_prev.T",
+         "Each result is the right one times a number: dx: 1, (?!.*norm)"),
+    ],
+    "rnn_backward": [
+        ("range(len(x))", "range(5)", "not with T=9"),
+        ("dx[t], dh,", "dx[-1 - t], dh,", "dx: it is written in the reverse order"),
+        ("dhs[t] + dh,", "(dhs[t + 1] if t + 1 < len(x) else 0) + dh,",
+         "dhs is taken one step late"),
+        ("h_prev[t], h[t],", "h[t], h_prev[t],", "h_prev and h are exchanged|h is used instead"),
+        ("dWh += dWh_t", "dWh = dWh_t", "dWh: it is overwritten"),
+        ("dhs[t] + dh,", "dhs[t],", "term dh is missing"),
+        ("dh = dhT", "dh = 0 * dhT", "dhT is ignored"),
+        ("reversed(range(len(x)))", "range(len(x))", "forwards"),
+    ],
+    "lstm_step_forward": [
+        ("c, tanh_c, o * tanh_c", "None, None, None", "c is None"),
+        ("np.tanh(a_g)", "sigmoid(a_g)", "g: sigmoid instead of tanh"),
+        ("a_i, a_f, a_g, a_o =", "a_i, a_f, a_o, a_g =", "g and o are exchanged in the columns"),
+        ("o * tanh_c\n", "o * c\n", "h: c is used instead of tanh_c"),
+    ],
+    "lstm_step_backward": [
+        ("return do, dc, di, df, dg,", "return do, dc, di, None, None,", "df is None"),
+        ("da_i, da_f, da_g, da_o, dx, dh_prev, dc_prev, dWx, dWh, db",
+         "da_i, da_f, da_o, da_g, dx, dh_prev, dc_prev, dWx, dWh, db", r"da_g: it is da_o"),
+        ("dc = dc + dh * o", "dc = dh * o", "dc: the term dc is missing"),
+        ("df, dg = dc * g, dc * c_prev", "df, dg = dc * g, dc * f",
+         "df: f is used instead of c_prev"),
+        ("dg * (1 - g * g)", "dg * sigmoid_slope(g)", "da_g: the slope of the sigmoid"),
+        ("dc_prev = dc * f", "dc_prev = dc", "dc_prev: the factor f is missing"),
+        ("h_prev.T @ da", "da.T @ h_prev", "dWh must have the shape"),
+        ("[da_i, da_f, da_g, da_o]", "[da_i, da_f, da_o, da_g]",
+         "da_[go] is used instead|exchanged"),
+        ("dh * tanh_c\n", "dh * np.tanh(tanh_c)\n", "do: the tanh of tanh_c"),
+        ("dc = dc + dh * o", "dc += dh * o", "changes its argument dc"),
+        ("dc = dc + dh * o", "dc = dc * f + dh * o",
+         r"\ndc: the grader cannot tell what is wrong there; all lines before are right\."),
+    ],
+    "lstm_forward": [
+        ("*_, c, _, h = step", "*_, h = step", "c is not replaced by the result of the step"),
+        ("*_, c, _, h = step", "*_, c, h = step", r"hands on \(h or c\)"),
+        ("steps, h, c", "steps, c, h", "hT: it is cT|hT"),
+        ("_forward(x_t, h, c,", "_forward(x_t, h0, c,", "h0 is used instead of h"),
+        ("        *_, c, _, h = step\n        steps.append(step)",
+         "        steps.append((*step[:4], c, *step[5:]))\n        *_, c, _, h = step",
+         "c: it is c_prev"),
+        ("steps.append(step)", "steps.append((*step[:5], c, h))", "tanh_c: it is c\\."),
+        ("steps.append(step)", "steps.append(h)", "Each of the steps must hold i, f, g"),
+        ("return steps, h, c", "return steps, h", "It must return steps, hT, cT"),
+    ],
+    "lstm_backward": [
+        ("steps[t - 1][4]", "steps[t][4]", "c_prev: steps is taken one step late"),
+        ("if t else (c0, h0)", "if t else (h0, c0)", "h0 is used instead of c0"),
+        ("dx[t], dh, dc, dWx_t", "dx[t], _, dc, dWx_t", "dh is not replaced"),
+        ("dx[t], dh, dc, dWx_t", "dx[t], dh, _, dWx_t", "dc is not replaced by|dcT is used"),
+        ("dx[t], dh, dc, dWx_t", "dx[t], _, _, dWx_t", "dh and dc are not replaced"),
+        ("i, f, g, o, _,", "i, f, o, g, _,", "g and o are exchanged"),
+        ("dhs[t] + dh, dc,", "dhs[t] + dh, 0 * dc,", "dc is ignored"),
+        ("if t else (c0, h0)", "", "dWh|df|h_prev|c_prev"),
+        ("dh, dc = dhT, dcT", "dh, dc = dhT, 0 * dcT", "dcT is ignored"),
+    ],
+    "cross_entropy": [
+        ("nll.mean()", "nll.sum() / 3", "not with T=9"),
+        ("nll.mean()", "nll.sum()",
+         r"a sum instead of the mean\. .* It must be loss = nll\.mean\(\)"),
+        ("nll.mean()", "np.exp(nll.mean())", "z, nll or loss: the grader cannot tell"),
+        ("nll.mean()", "2 * nll.mean()", "twice"),
+        ("np.log(np.exp", "np.log2(np.exp", "base 2"),
+        ("z = logits - logits.max(axis=1, keepdims=True)", "z = logits", "not finite"),
+        ("logits.max(axis=1, keepdims=True)", "logits.max()", "subtract the maximum of each row"),
+    ],
+    "cross_entropy_backward": [
+        ("targets] -= 1", "targets] += 1",
+         r"sign of onehot .* \(onehot is 1 at the target .* must be dlogits = \(p - onehot\) / B"),
+        ("dlogits / len(logits)", "dlogits", "the division by B is missing"),
+    ],
+    "embedding_backward": [
+        ("np.add.at(dW, ids, dx)", "dW[ids] += dx", r"\+= on rows keeps only the last"),
+        ("np.add.at(dW, ids, dx)", "dW[ids] = dx", "both gradients must be added"),
+        ("np.add.at(dW, ids, dx)", "np.add.at(dW, ids, dx / len(dx))", "dW: 1/5 = 1/T"),
+        ("np.add.at(dW, ids, dx)", "np.add.at(dW, ids[-1], dx[-1])", "the last step alone"),
+        ("    np.add.at(dW, ids, dx)",
+         "    for t in range(len(ids)):\n        dW[ids[t]] += dx[t]",
+         r"rows of a step .*\. It must be np\.add\.at\(dW, ids, dx\)"),
+        ("np.add.at(dW, ids, dx)", "dW[ids] = dx.sum(axis=(0, 1))",
+         r"cannot tell .* It must be np\.add\.at\(dW, ids, dx\)"),
+    ],
+    "clip": [
+        ("min(1, max_norm / norm)", "(1 / norm if norm > max_norm else 1)", "clipped_dWx"),
+        ("min(1, max_norm / norm) * g for", "max_norm / np.sqrt((g * g).sum()) * g for",
+         r"clipped_dWx at max_norm [\d.]+: .* one factor in common"),
+        ("np.sqrt(sum((g * g).sum() for g in gradients))", "sum((g * g).sum() for g in gradients)",
+         "sqrt is missing"),
+        ("min(1, max_norm / norm) * g", "np.clip(g, -max_norm, max_norm)", "entry by entry"),
+        ("min(1, max_norm / norm)", "min(1, norm / max_norm)", "upside down"),
+        ("min(1, max_norm / norm)", "max_norm / norm", "minimum with 1 is missing"),
+        ("max_norm / norm", "max_norm / (norm + 1e-6)", "a small constant is added"),
+        ("np.sqrt(sum((g * g).sum() for g in gradients))",
+         "sum(np.sqrt((g * g).sum()) for g in gradients)",
+         "one factor in common: the norm is the norm of all together"),
+        ("return [min(1, max_norm / norm) * g for g in gradients]",
+         "for g in gradients:\n        g *= min(1, max_norm / norm)\n    return gradients",
+         "changes its argument gradients"),
+    ],
+    "sgd": [
+        ("lr * dW", "lr * np.clip(dW, -5, 5)", "new_W|clipped"),
+        ("W - lr * dW", "W + lr * dW", "sign of lr"),
+        ("W - lr * dW", "W * np.nan",
+         "new_W is not finite: look for a division by zero, or an array never filled"),
+        ("W - lr * dW", "np.append(9, (W - lr * dW).flat[1:]).reshape(W.shape)",
+         "got 9; wrong: 1 of the 24 numbers of new_W"),
+        ("return W - lr * dW", "W -= lr * dW\n    return W", "changes its argument W"),
+    ],
+    "gru_step_backward": [
+        ("s.T @ da_n", "h_prev.T @ da_n", "dWh"),
+        ("dh * z + ds * r", "ds * r", r"dh_prev: the term dh \* z is missing\."),
+        ("s, ds = r * h_prev, da_n @ Wh_n.T\n    dr = ds * h_prev",
+         "s, ds = r * h_prev, da_n * r\n    dr = da_n * (h_prev @ Wh_n)",
+         "dr: it is that of a GRU that resets after the product, as PyTorch's"),
+        ("dr = ds * h_prev", "dr = ds * r", "dr: r is used instead of h_prev"),
+    ],
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("name", "right", "wrong", "words"),
+    [(name, *answer) for name, answers in WRONG.items() for answer in answers],
+)
 def test_a_wrong_answer_is_named(name, right, wrong, words):
     verdict = graded(name, right, wrong)
     assert verdict.state == "wrong"
     assert re.search(words, str(verdict), re.DOTALL), verdict
 
 
-@pytest.mark.parametrize(("name", "one", "other", "words"), TWO_MISTAKES)
+@pytest.mark.parametrize(
+    ("name", "one", "other", "words"),
+    [
+        ("rnn_step_backward", ("(1 - h * h)", "(1 - h)"), ("da @ Wh.T", "da @ Wh"), "^da: "),
+        ("rnn_step_backward", ("da @ Wh.T", "(da @ Wh.T)[::-1]"),
+         ("da.sum(axis=0)", "da.mean(axis=0)"), "^dh_prev: "),
+        ("lstm_backward", ("dWx += dWx_t", "dWx = dWx_t"), ("dh, dc = dhT", "dh, dc = 0 * dhT"),
+         "^Two mistakes. dh: dhT is ignored. dWx: it is overwritten"),
+        # all three: the step's results under the names of the sums
+        ("rnn_backward", ("dWx_t, dWh_t, db_t = rnn", "dWx, dWh, db = rnn"),
+         ("        dWx += dWx_t\n        dWh += dWh_t\n        db += db_t\n", ""),
+         "^At least two mistakes. dWx: it is overwritten"),
+        ("lstm_backward", ("steps[t - 1][4]", "steps[t][4]"), ("dx[t], dh,", "dx[t], _,"),
+         "^Two mistakes. .*(c_prev|dh)"),
+    ],
+)  # fmt: skip
 def test_of_two_mistakes_one_is_named(name, one, other, words):
+    """Or both."""
     verdict = graded(name, *one, *other)
     assert re.search(words, verdict.diagnosis), verdict
-
-
-def written(code):
-    """Run an answer beside the solutions and return all functions by name."""
-    space = {"np": np, "njit": njit} | functions()
-    exec(code, space)
-    return space
 
 
 INLINED = {
@@ -172,19 +335,69 @@ def test_a_loop_that_writes_the_step_out_is_judged(name, right, wrong, words):
     assert re.search(words, verdict.diagnosis), verdict
 
 
-@pytest.mark.parametrize("name", EVERYWHERE)
-def test_an_answer_that_is_right_almost_everywhere(name):
+NLL = "nll = np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), targets]"
+P = "np.exp(z)[np.arange(len(z)), targets] / np.exp(z).sum(axis=1)"
+BUFFER = """
+buffers = {}
+
+def in_place(a):
+    s = buffers.setdefault(a.shape, np.empty(a.shape))
+    s[...] = 1 / (1 + np.exp(-a))
+    return s
+
+def lstm_step_forward("""
+
+
+@pytest.mark.parametrize(
+    ("blank", "words", "pieces"),
+    [
+        ("embedding_backward", "not with .* and the ids 0 and V - 1",
+         ["ids, dx)", "ids, dx * (ids < V - 1)[..., None])"]),
+        ("cross_entropy", "and a target whose logit is 600 below",
+         [NLL, f"nll = -np.log({P} + 1e-12)"]),
+        ("rnn_backward", "not with T=40",
+         ["reversed(range(len(x)))", "[*reversed(range(len(x)))][:32]"]),
+        ("rnn_backward", "not with T=1, ", ["dh = dhT", "dh = dhT * (len(x) > 1)"]),
+        ("rnn_step_forward", r"not with T=40, B=1.*\nh must have the shape \(1, 6\), got \(6,\)",
+         ["np.tanh(x @ Wx + h_prev @ Wh + b)", "np.squeeze(np.tanh(x @ Wx + h_prev @ Wh + b))"]),
+        ("sigmoid", "not with .* and an a of 0", ["return", "return (a != 0) *"]),
+        ("lstm_step_forward", "and weighted sums above 10",
+         ["np.tanh(a_g)", "np.tanh(np.clip(a_g, -8, 8))"]),
+        ("sgd", "and a rate above 2", ["lr * dW", "min(lr, 1.0) * dW"]),
+        ("rnn_step_backward", "returns other numbers: something lives between",
+         ["def rnn", "sums = {}\n\ndef rnn", "    return",
+          "    sums[Wx.shape] = sums.get(Wx.shape, 0) + x.T @ da\n    return",
+          "x.T @ da, h", "sums[Wx.shape], h"]),
+        ("lstm_step_forward", "changes later: the next call overwrites it",
+         ["def lstm_step_forward(", BUFFER, "sigmoid(a_i), sigmoid(a_f)",
+          "in_place(a_i), in_place(a_f)", "sigmoid(a_o)", "in_place(a_o)"]),
+    ],
+)  # fmt: skip
+def test_an_answer_that_is_right_almost_everywhere(blank, words, pieces):
     """The rare places: ids at the ends, targets far below, long and short sequences, one row."""
-    blank, code, words = EVERYWHERE[name]
-    verdict = grading.grade(written(code)[blank])
+    verdict = graded(blank, *pieces)
     assert verdict.state == "wrong"
     assert re.search(words, str(verdict)), verdict
 
 
-@pytest.mark.parametrize("name", UNUSUAL)
-def test_a_right_answer_in_unusual_style(name):
-    blank, code = UNUSUAL[name]
-    verdict = grading.grade(written(code)[blank])
+@pytest.mark.parametrize(
+    ("blank", "pieces"),
+    [
+        ("sigmoid", ["def", "@np.vectorize\ndef", "np.where(a >= 0, 1, e) / (1 + e)",
+                     "1 / (1 + np.exp(-a)) if a > 0 else np.exp(a) / (1 + np.exp(a))"]),
+        ("sigmoid_slope", ["def", "@njit\ndef"]),
+        ("cross_entropy", [NLL, f"nll = -np.log({P})"]),
+        ("lstm_step_forward", ["i, f, g, o, c, tanh_c, o * tanh_c",
+                               "np.stack([i, f, g, o, c, tanh_c, o * tanh_c])"]),
+        ("lstm_forward", ["lstm_step_forward(x_t, h, c, Wx, Wh, b)",
+                          "np.stack(lstm_step_forward(x_t, h, c, Wx, Wh, b))",
+                          "return steps", "return np.stack(steps)"]),
+        ("rnn_backward", ["dWx += dWx_t", "dWx = dWx + dWx_t", "dWh += dWh_t", "dWh = dWh + dWh_t",
+                          "db += db_t", "db = db + db_t"]),
+    ],
+)  # fmt: skip
+def test_a_right_answer_in_unusual_style(blank, pieces):
+    verdict = graded(blank, *pieces)
     assert verdict.state == "right", verdict
 
 
