@@ -45,6 +45,14 @@ def solution_code(cell):
     return block
 
 
+def exchanged(code, *pieces):
+    """Replace pieces of code, in pairs: an old one, which must be there once, and the new."""
+    for old, new in zip(pieces[::2], pieces[1::2], strict=True):
+        assert code.count(old) == 1, f"{old!r} must be there once:\n{code}"
+        code = code.replace(old, new)
+    return code
+
+
 def in_jupyter(path):
     """Return a valid notebook as nbformat reads it; without Jupyter, skip the test."""
     for name in ("ipykernel", "nbclient", "nbformat"):
