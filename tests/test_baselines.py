@@ -94,3 +94,8 @@ def test_ids_that_do_not_fit(train, error, sentence):
         interpolated_bigram_perplexity(train, [0, 1], [0, 1], V)
     with pytest.raises(error, match=sentence.replace("train", "test")):
         unigram_perplexity([0, 1], train, V)
+
+
+def test_a_vocabulary_that_no_array_could_hold_is_refused():
+    with pytest.raises(ValueError, match="vocab_size must be at most 500,000,000"):
+        interpolated_bigram_perplexity([0, 1], [0, 1], [0, 1], 2**70)

@@ -12,6 +12,7 @@ import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from support.bad_calls import assert_refused
 from support.checkpoints import pack, take_apart, with_config, with_meta
 from support.runs import call, made_up
 
@@ -295,3 +296,12 @@ def test_a_checkpoint_can_be_read_from_a_file_that_other_programs_wrote(good, tm
     path.write_bytes(pack(arrays, good.meta))
     run = restore_run(load(path))
     assert (run.epoch, run.window) == (1, 5)
+
+
+def test_a_bad_call_gets_one_sentence(place):
+    assert_refused("nl.load('absent.npz')", "absent.npz", FileNotFoundError)
+    assert_refused("nl.save(model, 'a.npz')", "run must be a Run, got LanguageModel", TypeError)
+    says = "checkpoint must be a Checkpoint, got str; load(path)"
+    assert_refused("nl.restore_run('last.npz')", says, TypeError)
+    says = "absent/last.npz could not be written"
+    assert_refused("nl.save(run, 'absent/last.npz')", says, OSError, run=make_run())

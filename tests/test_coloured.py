@@ -4,6 +4,7 @@ import re
 
 import pytest
 from matplotlib.colors import to_rgb
+from support.bad_calls import assert_refused
 from support.pages import contrast
 
 from numpylstm.plots import coloured_text
@@ -44,3 +45,12 @@ def test_the_text_is_text_and_not_markup():
 def test_black_letters_are_readable_on_every_colour(share):
     (colour,) = backgrounds(coloured_text(["a"], [share], limit=1.0))
     assert contrast((0, 0, 0), to_rgb(colour)) > 7
+
+
+@pytest.mark.parametrize("row", [
+    ("nl.plots.coloured_text(['a', 'b'], [1, 2, 3])", "values must have shape (2,), got (3,)"),
+    ("nl.plots.coloured_text(['a'], [nan])", "values must be finite"),
+    ("nl.plots.coloured_text(['a'], [1], limit=0)", "limit must be positive, got 0"),
+], ids=str)  # fmt: skip
+def test_a_bad_call_gets_one_sentence(row):
+    assert_refused(*row)

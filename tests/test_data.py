@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from support.bad_calls import assert_refused
 
 from numpylstm import data
 from numpylstm.config import TrainConfig
@@ -75,6 +76,7 @@ def test_tokens_are_written_as_readable_text():
     assert data.detokenize([",", "b"], after="The") == ", b"
     assert data.detokenize(["a"], after="f (") == data.detokenize(["a"], after="f(") == "a"
     assert data.detokenize(["a", "mr.", "", ".5", "."]) == "a mr. .5."
+    assert data.detokenize(["a", "", "b"]) == "a b"
 
 
 @fuzz
@@ -158,6 +160,22 @@ def test_what_is_too_long_for_a_message():
     assert text_module.named([*"abcd"]) == "a and 3 more"
 
 
+@given(raw=st.binary(max_size=400), level=st.sampled_from(["word", "char"]))
+def test_fuzz_a_file_becomes_a_corpus_or_one_sentence(raw, level, tmp_path_factory):
+    """From bytes to ids."""
+    path = tmp_path_factory.getbasetemp() / "fuzz.txt"
+    path.write_bytes(raw)
+    try:
+        corpus = data.load_text(path, level=level)
+    except DataError as refused:
+        said = str(refused)
+    else:
+        ids = np.concatenate([corpus.train, corpus.valid, corpus.test])
+        said = f"{path}" if 0 <= ids.min() <= ids.max() < len(corpus.vocabulary) else "ids!"
+    assert str(path) in said
+    assert "\n" not in said
+
+
 # --- vocabulary --------------------------------------------------------------------------------
 
 
@@ -197,13 +215,6 @@ def test_fuzz_a_cut_vocabulary_is_in_the_order_of_the_text_it_makes(tokens, max_
     assert vocabulary == Vocabulary.build(read)
 
 
-def test_a_largest_size_that_is_refused():
-    with pytest.raises(ValueError, match=r"max_size must be at least 2, since .* fit; got 1"):
-        Vocabulary.build(["a"], 1)
-    with pytest.raises(TypeError, match="max_size must be a whole number, got"):
-        Vocabulary.build(["a"], 4.0)
-
-
 def test_unknown_tokens_become_unk_and_are_counted():
     vocabulary = Vocabulary(("a", UNK, "b"))
     tokens = data.tokenize("a z <unk> b y z")
@@ -225,20 +236,6 @@ def test_a_vocabulary_is_a_value():
     assert repr(vocabulary) == "<Vocabulary of 2: ('a', '<unk>')>"
     with pytest.raises(dataclasses.FrozenInstanceError):
         vocabulary.tokens = ()
-
-
-@pytest.mark.parametrize(
-    ("tokens", "error", "sentence"),
-    [
-        ("abc", TypeError, "must be a list of strings, got one string"),
-        (["a", 3, UNK], TypeError, "must be strings, got int at index 1"),
-        (["a", "", UNK], ValueError, "must not be empty, got '' at index 1"),
-        (["a", "b", UNK, "b"], ValueError, "must be distinct, got 'b' at index 1 and .* index 3"),
-    ],
-)
-def test_stored_tokens_that_are_no_vocabulary(tokens, error, sentence):
-    with pytest.raises(error, match=f"^Vocabulary: tokens {sentence}"):
-        Vocabulary(tokens)
 
 
 # --- any text ----------------------------------------------------------------------------------
@@ -363,6 +360,8 @@ def test_texts_that_are_too_short(write):
                        r"1 at word level; it is one token in 20 of each file"):  # fmt: skip
         data.load_text(short)
     assert data.load_text(write("l.txt", numbers(0, 40))).num_tokens["test"] == 2
+    with pytest.raises(DataError, match=r"e.txt: the train split must hold at least 2"):
+        data.load_text(empty)
     with pytest.raises(DataError, match=r"e.txt: the test split must hold .* got 0 .*empty\?$"):
         data.load_text(good, good, empty)
 
@@ -551,26 +550,6 @@ def test_every_sequence_is_in_one_minibatch(rng, every_step):
     assert ends is None
 
 
-@pytest.mark.parametrize(
-    ("call", "error", "sentence"),
-    [
-        (lambda: pad([]), ValueError, "pad: sequences must hold at least one step, got none"),
-        (lambda: pad(iter([[1]])), TypeError, "sequences must be a Sequence, got list_it"),
-        (lambda: pad([[1], 2]), ValueError, r"sequences\[1\] must have shape \(T\), got \(\)"),
-        (lambda: pad([[[1, 2]], [1]]), ValueError, r"\[1\] must have shape \(T, 2\), got \(1,\)"),
-        (lambda: pad([["a"]]), TypeError, r"sequences\[0\] must hold real numbers, got <U1"),
-        (lambda: minibatches([1, 2], [1, 2]), ValueError, r"x must have shape \(T, N\) or \(T, N"),
-        (lambda: minibatches([[1, 2]] * 3, [1] * 3), ValueError, r"y must begin .* time comes"),
-        (lambda: minibatches([[1, 2]] * 3, [1, 2], weights=[1]), ValueError, "weights must begin"),
-        (lambda: minibatches([[1, 2]] * 3, [1, 2], [4, 1]), ValueError, r"lengths must lie in"),
-        (lambda: minibatches([[1, 2]], [1, 2], size=0), ValueError, "size must be at least 1, got"),
-    ],
-)  # fmt: skip
-def test_sequences_that_are_refused(call, error, sentence):
-    with pytest.raises(error, match=sentence):
-        call()
-
-
 # --- batches -----------------------------------------------------------------------------------
 
 
@@ -616,18 +595,50 @@ def test_a_window_may_be_changed_and_nothing_else_changes():
             y[:] = -1
 
 
-@pytest.mark.parametrize(
-    ("arguments", "error", "sentence"),
-    [
-        (dict(ids=np.arange(9.0)), TypeError, "batches: ids must have an integer dtype, got float"),
-        (dict(ids=np.ones((3, 3), int)), ValueError, r"ids must have shape \(N,\), got \(3, 3\)"),
-        (dict(batch_size=0), ValueError, "batches: batch_size must be at least 1, got 0"),
-        (dict(num_steps=2.0), TypeError, "num_steps must be a whole number, got 2.0"),
-        (dict(start=5), ValueError, "start must be from 0 to 4, the number of windows; got 5"),
-        (dict(batch_size=10, keep_last=True), ValueError, "10 .* of 1 need at least 20 tokens"),
-    ],
-)
-def test_batches_refuse_at_once(arguments, error, sentence):
-    good = dict(ids=np.arange(18), batch_size=2, num_steps=2)
-    with pytest.raises(error, match=sentence):
-        batches(**(good | arguments))  # before the first window
+# --- bad calls ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("row", [
+    ("nl.data.detokenize([1, 2])", "tokens must be strings, got int", TypeError),
+    ("nl.Vocabulary('abc')",
+     "Vocabulary: tokens must be a list of strings, got one string", TypeError),
+    ("nl.Vocabulary(['a', 3, '<unk>'])",
+     "Vocabulary: tokens must be strings, got int at index 1", TypeError),
+    ("nl.Vocabulary(['a', '', '<unk>'])",
+     "Vocabulary: tokens must not be empty, got '' at index 1"),
+    ("nl.Vocabulary(['a', 'b', '<unk>', 'b'])",
+     "Vocabulary: tokens must be distinct, got 'b' at index 1 and again at index 3"),
+    ("nl.Vocabulary(('a',))", "tokens must contain '<unk>'"),
+    ("nl.Vocabulary(('<unk>', 'a', 'a'))", "tokens must be distinct"),
+    ("nl.Vocabulary.build(['a'], 1)",
+     "max_size must be at least 2, since <unk> and one more token have to fit; got 1"),
+    ("nl.Vocabulary.build(['a'], 4.0)", "max_size must be a whole number, got 4.0", TypeError),
+    ("nl.data.load_text([])", "no file is named; does the pattern match any?"),
+    ("nl.data.load_text(text, max_eval=0)", "max_eval must be at least 2, got 0"),
+    ("nl.data.load_text(text, vocabulary=['a'])", "must be a Vocabulary, got", TypeError),
+    ("nl.data.load_text(text, level='byte')", "level must be 'word' or 'char'"),
+    ("nl.data.pad([])", "pad: sequences must hold at least one step, got none"),
+    ("nl.data.pad(iter([[1]]))", "sequences must be a Sequence, got list_iterator", TypeError),
+    ("nl.data.pad([[1], 2])", "sequences[1] must have shape (T), got ()"),
+    ("nl.data.pad([[[1, 2]], [1]])", "sequences[1] must have shape (T, 2), got (1,)"),
+    ("nl.data.pad([['a']])", "sequences[0] must hold real numbers, got <U1", TypeError),
+    ("nl.data.minibatches([1, 2], [1, 2])", "x must have shape (T, N) or (T, N, D), got (2,)"),
+    ("nl.data.minibatches([[1, 2]] * 3, [1] * 3)",
+     "y must begin with the shape (2,) or (3, 2), that of x, got shape (3,); time comes first"),
+    ("nl.data.minibatches([[1, 2]] * 3, [1, 2], weights=[1])", "weights must begin with the shape"),
+    ("nl.data.minibatches([[1, 2]] * 3, [1, 2], [4, 1])", "lengths must lie in [0, 3], got 4"),
+    ("nl.data.minibatches([[1, 2]], [1, 2], size=0)", "size must be at least 1, got 0"),
+    # at once, and not with the first window
+    ("nl.data.batches(np.arange(9.0), 2, 2)",
+     "batches: ids must have an integer dtype, got float64", TypeError),
+    ("nl.data.batches(np.ones((3, 3), int), 2, 2)", "ids must have shape (N,), got (3, 3)"),
+    ("nl.data.batches(ids, 0, 2)", "batches: batch_size must be at least 1, got 0"),
+    ("nl.data.batches(ids, 2, 2.0)", "num_steps must be a whole number, got 2.0", TypeError),
+    ("nl.data.batches(ids[:18], 2, 2, start=5)",
+     "start must be from 0 to 4, the number of windows; got 5"),
+    ("nl.data.batches(ids[:18], 10, 2, keep_last=True)",
+     "10 streams (batch_size) with a window of 1 need at least 20 tokens"),
+    ("nl.data.num_batches(0, 2, 3)", "need at least 8 tokens, got 0"),
+], ids=str)  # fmt: skip
+def test_a_bad_call_gets_one_sentence(row, write):
+    assert_refused(*row, text=write("text.txt", numbers(0, 100)))

@@ -6,6 +6,7 @@ from functools import partial, reduce
 import numpy as np
 import pytest
 from conftest import B, D, H, L, T, V, random_state
+from support.bad_calls import assert_refused
 
 import numpylstm as nl
 from numpylstm import diagnostics, reference
@@ -246,3 +247,22 @@ def test_looking_changes_nothing(rng):
     for path, parameter in net.parameters().items():
         np.testing.assert_array_equal(parameter.data, twin.parameters()[path].data)
         np.testing.assert_array_equal(parameter.grad, twin.parameters()[path].grad)
+
+
+# --- bad calls ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("row", [
+    ("nl.diagnostics.gate_saturation('x')", "gate must hold real numbers, got", TypeError),
+    ("nl.diagnostics.compare_cells(x, y, vocab_size=11, hidden_size='4')",
+     "hidden_size must be a whole number, got '4'", TypeError),
+    ("nl.diagnostics.carousel_share(1.0, [0.0])", "wh_scales must have shape (N,), got ()"),
+    ("nl.diagnostics.gradient_flow(classifier, x, x)", "model must be a Language", TypeError),
+    ("nl.diagnostics.gate_saturation(ones)", "gate must have shape (T, B, H), got (5, 3); cell"),
+    ("nl.diagnostics.gate_saturation(hs[:0])", "gate must not be empty, got shape (0, 3, 4)"),
+    ("nl.diagnostics.cell_activations(model, x + 11)", "ids must lie in [0, 11), got"),
+    ("nl.diagnostics.cell_activations(model, x, rnn.zero_state(3))",
+     "state must be LSTMState(h, c), got RNNState", TypeError),
+], ids=str)  # fmt: skip
+def test_a_bad_call_gets_one_sentence(row):
+    assert_refused(*row)

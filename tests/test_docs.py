@@ -13,6 +13,7 @@ from pathlib import Path
 from urllib.parse import unquote
 
 import pytest
+from support.bad_calls import assert_refused
 from support.runs import BIN, TINY
 
 import numpylstm as nl
@@ -34,6 +35,15 @@ def test_examples_of_a_page(page, tmp_path, monkeypatch):
         pytest.importorskip("torch", reason="PyTorch is not installed (extra: exchange)")
     monkeypatch.chdir(tmp_path)  # for the files of the examples
     assert doctest.testfile(str(ROOT / page), module_relative=False).failed == 0
+
+
+ARCHITECTURE = TEXTS[Path("docs/explanation/architecture.md")]
+BAD_CALLS = re.findall(r"^\| `(?!numpylstm-)(.+?)` \| `(.+)` \|$", ARCHITECTURE, re.M)
+
+
+@pytest.mark.parametrize(("call", "says"), BAD_CALLS)
+def test_bad_calls_of_the_architecture(call, says):
+    assert_refused(call, says, (ValueError, TypeError, RuntimeError))
 
 
 def test_the_script_of_parallel_experiments(tmp_path):

@@ -5,6 +5,7 @@ import re
 
 import numpy as np
 import pytest
+from support.bad_calls import assert_refused
 from support.textbook_layers import SIZES, of_textbook
 
 from numpylstm import doctor
@@ -270,3 +271,14 @@ class TestTheCurve:
         figure.savefig(io.BytesIO(), format="png")
         (line,) = figure.axes[0].get_lines()  # no guide where there is no falling branch
         assert line.get_label() == r"\$gradient\$"
+
+
+@pytest.mark.parametrize("row", [
+    ("nl.doctor.examine(sum, {'x': table}, [1.0])", "arrays must be a dict of name", TypeError),
+    ("nl.doctor.examine(lambda a: 0.0, lambda a: None, {'x': table})",
+     "gradients must be a dict of name -> array, got NoneType", TypeError),
+    ("nl.doctor.examine(lambda a: 0.0, dict, {'x': table}, 3)",
+     "examine: fixed must be a dict of name -> array, got int; it holds", TypeError),
+], ids=str)  # fmt: skip
+def test_a_bad_call_gets_one_sentence(row):
+    assert_refused(*row)

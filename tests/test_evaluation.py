@@ -4,6 +4,7 @@ import math
 
 import numpy as np
 import pytest
+from support.bad_calls import assert_refused
 
 import numpylstm as nl
 from numpylstm import evaluation
@@ -42,6 +43,17 @@ def test_every_token_is_scored_or_counted_as_not(model, ids, batch_size, num_ste
     assert (result.tokens, seen[-1]) == (tokens, (tokens, tokens))
     assert result.tokens + result.unscored == len(ids)
     assert (result.batch_size, result.num_steps) == (batch_size, num_steps)
+
+
+def test_integers_of_any_type_are_taken(model, ids):
+    usual = nl.evaluate(model, ids, 2, 7)
+    assert nl.evaluate(model, ids, np.int8(2), np.int8(7)) == usual
+    assert nl.evaluate(model, ids.tolist(), 2, 7) == usual
+    backwards = ids.astype("uint16")[::-1]
+    backwards.setflags(write=False)
+    assert nl.evaluate(model, backwards) == nl.evaluate(model, ids[::-1].copy())
+    lists = nl.true_and_predicted(model, ids.tolist())
+    np.testing.assert_array_equal(lists, nl.true_and_predicted(model, ids))
 
 
 def test_the_loss_is_the_mean_over_the_tokens(model, ids):
@@ -103,8 +115,6 @@ def test_surprise_is_the_nll_of_each_token_of_a_passage(model, ids):
     np.testing.assert_array_equal(
         targets, nl.true_and_predicted(model, ids, length=20, start=100)[0]
     )
-    with pytest.raises(ValueError, match="surprise: start must be at least 0, got -1"):
-        nl.surprise(model, ids, start=-1)
     whole = nl.surprise(model, ids, length=len(ids), start=0)[1]
     assert nll == pytest.approx(whole[100:120], rel=1e-12)
     assert whole.mean() == pytest.approx(nl.evaluate(model, ids).loss, rel=1e-12)
@@ -137,3 +147,20 @@ def test_a_classifier_whose_scores_are_no_numbers_has_no_accuracy():
         ValueError, match="evaluate_classifier: the scores of the model are not fin"
     ):
         nl.evaluate_classifier(model, x, y)
+
+
+@pytest.mark.parametrize("row", [
+    ("nl.evaluate_classifier(classifier, x, y[0] + 11)", "y must lie in [0, 2), got"),
+    ("nl.evaluate(model, ids[:1])", "need at least 2 tokens, got 1"),
+    ("nl.evaluate(classifier, ids)", "model must be a LanguageModel, got Seq", TypeError),
+    ("nl.evaluate(model, ids + 11)", "evaluate: ids must lie in [0, 11)"),
+    ("nl.evaluate(model, ids.astype(float))", "evaluate: ids must hold integers", TypeError),
+    ("nl.evaluate_classifier(model, ids[:, None], ids[:1])",
+     "model must be a SequenceClassifier, got Lang", TypeError),
+    ("nl.evaluate(model, ids, batch_size=0)", "batch_size must be at least 1, got 0"),
+    ("nl.evaluate(model, ids, num_steps=2.5)", "num_steps must be a whole number", TypeError),
+    ("nl.surprise(model, ids, start=-1)", "surprise: start must be at least 0, got -1"),
+    ("nl.tutorial_protocol(model, ids)", "ids must hold 30 windows of 20 x 35 tokens"),
+], ids=str)  # fmt: skip
+def test_a_bad_call_gets_one_sentence(row):
+    assert_refused(*row)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from support.bad_calls import assert_refused
 
 from numpylstm import gradcheck
 
@@ -160,3 +161,30 @@ def test_the_table_in_a_notebook(arrays, gradients):
 
 def test_a_function_of_python_numbers(rng):
     assert gradcheck.check(lambda a: float(a["x"]) ** 2, {"x": np.array(3.0)}, {"x": 6.0}).passed
+
+
+# --- bad calls ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("row", [
+    ("nl.gradcheck.central_difference(sum, {}, 0.0)", "step must be positive and finite, got"),
+    ("nl.gradcheck.check(sum, {}, {}, method=[])", "method must be 'central' or 'complex'"),
+    ("nl.gradcheck.check(lambda a: None, {'x': table}, {'x': table})",
+     "f must return one number, got NoneType; is its return missing?", TypeError),
+    ("nl.gradcheck.check(sum, {}, {})", "check: arrays must hold at least one array, got none"),
+    ("nl.gradcheck.check(sum, {'x': table}, {})", "must have the names of arrays"),
+    ("nl.gradcheck.check(sum, {'x': table}, {'x': table.T})",
+     "gradient of 'x' must have its shape (11, 4)"),
+    ("nl.gradcheck.check(sum, {'x': table[:0]}, {'x': table[:0]})",
+     "'x' must not be empty, got shape (0, 4)"),
+    ("nl.gradcheck.check(sum, {}, {}, along='rows')",
+     "along must be 'entries', 'arrays' or 'all', got 'rows'"),
+    ("nl.gradcheck.check(lambda a: a['x'], {'x': table}, {'x': table})",
+     "f must return one number, got shape (11, 4)", TypeError),
+    ("nl.gradcheck.check(lambda a: 1j, {'x': table}, {'x': table})",
+     "f must return a real number, got a complex one", TypeError),
+    ("nl.gradcheck.check(lambda a: 1.0, {'x': table}, {'x': table}, method='complex')",
+     "must return a complex number", TypeError),
+], ids=str)  # fmt: skip
+def test_a_bad_call_gets_one_sentence(row):
+    assert_refused(*row)

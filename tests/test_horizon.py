@@ -5,6 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from support.bad_calls import assert_refused
 
 import numpylstm as nl
 from numpylstm import tasks
@@ -166,3 +167,23 @@ def test_the_horizon_curve():
     assert sum(line.get_linestyle() == "None" for line in axes.get_lines()) == 4  # the seeds
     assert {text.get_text().split(":")[0] for text in axes.texts} == {"chance", "floor"}
     figure.canvas.draw()
+
+
+# --- bad calls ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("row", [
+    ("nl.diagnostics.probe(nl.tasks.DelayedCopy(3), stop_at='x')",
+     "stop_at must be a number", TypeError),
+    ("nl.diagnostics.memory_horizon(cells=[{}])", "cells must be 'rnn'"),
+    ("nl.diagnostics.memory_horizon(3)", "distances must have shape (N,), got ()"),
+    ("nl.diagnostics.Horizon(()).horizon('gru')", "Horizon: cell must be one of"),
+    ("nl.diagnostics.memory_horizon(cells=['lstm-relu'])", "got 'lstm-relu'"),
+    ("nl.diagnostics.memory_horizon([0])", "distance must be at least 1"),
+    ("nl.diagnostics.memory_horizon(steps=0)", "steps must be at least 1"),
+    ("nl.diagnostics.memory_horizon(seeds=[])", "seeds must not be empty, got shape"),
+    ("nl.diagnostics.probe(nl.tasks.Adding(), rng=np.random.default_rng(0))",
+     "rng must be a whole number", TypeError),
+], ids=str)  # fmt: skip
+def test_a_bad_call_gets_one_sentence(row):
+    assert_refused(*row)

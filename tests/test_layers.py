@@ -5,6 +5,7 @@ import inspect
 import numpy as np
 import pytest
 from conftest import B, D, H, L, T, V
+from support.bad_calls import assert_refused
 
 import numpylstm as nl
 from numpylstm.layers import (
@@ -385,3 +386,29 @@ def test_a_refused_pass_of_two_directions_leaves_nothing_pending(rng):
         both.forward(2 * x, (state[0], wrong))  # the first stack has read it
     with pytest.raises(RuntimeError, match=r"Bidirectional\.backward: there is no pending forward"):
         both.backward(np.ones_like(hs))
+
+
+# --- bad calls ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("row", [
+    ("nl.GRU(4, 6, reset='never')", "reset must be 'after' or 'before', got 'never'"),
+    ("nl.Dropout(0.5, locked=True).forward(np.ones((2, 3)))", "x must have shape (T, B, D)"),
+    ("setattr(nl.Parameter(ones, 'w'), 'grad', ones.T)",
+     "w: grad must have shape (5, 3), got (3, 5)"),
+    ("lstm.forward(v.tolist(), lstm_state)", "x must be a NumPy array, got list", TypeError),
+    ("lstm.forward(v, lengths=np.array([2, 6, 0]))", "lengths must lie in [0, 5], got 6 at [1]"),
+    ("lstm.forward(v, lengths=-labels)", "LSTM.forward: lengths must lie in [0, 5], got -1 at [1]"),
+    ("lstm.forward(v, lengths=np.ones(5, int))", "lengths must have shape (3,), got (5,)"),
+    ("lstm.forward(v, lengths=[2, 1, 3])", "lengths must be a NumPy array, got li", TypeError),
+    ("rnn.forward(v, lstm_state)", "state must be RNNState(h), got LSTMState", TypeError),
+    ("nl.LSTM(6, 4, 2, dropout=())", "layer: dropout must be a number, got ()", TypeError),
+    ("nl.LSTM(6, 4, dtype=None)", "layer: dtype must be float32 or float64, got No", TypeError),
+    ("nl.RecurrentStack([], 6, 4)", "cell must be 'rnn', 'lstm'"),
+    ("nl.Linear(4, 11, tied=table)", "Linear: tied must be a Parameter, got ndarra", TypeError),
+    ("lstm.forward(v, lstm_state, ones[:0])", "LSTM.forward: training must be", TypeError),
+    ("nl.Embedding(11, 4).load(table * nan)", "vectors must be finite, got nan at [0, 0]"),
+    ("nl.Embedding(11, 4).load(table, trainable=1)", "trainable must be True or", TypeError),
+], ids=str)  # fmt: skip
+def test_a_bad_call_gets_one_sentence(row):
+    assert_refused(*row)

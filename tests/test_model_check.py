@@ -3,6 +3,7 @@
 import numpy as np
 import pytest
 from conftest import B, D, H, L, T, V
+from support.bad_calls import assert_refused
 
 import numpylstm as nl
 from numpylstm import cells, functional, gradcheck, model_check, reference
@@ -301,3 +302,17 @@ def test_the_command_stops_at_a_wrong_gradient(arguments, monkeypatch, capsys, t
     assert err.count("\n") == 1
     assert "the gradient check failed for lstm.0.Wh, lstm.1.Wh:" in err
     assert not (tmp_path / "run").exists()
+
+
+# --- bad calls ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("row", [
+    ("nl.model_check.check_model(model, x, y, 3)", "state must be LSTMState(h, c)", TypeError),
+    ("nl.model_check.check_model(model, x, y, rng=-1)", "rng must be a Generator"),
+    ("nl.model_check.check_precision(model, x, y, state._replace(c=None))",
+     "state.c must be a NumPy array, got NoneType", TypeError),
+    ("nl.model_check.check_model(classifier, x, x)", "model must be a Language", TypeError),
+], ids=str)  # fmt: skip
+def test_a_bad_call_gets_one_sentence(row):
+    assert_refused(*row)

@@ -123,3 +123,8 @@ def test_what_does_not_fit_is_one_sentence(change, message, tmp_path):
 def test_meta_is_json_for_every_program(tmp_path):
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_arrays(tmp_path / "model.npz", {}, {"loss": np.nan})
+
+
+def test_what_is_no_model_is_not_saved(tmp_path):
+    with pytest.raises(TypeError, match="must be a 'LanguageModel', 'Seq"):
+        nl.save_model(MODELS["lstm"]().encoder, tmp_path / "model.npz")

@@ -6,6 +6,7 @@ import inspect
 import numpy as np
 import pytest
 from conftest import B, D, H, L, T, V, random_state
+from support.bad_calls import assert_refused
 
 import numpylstm as nl
 from numpylstm import reference
@@ -241,6 +242,19 @@ def test_ids_may_be_lists(rng):
         np.testing.assert_array_equal(call(*ids), call(*(array.tolist() for array in ids)))
 
 
+def test_integers_of_any_type_and_read_only_arrays_are_taken(rng):
+    model, (x, y) = language_model(), window(rng)
+    state, arrays = model.zero_state(B), model.state_dict()
+    loss, _ = model.forward(x, y, state)
+    assert model.forward(x.astype("uint16"), y.astype("int32"), state)[0] == loss
+    for array in (x, y, *state, *arrays.values()):
+        array.setflags(write=False)
+    assert model.forward(x, y, state)[0] == loss
+    model.load_state_dict(arrays)
+    nl.Embedding(V, D).load(np.ones((V, D)).tolist())
+    nl.LanguageModel(V, H, forget_bias=np.float32(1))
+
+
 @pytest.mark.parametrize("locked", [False, True])
 @pytest.mark.parametrize(
     ("dropout", "of_input", "of_output", "of_weights", "of_words"),
@@ -373,3 +387,59 @@ def test_what_is_frozen_by_name():
     assert "decoder.b" in model.parameters()  # all or none
     model.freeze("decoder.b")
     assert set(model.all_parameters()) - set(model.parameters()) == {"decoder.b"}
+
+
+# --- bad calls ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("row", [
+    ("nl.LanguageModel(0, 4)", "vocab_size must be at least 1, got 0"),
+    ("nl.LanguageModel(11, -4)", "hidden_size must be at least 1 and at most 500000000, got"),
+    ("nl.LanguageModel(11, '4')", "hidden_size must be a whole number, got '4'", TypeError),
+    ("nl.LanguageModel(11, 4, 0)", "num_layers must be at least 1 and at most"),
+    ("nl.LanguageModel(11, 4, cell='elman')", "cell must be 'rnn', 'lstm'"),
+    ("nl.LanguageModel(11, 4, cell='gru', forget_bias=2.0)",
+     "forget_bias must be left out, got 2.0; it is a setting of 'lstm'"),
+    ("nl.LanguageModel(11, 4, cell='rnn', activation='swish')", "activation must be 'tanh'"),
+    ("nl.LanguageModel(11, 4, dropout=1.0)", "dropout must be at least 0 and below 1, got 1.0"),
+    ("model.forward(ids[:, None], ids[:, None], masks={'embedding': 1})", "got 'embedding'"),
+    ("nl.LanguageModel(11, 4, dtype='float16')", "dtype must be float32 or float64"),
+    ("nl.LanguageModel(11, 4, impl='gpu')", "impl must be 'fast' or 'reference', got 'gpu'"),
+    ("nl.LanguageModel(11, 4, init_scale=-1.0)", "init_scale must be at least 0 and at most"),
+    ("nl.LanguageModel(11, 4, tied=True, embedding_size=5)", "needs embedding_size = hidden"),
+    ("nl.LanguageModel(11, 4, cell='mingru', dropout_weights=0.1)",
+     "dropout_weights must be 0, got 0.1; a minGRU has no Wh to drop"),
+    ("nl.SequenceTagger.from_config(nl.ModelConfig(tied=True), 11, 2)",
+     "tied must be False for a SequenceTagger, got True"),
+    ("nl.LanguageModel.from_config({'hidden_size': 4}, 11)",
+     "LanguageModel.from_config: config must be a ModelConfig, got dict", TypeError),
+    ("nl.LanguageModel(11, num_hidden=3)", "argument 'num_hidden'", TypeError),
+    ("model.forward(x - 1, y, state)", "x must lie in [0, 11), got -1 at [0, 0]"),
+    ("model.forward(x.astype(float), y, state)", "x must hold integers", TypeError),
+    ("model.forward([[1, 2], [3]], y, state)", "x must be an array or a seq", TypeError),
+    ("model.forward(x[:0], y[:0], state)", "x must not be empty, got shape (0, 3)"),
+    ("model.forward(x[None], y[None], state)", "must have shape (T, B), got (1, 5, 3)"),
+    ("model.forward(x.T, y.T, state)", "(2, 3, 4); (L, B, H); B is fixed by x (T, B, D)"),
+    ("model.forward(x, y, 0)", "state must be LSTMState(h, c), got int", TypeError),
+    ("model.forward(x, y, model.zero_state(2))", "state.h must have shape (2, 3, 4)"),
+    ("model.zero_state(0)", "batch_size must be at least 1, got 0"),
+    ("model.forward(x, y, double_state)", "state.h must have dtype float32", TypeError),
+    ("model.forward(x, y, nan_state)", "state.c must be finite, got nan at [1, 2, 3]"),
+    ("model.forward(x, y, state, weights=-ones)", "weights must be at least 0"),
+    ("model.zero_state(2**70)", "batch_size must be at most 500,000,000, got 1180"),
+    ("model.forward(x, y, state, weights=3e38 * ones)", "weights must be finite, and so must"),
+    ("nl.LanguageModel.from_config(model.config, 11, 7)", "answer_size must be the vocab_size"),
+    ("nl.SequenceTagger.from_config(model.config, 11, 2, every_step=False)",
+     "every_step must be True for a SequenceTagger, got False"),
+    ("model.load_state_dict({**arrays, 'decoder.b': arrays['decoder.b'] * nan})",
+     "decoder.b must be finite, got nan at [0]"),
+    ("model.load_state_dict({**arrays, 'decoder.b': arrays['decoder.b'].astype(float)})",
+     "decoder.b must have dtype float32, got float64", TypeError),
+    ("model.load_state_dict({**arrays, 'decoder.b': [0.0] * 11})",
+     "decoder.b must be a NumPy array, got list", TypeError),
+    ("nl.LanguageModel(11, 4).backward()", "there is no pending forward pass", RuntimeError),
+    ("nl.LanguageModel(11, 4).training_scores()", "there is no pending", RuntimeError),
+    ("nl.LanguageModel(11, 4, bidirectional=True)", "unexpected keyword argument 'bidi", TypeError),
+], ids=str)  # fmt: skip
+def test_a_bad_call_gets_one_sentence(row):
+    assert_refused(*row)

@@ -5,6 +5,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.bad_calls import assert_refused
 
 import numpylstm as nl
 from numpylstm import doctor, museum
@@ -120,3 +121,14 @@ def test_the_page_is_current():
     assert PAGE.read_text(encoding="utf-8") == museum.page(), (
         "write it again: python -m numpylstm.museum --page > docs/laboratory/museum.md"
     )
+
+
+@pytest.mark.parametrize("row", [
+    ("nl.museum.card('mammoth')", "or 'mask-forgotten', got 'mammoth'"),
+    ("nl.museum.case('dc-overwritten')",
+     "mutant must be a Mistake, got str; museum.MUTANTS['dc-overwritten'] is one", TypeError),
+    ("nl.museum.train('dc-overwritten')", "mutant must be a Mistake, got str", TypeError),
+    ("nl.museum.infect(model, 'dc-overwritten')", "must be a Mistake, got str", TypeError),
+], ids=str)  # fmt: skip
+def test_a_bad_call_gets_one_sentence(row):
+    assert_refused(*row)

@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from support.bad_calls import assert_refused
 
 import numpylstm as nl
 from numpylstm import sampling
@@ -26,8 +27,6 @@ def test_a_text_ends_after_a_stop(model):
     first = np.flatnonzero(np.isin(whole, stop))[0]
     drawn = nl.generate(model, [1, 2], 50, stop=stop, rng=3)
     np.testing.assert_array_equal(drawn, whole[: first + 1])
-    with pytest.raises(ValueError, match=r"^generate: stop must lie in \[0, 9\), got 9"):
-        nl.generate(model, [1], 5, stop=[V])
 
 
 @pytest.mark.parametrize(
@@ -133,8 +132,28 @@ def test_temperature_0_takes_the_best_and_a_large_top_k_takes_all(model):
     nl.generate(model, [3], 5, top_k=V, banned=[0], rng=0)
 
 
-def test_the_pair_of_encode_is_no_prompt():
-    vocabulary = nl.Vocabulary(("a", "b", "<unk>"))
-    model = nl.LanguageModel(len(vocabulary), 4, rng=0)
-    with pytest.raises(TypeError, match=r"generate: prompt must be .* take the ids, its first"):
-        nl.generate(model, vocabulary.encode(["b", "a", "b"]), 5)
+def test_numbers_of_any_type_are_taken(model):
+    prompt = np.array([1, 4, 7], "uint8")
+    drawn = nl.generate(model, prompt, np.uint8(255), top_k=np.uint8(3), rng=0)
+    np.testing.assert_array_equal(drawn, nl.generate(model, [1, 4, 7], 255, top_k=3, rng=0))
+    nl.generate(nl.LanguageModel(V, 4, cell="rnn", rng=0), [1], 5, top_k=np.uint8(3))
+    assert nl.generate(model, [1], 0).shape == (0,)
+    coldest = nl.generate(model, [1], 5, temperature=1e-320, rng=0)
+    np.testing.assert_array_equal(coldest, nl.generate(model, [1], 5, temperature=0))
+
+
+@pytest.mark.parametrize("row", [
+    ("nl.generate(classifier, [1], 5)", "model must be a LanguageModel, got Seq", TypeError),
+    ("nl.generate(model, [], 5)", "prompt must not be empty, got shape (0,)"),
+    ("nl.generate(model, 'the cat', 5)", "prompt must hold integers, got <U7", TypeError),
+    ("nl.generate(model, [11], 5)", "prompt must lie in [0, 11), got 11 at [0]"),
+    ("nl.generate(model, nl.Vocabulary(('a', '<unk>')).encode(['a', 'a']), 5)",
+     "generate: prompt must be an array or a sequence of numbers, got (array([0, 0], dtype=int32), "
+     "0); Vocabulary.encode returns the ids and a count: take the ids, its first", TypeError),
+    ("nl.generate(model, [1], 5, stop=[11])", "generate: stop must lie in [0, 11), got 11"),
+    ("nl.generate(model, [1], -1)", "length must be from 0 to 1000000000, got -1"),
+    ("nl.generate(model, [1], 5, temperature=-1.0)", "temperature must be finite and at least"),
+    ("nl.generate(model, [1], 5, banned=range(11))", "banned must leave a token to draw"),
+], ids=str)  # fmt: skip
+def test_a_bad_call_gets_one_sentence(row):
+    assert_refused(*row)

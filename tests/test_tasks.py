@@ -12,6 +12,7 @@ from math import log, prod, sqrt
 
 import numpy as np
 import pytest
+from support.bad_calls import assert_refused
 
 from numpylstm import tasks
 
@@ -332,3 +333,23 @@ def test_a_tenth_of_the_answers_is_wrong():
 def test_entropy_in_nats():
     assert tasks.entropy([0.5, 0.5, 0]) == pytest.approx(log(2))
     assert tasks.entropy([1.0]) == 0
+
+
+# --- bad calls ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("row", [
+    ("nl.tasks.spell(nl.tasks.DelayedCopy(3), [])", "ids must not be empty, got shape (0,)"),
+    ("nl.tasks.entropy([3, 4])", "entropy: p must be probabilities that sum to 1"),
+    ("nl.tasks.DelayedCopy(2, length=3)", "distance must be at least 3, the length; got 2"),
+    ("nl.tasks.DelayedCopy(5, num_symbols=1)", "num_symbols must be from 2 to 26"),
+    ("nl.tasks.DelayedCopy(5, noise=1.0)", "noise must be in [0, 1), got 1.0"),
+    ("nl.tasks.AssociativeRecall(5, num_keys=4)",
+     "num_keys must be at least 5, the number of pairs; got 4"),
+    ("nl.tasks.AssociativeRecall(rewrites=-1)", "rewrites must be at least 0"),
+    ("nl.tasks.Parity(5, shortest=6)", "num_steps must be at least 6, the shortest; got 5"),
+    ("nl.tasks.Adding(2)", "num_steps must be at least 3"),
+    ("nl.tasks.Pronoun(1)", "distance must be at least 2, a verb lies between; got 1"),
+], ids=str)  # fmt: skip
+def test_a_bad_call_gets_one_sentence(row):
+    assert_refused(*row)

@@ -6,6 +6,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
+from support.bad_calls import assert_refused
 from support.runs import made_up
 
 import numpylstm as nl
@@ -331,3 +332,17 @@ def test_a_run_goes_on_with_its_own_text_only(corpus):
     other = replace(corpus, train=corpus.train[::-1].copy())
     with pytest.raises(nl.data.DataError, match="not the one that the run was started with"):
         next(nl.train(new_run(corpus), other))
+
+
+# --- bad calls ---------------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("row", [
+    ("nl.new_run(nl.TrainConfig(init_from='run'), corpus)", "init_from is for numpylstm-"),
+    ("nl.new_run(nl.TrainConfig(), ids)", "corpus must be a Corpus, got ndarray", TypeError),
+    ("next(nl.train(model, ids))", "train: run must be a Run, got LanguageModel", TypeError),
+    ("nl.new_run(nl.TrainConfig(level='char'), corpus)", "level must be 'word', as in the"),
+    ("nl.new_run(corpus, nl.TrainConfig())", "config must be a TrainConfig, got", TypeError),
+], ids=str)  # fmt: skip
+def test_a_bad_call_gets_one_sentence(row, corpus):
+    assert_refused(*row, corpus=corpus)

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numba import njit
+from support.bad_calls import assert_refused
 from support.notebook_cells import (
     code_cells,
     exchanged,
@@ -558,3 +559,12 @@ def test_with_all_solutions_the_engine_learns_as_the_library_does():
     execute(notebook, PATH)
     (engine,) = (cell for cell in notebook["cells"] if cell["id"] == "engine")
     assert "largest difference between your losses and ours" in printed(engine)
+
+
+@pytest.mark.parametrize("row", [
+    ("nl.grading.grade(np.tanh)", "the answer must be a function, got ufunc", TypeError),
+    ("nl.grading.grade(lambda a: a)", "got '<lambda>'; write def sigmoid(a):"),
+    ("nl.grading.grade(nl.evaluate)", "must be one of sigmoid, "),
+], ids=str)  # fmt: skip
+def test_a_bad_call_gets_one_sentence(row):
+    assert_refused(*row)

@@ -30,7 +30,7 @@ from cosmic_ray.work_db import use_db
 from cosmic_ray.work_item import MutationSpec, WorkItem
 
 SESSION = Path("mutants.sqlite").resolve()  # runs work in another folder
-MODULES = {  # and their tests, the nearest first; those of bad and of random calls come last
+MODULES = {  # and their tests, the nearest first; of bad commands and random calls come last
     "reference": "reference lengths functional cells optim",
     "functional": "functional lengths kernels optim fallback",
     "layers": "layers lengths models sequence_models sampling",
@@ -89,7 +89,7 @@ def draw(modules, seed):
 @functools.cache
 def tests_of(module):
     """Return the command that tests a module, and its time limit; the unchanged code must pass."""
-    files = [f"tests/test_{name}.py" for name in (*MODULES[module].split(), "bad_inputs", "fuzz")]
+    files = [f"tests/test_{name}.py" for name in (*MODULES[module].split(), "cli_errors", "fuzz")]
     command = shlex.join([sys.executable, "-m", "pytest", "-x", "-q", *files])
     begun = time.monotonic()
     outcome, output = run_tests(command, timeout=3600)

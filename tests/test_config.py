@@ -1,0 +1,22 @@
+"""Settings: how bad ones are refused; configurations are values."""
+
+import pytest
+from support.bad_calls import assert_refused
+
+import numpylstm as nl
+
+
+@pytest.mark.parametrize("row", [
+    ("nl.TrainConfig(options=[1])", "options must be a dict of name -> value, got [1]"),
+    ("nl.TrainConfig(hidden_size='big')", "hidden_size must be a whole number, got 'big'"),
+    ("nl.TrainConfig(train=['a.txt', 3])", "train must be a string, got 3"),
+    ("nl.TrainConfig(tied=True, embedding_size=3)", "tied needs embedding_size = hidden_size"),
+    ("nl.from_preset('huge')", "preset must be one of demo"),
+    ("nl.from_preset('demo', colour='red')", "unexpected keyword argument 'colour'", TypeError),
+], ids=str)  # fmt: skip
+def test_a_bad_call_gets_one_sentence(row):
+    assert_refused(*row)
+
+
+def test_a_configuration_is_a_key():
+    assert {nl.from_preset("small"): 1}[nl.from_preset("small")] == 1
