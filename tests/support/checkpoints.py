@@ -7,14 +7,12 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-Arrays = dict[str, Any]
-
 
 class Parts(NamedTuple):
     """A good checkpoint: its bytes, its arrays by name, and its meta object."""
 
     content: bytes
-    arrays: Arrays
+    arrays: dict[str, Any]
     meta: dict[str, Any]
 
 
@@ -24,7 +22,7 @@ def take_apart(content: bytes) -> Parts:
     return Parts(content, arrays, json.loads(arrays.pop("meta").tobytes()))
 
 
-def pack(arrays: Arrays, meta: Any, save: Callable[..., None] = np.savez) -> bytes:
+def pack(arrays: dict[str, Any], meta: Any, save: Callable[..., None] = np.savez) -> bytes:
     """Return a checkpoint with any content."""
     text = meta if isinstance(meta, bytes) else json.dumps(meta).encode()
     file = io.BytesIO()

@@ -29,8 +29,6 @@ TINY = ("--train", "text.txt", "--hidden-size", "8", "--num-layers", "2", "--bat
         "--num-steps", "5", "--epochs", "3", "--max-vocab", "40", "--log-every", "10",
         "--save-every", "1")  # fmt: skip
 SHORT = (*TINY[:-2], "--epochs", "2", "--save-every", "50")  # an epoch has 97 updates
-WIDE = ("--train", "text.txt", "--hidden-size", "72", "--num-layers", "2", "--batch-size", "20",
-        "--num-steps", "8", "--epochs", "3", "--log-every", "3", "--save-every", "2")  # fmt: skip
 
 
 def made_up(V, train, valid, test):
