@@ -173,8 +173,8 @@ class Module:
 
     Its parameters are found by its attributes, in the order in which they were assigned: each
     `Parameter`, each other Module, and lists and dicts of these. The names of the attributes make
-    the paths, as in ``encoder.0.Wx``. `path_names` gives attributes other names, an empty one to
-    leave it out of the path, or None to leave the attribute out.
+    the paths, as in ``encoder.0.Wx``. `path_names` gives attributes other names in the paths: an
+    empty name adds nothing to a path, and None leaves the attribute out.
 
     Examples
     --------

@@ -105,7 +105,7 @@ def read_arrays(
     """
     with path.open("rb") as file:
         try:
-            member_names(file)
+            member_names(file)  # refuses sizes beyond the file before anything is allocated
             with np.load(file, allow_pickle=False) as members:
                 arrays = dict(members)
             meta = json.loads(arrays.pop("meta").tobytes())

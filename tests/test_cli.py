@@ -429,7 +429,11 @@ def test_shorter_and_faster_tests_are_in_the_ledger(folder, here):
     assert "valid 90, test 90" in out
     assert "(85 tokens scored in 5 streams, 10 left unread, 0 of the text <unk>" in out
     again = ("--resume", "short-test", "--test-streams", "1", "--patience", "1")
-    assert "(89 tokens scored, 10 left unread, 0" in here("numpylstm-train", *again)[0]
+    (folder / "short-test" / "notes.txt").touch()
+    out, _ = here("numpylstm-train", *again)
+    assert "(89 tokens scored, 10 left unread, 0" in out
+    assert "Saved in short-test: best.npz, config.json, curves.png, last.npz, log.txt" in out
+    assert "notes.txt" not in out  # it is not of the run
     out, _ = here("numpylstm-eval", "short-test", "--max-tokens", "100")
     assert "tokens         100\n" in out
     out, _ = here("numpylstm-eval", "short-test")

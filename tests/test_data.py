@@ -335,8 +335,9 @@ def test_a_corpus_describes_itself_in_a_line(write):
 
 
 @pytest.mark.parametrize("level", data.LEVELS)
-def test_line_ends_of_all_kinds_are_kept(level, write):
-    text = "ab\x0bcd ef\u2028gh\n ij\n\n" * 4
+def test_a_long_text_keeps_its_words_and_line_ends(level, write):
+    text = "ab\x0bcd ef\u2028gh\n ij\n\n" * 8_000
+    assert text[65_535:65_537] == "ab"  # the end of a piece
     file = write("a.txt", text)
     corpus = data.load_text(file, file, file, level=level)
     assert words(corpus, "train") == data.tokenize(text, level)

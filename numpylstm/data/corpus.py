@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -27,6 +28,7 @@ from numpylstm.data.text import (
 )
 from numpylstm.data.vocabulary import Vocabulary
 
+_PIECE = re.compile(r"(?s).{1,65536}\S*")  # up to 65,536 characters, and the rest of a word
 _MIN_TOKENS = 2  # one to predict from and one to predict
 
 
@@ -238,8 +240,8 @@ def _corpus(
     for split, several in texts.items():
         for text in several:
             file: list[str] = []
-            for line in text.splitlines(keepends=True):  # so that a token is held once in all
-                file += map(sys.intern, tokenize(line, level))
+            for piece in _PIECE.findall(text):  # so that only few words are not interned yet
+                file += map(sys.intern, tokenize(piece, level))
             share = len(file) // HELD_OUT
             for held in reversed(to_cut if split == "train" else []):
                 end = len(file) - share

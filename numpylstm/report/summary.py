@@ -101,7 +101,7 @@ def conclude(
         write_text(folder / run_folder.REPORT, page(report))
     except Exception as error:
         warnings.warn(f"the report could not be written: {error}", stacklevel=2)
-    files = ", ".join(sorted(path.name for path in folder.iterdir()))
+    files = ", ".join(sorted(name for name in run_folder.FILES if (folder / name).exists()))
     LINES.info(f"\nSaved in {printable(str(folder))}: {files}")
 
 
