@@ -1,6 +1,9 @@
 import os
 import signal
 
+# The threads of OpenBLAS spin while they wait: with two processes that costs minutes. Before NumPy.
+os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
+
 import numpy as np
 import pytest
 from hypothesis import settings

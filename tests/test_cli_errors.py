@@ -121,7 +121,8 @@ TRAIN = [
     ("--data other.tgz", "other.tgz: must hold data/ptb.train.txt"),
     # sizes and rates
     ("--hidden-size 0", "--hidden-size must be at least 1 and at most 500000000, got 0"),
-    ("--train text.txt --hidden-size 10000000", "not enough memory", 1),
+    ("--train text.txt --hidden-size 10000000 --no-tied --embedding-size 1",
+     "not enough memory", 1),
     (f"--train text.txt --hidden-size 1{'0' * 30}",
      "--hidden-size must be at least 1 and at most 500000000, got 1000"),
     ("--embedding-size 0 --no-tied",

@@ -62,10 +62,12 @@ def loss(arrays: Mapping[str, Array], config: ModelConfig) -> Any:
     return chain.forward(layers(arrays, config), arrays)[0]
 
 
-def backward(arrays: Mapping[str, Array], config: ModelConfig, f: tuple[Any, ...]) -> Arrays:
-    """Return the gradient of the loss for every parameter and every initial state."""
+def loss_and_gradients(
+    arrays: Mapping[str, Array], config: ModelConfig, f: tuple[Any, ...]
+) -> tuple[Any, Arrays]:
+    """Return the loss, and its gradient for every parameter and every initial state."""
     links, (of_layers, outside) = layers(arrays, config), f
-    _, run = chain.forward(links, arrays)
+    value, run = chain.forward(links, arrays)
     gradients = dict(
         chain.backward(
             links, run, arrays, lambda layer: getattr(of_layers, f"{layer.name}_backward")
@@ -79,7 +81,7 @@ def backward(arrays: Mapping[str, Array], config: ModelConfig, f: tuple[Any, ...
             own[key] += gradients[path]
     for of, own in zip(paths, room, strict=True):  # after all sums: layers may share an array
         gradients |= {path: own[key] for key, path in of.items()}
-    return gradients
+    return value, gradients
 
 
 @dataclass(frozen=True)
@@ -146,7 +148,9 @@ def case(mutant: Mistake | None = None, *, cell: str = "lstm", seed: int = 20141
     f = functions(mutant)
     if mutant is not None and mutant.function == "clip":
         return _clipped(f, arrays, fixed, config)
-    return Case(lambda a: loss(a, config), lambda a: backward(a, config, f), arrays, fixed)
+    return Case(
+        lambda a: loss(a, config), lambda a: loss_and_gradients(a, config, f)[1], arrays, fixed
+    )
 
 
 def _clipped(f: tuple[Any, ...], arrays: Arrays, fixed: Arrays, config: ModelConfig) -> Case:
@@ -162,7 +166,7 @@ def _clipped(f: tuple[Any, ...], arrays: Arrays, fixed: Arrays, config: ModelCon
     max_norm = norm / 10
 
     def clipped(a: Mapping[str, Array]) -> Arrays:
-        gradients = backward(a, config, f)
+        _, gradients = loss_and_gradients(a, config, f)
         return dict(f[1].clip({path: gradients[path] for path in weights}, max_norm))
 
     return Case(lambda a: loss(a, config) * (max_norm / norm), clipped, weights, fixed)

@@ -13,7 +13,7 @@ from numpylstm.checks import Array
 from numpylstm.config import ModelConfig
 from numpylstm.laboratory.mistakes.famous import check_mutant
 from numpylstm.laboratory.mistakes.record import Mistake
-from numpylstm.museum.patient import backward, functions, loss, parameters, state_paths
+from numpylstm.museum.patient import functions, loss_and_gradients, parameters, state_paths
 
 T, B, V, H = 8, 10, 7, 12
 REPEATED = 0.9
@@ -104,8 +104,7 @@ def train(
             "weights": rng.choice([0.5, 1.5], (T, B)),
             "mask": rng.choice([0.0, 1.25], (T, B, H), p=[0.2, 0.8]),
         }
-        losses[step] = loss(point, config)
-        gradients = backward(point, config, f)
+        losses[step], gradients = loss_and_gradients(point, config, f)
         clipped = f[1].clip({path: gradients[path] for path in learned}, MAX_NORM)
         point |= {path: point[path] - LR * clipped[path] for path in learned}
     return Lesson(losses)
