@@ -57,15 +57,13 @@ def layers(arrays: Mapping[str, Array], config: ModelConfig) -> chain.Chain:
     return chain.stacked(arrays, cell, loss, config.num_layers + 1)
 
 
-def loss(arrays: Mapping[str, Array], config: ModelConfig) -> Any:
-    """Return the loss, plus the gradients from the next window times the final states."""
-    return chain.forward(layers(arrays, config), arrays)[0]
-
-
 def loss_and_gradients(
     arrays: Mapping[str, Array], config: ModelConfig, f: tuple[Any, ...]
 ) -> tuple[Any, Arrays]:
-    """Return the loss, and its gradient for every parameter and every initial state."""
+    """Return the loss, and its gradient for every parameter and every initial state.
+
+    The loss includes the gradients from the next window times the final states.
+    """
     links, (of_layers, outside) = layers(arrays, config), f
     value, run = chain.forward(links, arrays)
     gradients = dict(
@@ -145,31 +143,34 @@ def case(mutant: Mistake | None = None, *, cell: str = "lstm", seed: int = 20141
             arrays[path] = array
         else:
             fixed[path] = 0.2 * array
-    f = functions(mutant)
-    if mutant is not None and mutant.function == "clip":
-        return _clipped(f, arrays, fixed, config)
-    return Case(
-        lambda a: loss(a, config), lambda a: loss_and_gradients(a, config, f)[1], arrays, fixed
+    links, f = layers(arrays | fixed, config), functions(mutant)
+    whole = Case(
+        lambda a: chain.forward(links, a)[0],
+        lambda a: loss_and_gradients(a, config, f)[1],
+        arrays,
+        fixed,
     )
+    clips = mutant is not None and mutant.function == "clip"
+    return _clipped(whole, f[1].clip) if clips else whole
 
 
-def _clipped(f: tuple[Any, ...], arrays: Arrays, fixed: Arrays, config: ModelConfig) -> Case:
+def _clipped(whole: Case, clip: Callable[[Arrays, float], Arrays]) -> Case:
     """Return clipping as the gradient of the loss times one number, max_norm / norm of its slope.
 
     Clipping by global norm has exactly this gradient; no other clipping is the gradient of a
     multiple of the loss. The norm comes from measured slopes.
     """
-    weights = {path: a for path, a in arrays.items() if not path.endswith("0")}
-    fixed = fixed | {path: a for path, a in arrays.items() if path not in weights}
-    slopes = gradcheck.complex_step(lambda a: loss(fixed | a, config), weights)
+    weights = {path: a for path, a in whole.arrays.items() if not path.endswith("0")}
+    fixed = whole.fixed | {path: a for path, a in whole.arrays.items() if path not in weights}
+    slopes = gradcheck.complex_step(lambda a: whole.f(fixed | a), weights)
     norm = float(np.sqrt(sum(np.sum(s * s) for s in slopes.values())))
     max_norm = norm / 10
 
     def clipped(a: Mapping[str, Array]) -> Arrays:
-        _, gradients = loss_and_gradients(a, config, f)
-        return dict(f[1].clip({path: gradients[path] for path in weights}, max_norm))
+        gradients = whole.backward(a)
+        return clip({path: gradients[path] for path in weights}, max_norm)
 
-    return Case(lambda a: loss(a, config) * (max_norm / norm), clipped, weights, fixed)
+    return Case(lambda a: whole.f(a) * (max_norm / norm), clipped, weights, fixed)
 
 
 def infect(model: LanguageModel, mutant: Mistake) -> LanguageModel:
