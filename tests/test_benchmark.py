@@ -7,7 +7,7 @@ from dataclasses import asdict, replace
 import numpy as np
 import pytest
 from benchmarks import __main__ as command
-from benchmarks import configurations, tables
+from benchmarks import configurations, measure, tables
 from benchmarks.configurations import (
     GRID,
     SCORED,
@@ -158,6 +158,7 @@ def test_the_summary_of_the_grid():
 def test_the_command(tmp_path, capsys, monkeypatch):
     """A model, and on small shapes a score and a group of the grid."""
     monkeypatch.setattr(command, "STANDARD", SMALL)
+    monkeypatch.setattr(measure, "PRODUCT_SIZE", 64)
     monkeypatch.setitem(GRID, "corners", (SMALL, replace(SMALL, B=4)))
     found = tmp_path / "found.json"
     words = "tiny eval corners --alone --rounds 1 --seconds 0.01 --json"

@@ -4,7 +4,7 @@ import json
 
 import pytest
 from support.checkpoints import take_apart, with_meta
-from support.runs import TINY, write_words
+from support.runs import SHORT, write_words
 
 from numpylstm.cli import compare as compare_command
 from numpylstm.cli import train as train_command
@@ -34,7 +34,7 @@ def folder(tmp_path_factory):
         for name, *changes in (
             ("one",), ("two", "--seed", "1"), ("$_\u3042", "--cell", "rnn", "--lr", "0.1"),
         ):  # fmt: skip
-            flags = ("--threads", "1", *TINY, "--epochs", "2", "--out", name, *changes)
+            flags = ("--threads", "1", *SHORT, "--out", name, *changes)
             assert train_command.main(flags) == 0
     return folder
 

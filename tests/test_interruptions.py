@@ -219,13 +219,14 @@ def test_the_rows_before_an_explosion_are_kept(folder, monkeypatch):
 # --- limits ------------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize(("flag", "first", "last"), [("--steps", 150, 250), ("--epochs", 2, 3)])
+@pytest.mark.parametrize(("flag", "first", "last"), [("--steps", 60, 150), ("--epochs", 1, 2)])
 def test_a_run_that_is_made_longer(folder, flag, first, last):
     """All files equal those of a run with the last limit, except where they hold the limit."""
     out = folder / f"longer by {flag}"
-    train(folder, *TINY, flag, first, "--out", out.name)
+    train(folder, *NOT_SAVED_OFTEN, flag, first, "--out", out.name)
     printed, _ = train(folder, "--resume", out.name, flag, last)
-    expected, expected_report = whole_run(folder, (*TINY, flag, str(last)))
+    settings = NOT_SAVED_OFTEN if flag == "--epochs" else (*NOT_SAVED_OFTEN, flag, str(last))
+    expected, expected_report = whole_run(folder, settings)
     assert report(printed) == expected_report
     found = files(out)
     for name in expected.keys() - {"best.npz"}:  # made under the first limit
@@ -299,9 +300,10 @@ def test_a_folder_in_which_another_process_trains_is_left_alone(folder):
 @pytest.mark.parametrize("limit", [(), ("--steps", "30")], ids=["epochs", "steps"])
 def test_a_run_that_has_ended_ends_again_with_its_pictures(folder, limit):
     """It may have been killed between its last save and its last picture."""
-    expected, expected_report = whole_run(folder, (*TINY, *limit))
+    settings = (*NOT_SAVED_OFTEN, *limit)
+    expected, expected_report = whole_run(folder, settings)
     out = folder / f"ended {len(limit)}"
-    train(folder, *TINY, *limit, "--out", out.name)
+    train(folder, *settings, "--out", out.name)
     (out / "curves.png").unlink()
     printed, _ = train(folder, "--resume", out.name)
     assert report(printed) == expected_report
@@ -309,7 +311,7 @@ def test_a_run_that_has_ended_ends_again_with_its_pictures(folder, limit):
 
 
 def test_early_is_only_said_of_what_ends_early(folder):
-    settings = (*TINY, "--lr", "1e-30", "--patience", "1")  # nothing improves
+    settings = (*NOT_SAVED_OFTEN, "--lr", "1e-30", "--patience", "1")  # nothing improves
     for epochs, early in (("2", False), ("3", True)):
         arguments = (*settings, "--epochs", epochs, "--out", f"patience-{epochs}")
         printed, _ = train(folder, *arguments)

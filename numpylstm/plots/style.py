@@ -22,9 +22,9 @@ DRAWN = 1e-100, 1e100
 """Lowest and highest number that is drawn; near the ends of the floats, matplotlib overflows."""
 
 
-def new_figure(width: float, height: float) -> Figure:
+def new_figure(width: float, height: float, layout: Any = "constrained") -> Figure:
     """Return an empty figure of this size, in inches."""
-    return Figure(figsize=(width, height), layout="constrained", dpi=120)
+    return Figure(figsize=(width, height), layout=layout, dpi=120)
 
 
 def one_panel(width: float, height: float) -> tuple[Figure, Axes]:

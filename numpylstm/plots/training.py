@@ -43,8 +43,10 @@ def training_curves(
     references : collection of (name, perplexity)
         Levels for comparison, such as the perplexity of a unigram model.
     """
-    figure = new_figure(8, 6)
-    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1))
+    # Drawn after each epoch: a layout that fits the labels would take nearly as long again.
+    figure = new_figure(8, 6, layout=None)
+    frame = {"left": 0.1, "right": 0.9, "bottom": 0.09, "top": 0.98, "hspace": 0.06}
+    top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1), gridspec_kw=frame)
     epochs, training, ends, validation = _perplexities(rows)
     norms = np.clip([row.gradient_norm for row in rows], *DRAWN)
     lr = np.clip([row.lr for row in rows], *DRAWN)
