@@ -44,8 +44,8 @@ from .machine import (
     FEW_ROWS,
     Packed,
     block,
+    fused,
     inlined,
-    inner,
     kernel,
     lanes_of,
     multiply_in_place,
@@ -147,12 +147,12 @@ def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
 
         return named
 
-    inner_of_cell, kernel_of_cell = of_cell(inner), of_cell(kernel)
-    forward, backward = inner_of_cell(forward), inner_of_cell(backward)
+    fused_of_cell, kernel_of_cell = of_cell(fused), of_cell(kernel)
+    forward, backward = fused_of_cell(forward), fused_of_cell(backward)
 
     # --- Forward ---
 
-    @inner_of_cell
+    @fused_of_cell
     def step_forward(Wh, copy, t, arrays, rows, units):
         """Step t for some sequences and units; `copy` is Wh packed, if that pays."""
         (i0, i1), (j0, j1), (offsets, sums, states) = rows, units, arrays
@@ -178,7 +178,7 @@ def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
         for i in range(i0, i1):
             forward(n + i, before + i, after + i, j0, j1, sums, states)
 
-    @inner_of_cell
+    @fused_of_cell
     def steps_forward(Wh, arrays, rows):
         """All steps for some sequences."""
         (H, columns), (offsets, sums, _) = Wh.shape, arrays
@@ -210,7 +210,7 @@ def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
 
     # --- Backward, from the last step, where dh is dhT, to step -1, where dh becomes dh0 ---
 
-    @inner_of_cell
+    @fused_of_cell
     def step_backward(copy, t, arrays, rows, units):
         """Step t for some sequences and units; `copy` is Wh.T packed."""
         (i0, i1), (j0, j1), (offsets, kept, dhs, dstates, da) = rows, units, arrays
@@ -236,7 +236,7 @@ def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
                         dh[i, j] += dhs[n + i, j]
                 backward(n + i, i, j0, j1, kept, dstates, da)
 
-    @inner_of_cell
+    @fused_of_cell
     def steps_backward(Wh, arrays, rows):
         """All steps for some sequences, last to first."""
         T, copy = len(arrays[0]) - 3, packed(transposed(Wh), 1)

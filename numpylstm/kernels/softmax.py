@@ -25,7 +25,7 @@ def largest(row, peaks):
         for k in range(piece.size):
             peaks[k] = piece[k] if piece[k] > peaks[k] else peaks[k]
     peak = peaks[0]
-    for other in peaks:
+    for other in peaks[: row.size]:
         peak = other if other > peak else peak
     return peak
 
@@ -41,7 +41,7 @@ def sum_of_exponentials(row, peak, sums):
             sums[k] += exp(row[start + k] - peak)
     for k in range(row.size - whole):
         sums[k] += exp(row[whole + k] - peak)
-    return sums.sum()
+    return sums[: row.size].sum()
 
 
 @inner

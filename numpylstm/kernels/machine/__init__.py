@@ -16,10 +16,11 @@ If you know Numba, this page is a map of the rest. From the bottom up:
     once and kernels call it by its name, a symbol that `compiling` defines first.
 `caching`: kernels on disk
     A file is named by a hash of all it depends on: source, types, processor. It carries a checksum.
-`compiling`: three decorators
+`compiling`: four decorators
     `kernel` for a function that Python calls, `inner` for one that kernels call, `inlined` for the
-    smallest. The last arguments of a kernel are `share` and `shares`: `threads.run_parallel` calls
-    it for each share, on several threads. `part` gives the range of a share.
+    smallest, `fused` for those of a time step. The last arguments of a kernel are `share` and
+    `shares`: `threads.run_parallel` calls it for each share, on several threads. `part` gives the
+    range of a share.
 `elementary`: exp, sigmoid, tanh, log_sigmoid
     Straight-line arithmetic, which vectorises where ``math.exp`` is a call for each number.
 `matmul`: products
@@ -38,7 +39,7 @@ is overloaded (`elementary`): it would then delete the last store to a view as d
 Why not NumPy's product, or Numba's loops alone? See docs/explanation/decisions.md.
 """
 
-from .compiling import inlined, inner, kernel, part
+from .compiling import fused, inlined, inner, kernel, part
 from .elementary import exp, log_sigmoid, sigmoid, tanh
 from .matmul import (
     FEW_ROWS,

@@ -3,7 +3,8 @@
 `kernel` is for functions that Python calls. They are cached on disk (`caching`), release the
 interpreter's lock and divide as NumPy does. `inner` is for functions that kernels call; they are
 linked into each kernel. `inlined` is for the smallest of these, since compiling a function by
-itself takes a twentieth of a second.
+itself takes a twentieth of a second. `fused` is for those that run at every time step: LLVM makes
+them part of their callers, since passing ten arrays takes longer than the step of a small layer.
 
 All of them switch fast-math off explicitly: its flags assume that there is no NaN, and otherwise
 Numba compiles an inner function with the flags of its first caller.
@@ -29,6 +30,7 @@ _njit = functools.partial(
     njit, error_model="numpy", nogil=True, fastmath=False, no_cfunc_wrapper=True
 )
 inner = _njit(no_cpython_wrapper=True)
+fused = _njit(no_cpython_wrapper=True, forceinline=True)
 inlined = _njit(no_cpython_wrapper=True, inline="always")
 
 PATIENCE = 2  # seconds

@@ -21,7 +21,7 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from .compiling import inlined, inner, kernel, part
+from .compiling import fused, inlined, inner, kernel, part
 from .simd import VECTOR_BYTES, copy_vector, fma, lanes_of, widest_vectors
 from .tile import TILE_ROWS, tile
 from .views import block, equal_rows, run, transposed
@@ -143,7 +143,7 @@ def height(rows):
     return (rows + tiles - 1) // tiles
 
 
-@inner
+@fused
 def multiply_panel(A, panel, D, C, j):
     """C = D + A @ panel for the columns of C from j, at most two vectors of them."""
     M, stop, i = A.shape[0], min(C.shape[1], j + 2 * lanes_of(C)), 0
@@ -156,7 +156,7 @@ def multiply_panel(A, panel, D, C, j):
         i = i_stop
 
 
-@inner
+@fused
 def multiply_packed(A, W, number, D, C, columns):
     """C = D + A @ W for a range of columns of block `number` of a packed matrix W.
 
