@@ -20,7 +20,6 @@ says so, and all functions of this module are those of the reference.
 """
 
 import functools
-import itertools
 import math
 import re
 import warnings
@@ -176,26 +175,27 @@ def _gradients(
     x: Array,
     W: Array,
     transposed: bool = False,
-    *,
-    more: tuple[tuple[Any, ...], ...] = (),
+    *more: tuple[Array, Array, Array],
 ) -> tuple[Array, Array, Array]:
     """Return dx (N, D), dW and db from dy (N, V) of `_affine`; dW has the shape of W.
 
-    `more` are the arguments of products to compute with these three.
+    `more` are A, B and C of other products C = A.T @ B, with at most as many columns.
     """
     dx, dW, db = empty(x.shape, x.dtype), empty(W.shape, x.dtype), np.empty(dy.shape[1:], x.dtype)
-    zeros = np.zeros((1, max(W.shape)), x.dtype)
+    zeros, ones = np.zeros((1, max(W.shape)), x.dtype), np.empty((1, len(dy)), x.dtype)
+    ones.fill(1)
     first, second = (dy, x) if transposed else (x, dy)  # dW = x.T @ dy, or its transpose
-    products = (  # A, A is transposed, B, B is transposed, d, C: C = d + A @ B
-        (dy, False, W, not transposed, zeros[:, : x.shape[1]], dx),
-        (first, True, second, False, zeros[:, : dW.shape[1]], dW),
+    products = [  # A, A is transposed, B, B is transposed, d, C: C = d + A @ B
+        (dy, False, W, not transposed, zeros, dx),
+        (first, True, second, False, zeros, dW),
         # As a product, column sums run on all threads, and each sum is taken in order.
-        (np.ones((1, len(dy)), x.dtype), False, dy, False, zeros[:, : dy.shape[1]], db[None]),
-    )
+        (ones, False, dy, False, zeros, db[None]),
+    ]
     work = 2 * dy.size * x.shape[1]
-    for A, _, _, _, _, C in more:
+    for A, B, C in more:
+        products.append((A, True, B, False, zeros, C))
         work += A.size * C.shape[1]
-    run_parallel(_matmul.multiply_all, ((*products, *more),), shares_for(work // PRODUCT))
+    run_parallel(_matmul.multiply_all, (products,), shares_for(work // PRODUCT))
     return dx, dW, db
 
 
@@ -336,9 +336,8 @@ def _backward(cell: Any, batch: Batch, cache: Any, dhs: Array, *dstate: Array) -
         run_parallel(cell.backward_split_batch, (Wh, arrays, batch.steps_done), shares)
     else:
         cell.backward_split_hidden(Wh, arrays, shares)
-    h_prev, dWh, zeros = kept[0], empty(Wh.shape, Wh.dtype), np.zeros((1, columns), Wh.dtype)
-    product = h_prev, True, da[-1], False, zeros, dWh
-    dx, dWx, db = _gradients(da[0], x, Wx, more=(product,))
+    h_prev, dWh = kept[0], empty(Wh.shape, Wh.dtype)
+    dx, dWx, db = _gradients(da[0], x, Wx, False, (h_prev, da[-1], dWh))
     for k, array in enumerate(dstates):
         dstates[k] = array[batch.rank]
     weights = (dWx, dWh, db) if "Wh" in cache._fields else (dWx, db)
@@ -736,14 +735,17 @@ def sum_of_squares(g: Array) -> float:
 def _check_update(where: str, w: Array, dw: Array, **memories: Array) -> None:
     """Raise unless a gradient fits w, which it changes in place, and the memories of w."""
     check_in_place(where, "w", w)
-    check_array(where, "dw", dw, w.shape, w.dtype, "it has the shape of w")
-    arrays = {"w": w, **memories, "dw": dw}
-    for name, array in memories.items():
+    before = {"w": w}
+    for name, array in {**memories, "dw": dw}.items():
         check_array(where, name, array, w.shape, w.dtype, "it has the shape of w")
-        check_in_place(where, name, array)
-    for (one, a), (other, b) in itertools.combinations(arrays.items(), 2):
-        if np.may_share_memory(a, b):  # threads would race
-            raise ValueError(f"{where}: {one} must not share memory with {other}; copy one of them")
+        if array is not dw:
+            check_in_place(where, name, array)
+        for one in before:
+            if np.may_share_memory(before[one], array):  # threads would race
+                raise ValueError(
+                    f"{where}: {one} must not share memory with {name}; copy one of them"
+                )
+        before[name] = array
 
 
 def sgd_update(w: Array, dw: Array, lr: float) -> None:

@@ -44,17 +44,17 @@ def clip_by_global_norm(parameters: Owners, max_norm: float) -> float:
         caller decides what to do.
     """
     where = "clip_by_global_norm"
-    trained, total = [], 0.0
+    gradients, total = [], 0.0
     check_in(where, "max_norm", max_norm, "(0, inf]")
     for p in parameters_of(where, parameters).values():
         if p.trainable and p.gradient is not None:
-            trained.append(p)
             values = p.gradient.values if isinstance(p.gradient, Rows) else p.gradient
+            gradients.append(values)
             total += functional.sum_of_squares(values)
     norm = math.sqrt(total)
     if math.isfinite(norm) and norm > max_norm:
-        for p in trained:
-            p.scale_grad(float(max_norm) / norm)
+        for values in gradients:
+            values *= float(max_norm) / norm
     return norm
 
 

@@ -115,7 +115,7 @@ class Parameter:
         check_number(self.name, "factor", factor)
         values = self.gradient.values if isinstance(self.gradient, Rows) else self.gradient
         if values is not None:
-            values *= values.dtype.type(factor)
+            values *= float(factor)
 
     def zero_grad(self) -> None:
         """Set the gradient to zero."""

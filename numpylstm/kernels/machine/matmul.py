@@ -249,7 +249,7 @@ def multiply_one_row(a, B, d, c, j0, j1):
 
 @kernel
 def multiply(A, a_transposed, B, b_transposed, d, C, share, shares):
-    """C (M, N) = d (1, N) + A (M, K) @ B (K, N); A and B may be stored transposed."""
+    """C (M, N) = d (1, N or more) + A (M, K) @ B (K, N); A and B may be stored transposed."""
     A, B, C = operand(A, a_transposed), operand(B, b_transposed), operand(C, False)
     (M, N), K, width = C.shape, A.shape[1], 2 * lanes_of(C)
     D = equal_rows(d, M)
