@@ -78,29 +78,37 @@ def define(typingctx, like):
 
 
 def _write(builder, real, arguments):
-    """Emit the body: a loop over K for each number of rows, without and with masks."""
+    """Emit the body: a loop over K for each number of rows, with two vectors in a row or one."""
     rows, columns, *operands = arguments
     v = Vectors(builder, real)
     second = builder.sub(columns, INT(v.lanes))  # columns in the second vector, if any
-    kinds = [None, None], [v.mask(columns), v.mask(second)]
-    whole = builder.icmp_signed("==", columns, INT(2 * v.lanes))
-    with builder.if_else(whole) as branches:
-        for branch, masks in zip(branches, kinds, strict=True):
-            with branch:
-                after = builder.append_basic_block("after")
-                cases = builder.switch(rows, after)
-                for n in range(1, TILE_ROWS + 1):
-                    case = builder.append_basic_block(f"rows{n}")
-                    cases.add_case(INT(n), case)
-                    builder.position_at_end(case)
-                    _write_rows(v, n, masks, *operands)
-                    builder.branch(after)
-                builder.position_at_end(after)
+    whole = builder.icmp_signed("==", second, INT(v.lanes))
+    both = builder.icmp_signed(">", second, INT(0))
+    kinds = [
+        (whole, [None, None]),
+        (both, [v.mask(columns), v.mask(second)]),
+        (builder.not_(both), [v.mask(columns)]),
+    ]
+    for condition, masks in kinds:
+        with builder.if_then(condition):
+            after = builder.append_basic_block("after")
+            cases = builder.switch(rows, after)
+            for n in range(1, TILE_ROWS + 1):
+                case = builder.append_basic_block(f"rows{n}")
+                cases.add_case(INT(n), case)
+                builder.position_at_end(case)
+                _write_rows(v, n, masks, *operands)
+                builder.branch(after)
+            builder.position_at_end(after)
+            builder.ret_void()
     builder.ret_void()
 
 
 def _write_rows(v, rows, masks, depth, a, a_row, a_k, b, b_k, d, d_row, c, c_row):
-    """Emit C = D + A @ B for a fixed number of rows, with all of C in registers."""
+    """Emit C = D + A @ B for a fixed number of rows, with all of C in registers.
+
+    A row has a vector for each mask; None stands for all columns of a vector.
+    """
     builder = v.b
 
     def address(pointer, row, stride, n=0):
@@ -120,12 +128,12 @@ def _write_rows(v, rows, masks, depth, a, a_row, a_k, b, b_k, d, d_row, c, c_row
     left, b_at, *others = now = [builder.phi(value.type) for value in at_start]
     a_at, sums = others[: len(a_starts)], others[len(a_starts) :]
     b_vectors = [v.load(v.at(b_at, INT(n * VECTOR_BYTES)), mask) for n, mask in enumerate(masks)]
-    for n in range(2):
+    for n in range(len(masks)):
         v.prefetch(v.at(b_at, ahead, INT(n * VECTOR_BYTES)))
     for r in range(rows):
         x = v.broadcast(v.at(a_at[r // SHARING], *[a_row] * (r % SHARING)))
-        for n in range(2):
-            sums[2 * r + n] = v.multiply_add(x, b_vectors[n], sums[2 * r + n])
+        for n, b_vector in enumerate(b_vectors, r * len(masks)):
+            sums[n] = v.multiply_add(x, b_vector, sums[n])
     left = builder.sub(left, INT(1))
     at_end = [left, v.at(b_at, b_k), *(v.at(pointer, a_k) for pointer in a_at), *sums]
     for phi, start, end in zip(now, at_start, at_end, strict=True):
