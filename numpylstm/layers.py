@@ -523,8 +523,7 @@ class RecurrentStack(Layer):
         functions = IMPLEMENTATIONS[self.impl]
         backward = self.cell.function(functions, "backward")
         before = []  # of each layer, from the top
-        every_final = zip(*dstate, strict=True)
-        for own, final in reversed([*zip(self.by_layer.values(), every_final, strict=True)]):
+        for own, *final in reversed([*zip(self.by_layer.values(), *dstate, strict=True)]):
             dx, *rest = backward(dhs, *final, caches.pop())  # frees the memory of the cache
             before.append(rest[: len(final)])
             # A GRU without bn returns a None more.
