@@ -225,8 +225,6 @@ def check_whole(
 
 def check_number(where: str, name: str, value: Any) -> None:
     """Raise unless `value` is one real number that a float can hold, NaN and infinity included."""
-    if type(value) is float:
-        return
     if not isinstance(value, numbers.Real):
         raise TypeError(f"{where}: {name} must be a number, got {reprlib.repr(value)}")
     try:
@@ -237,7 +235,8 @@ def check_number(where: str, name: str, value: Any) -> None:
 
 def check_in(where: str, name: str, value: Any, interval: str) -> None:
     """Raise unless `value` is one real number in an interval, such as ``"[0, 1)"``."""
-    check_number(where, name, value)
+    if type(value) is not float:
+        check_number(where, name, value)
     low, high = _bounds(interval)
     above = value >= low if interval[0] == "[" else value > low
     below = value <= high if interval[-1] == "]" else value < high
