@@ -3,6 +3,7 @@
 import math
 import time
 from dataclasses import replace
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -12,6 +13,7 @@ from support.runs import made_up
 import numpylstm as nl
 from numpylstm.cli import train as train_command
 from numpylstm.evaluation import Evaluation
+from numpylstm.optim import AveragedParameters
 from numpylstm.training import loop, schedules, session
 from numpylstm.training.checkpoint import load, restore_run, save
 from numpylstm.training.loop import Step, TrainingFailed
@@ -169,6 +171,24 @@ def test_the_better_of_the_parameters_and_their_mean_are_the_best(corpus, tmp_pa
     best = nl.restore_model(load(tmp_path / "best.npz"))
     assert nl.evaluate(best, corpus.valid, 1, 5).loss == run.valid_losses[-1]
     assert nl.evaluate(run.model, corpus.valid, 1, 5).loss > run.valid_losses[-1]
+
+
+def test_each_part_of_a_run_may_offer_parameters(corpus):
+    """One that has none yet does not end the search, and the model keeps its own."""
+    model = new_run(corpus).model
+    own = model.state_dict()
+    none, better = AveragedParameters(model, 9), AveragedParameters(model, 0)
+    better.after_update(0)
+    better.mean["decoder.b"] += 1.0
+
+    def score():
+        return SimpleNamespace(loss=-model.decoder.b.data.sum())
+
+    best, offered = loop.better_of(model, [none, better], score)
+    assert best.loss == -better.mean["decoder.b"].sum()
+    assert offered.keys() == own.keys()
+    for path, array in model.state_dict().items():
+        np.testing.assert_array_equal(array, own[path])
 
 
 def test_of_two_equal_epochs_the_first_is_the_best(corpus):
