@@ -6,6 +6,7 @@ Their numbers are compared with the textbook's in Node (`test_engine.py`, `test_
 import re
 import shutil
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -429,6 +430,14 @@ def test_the_ranking_of_the_cells(explored):
     pressed = reading.find(".ranking [aria-pressed=true]")
     assert pressed.text == f"cell {ranking[1][-1][0]}"
     assert pressed == reading.browser.switch_to.active_element
+
+
+def test_a_page_that_computes_another_loss_says_so(explored, monkeypatch):
+    line = "[data-name=loss-said]"
+    right = explored(*hostile(cell="gru")).find(line).text
+    monkeypatch.setattr(own, "evaluate", lambda *_: SimpleNamespace(loss=9))
+    wrong = explored(*hostile(cell="gru")).find(line).text
+    assert wrong == f"{right} numpylstm computes 9: do not trust this page, and report it."
 
 
 def test_a_cell_without_which_the_network_explodes_ranks_first(explored):

@@ -13,6 +13,7 @@ from support.node import NODE, needs_node
 from support.pages import data_of
 from support.runs import TINY, call, write_words
 
+import numpylstm as nl
 from numpylstm import explore, reference
 from numpylstm.explore import own
 from numpylstm.explore.__main__ import main
@@ -117,6 +118,14 @@ def test_a_text_of_ones_own(folder, flag):
 def test_of_a_long_text_200_tokens_are_read(folder):
     call(folder, "numpylstm-explore", "run", "--prompt", "w1 " * 300, "--out", "long.html")
     assert len(data_in(folder / "long.html")["ids"]) == 200
+
+
+def test_of_many_cells_those_that_vary_most_are_measured(monkeypatch):
+    monkeypatch.setattr(own, "WORK", 1)
+    model, ids = nl.LanguageModel(11, 20, init_scale=0.5, rng=0), np.arange(30) % 11
+    (units,) = nl.diagnostics.cell_activations(model, ids[:, None])
+    (ranked,) = own.rank_cells(model, ids)
+    assert {unit for unit, _ in ranked} == {*np.argsort(units.c.std(axis=(0, 1)))[-8:]}
 
 
 def test_a_larger_model_is_recorded(folder, monkeypatch):

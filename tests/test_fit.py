@@ -174,7 +174,7 @@ def test_a_loss_or_a_gradient_that_is_not_finite_changes_nothing(rng, monkeypatc
     ("nl.fit(tagger, batches, clip=0)", "fit: clip must be positive, got 0"),
 ], ids=str)  # fmt: skip
 def test_a_bad_call_gets_one_sentence(rng, row):
-    assert_refused(*row, batches=batches_of(rng))
+    assert_refused(*row, tagger=tagger(), batches=batches_of(rng))
 
 
 def test_a_model_of_your_own_must_return_its_loss(rng, monkeypatch):

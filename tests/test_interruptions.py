@@ -319,10 +319,11 @@ def test_early_is_only_said_of_what_ends_early(folder):
 
 
 def test_the_number_of_threads_changes_nothing(folder):
-    wide = (
-        "--train text.txt --hidden-size 72 --num-layers 2 --batch-size 20 --num-steps 8 --epochs 3"
+    settings = (
+        "--train text.txt --hidden-size 72 --num-layers 2 --batch-size 20 --num-steps 8 "
+        "--epochs 3 --log-every 3 --save-every 2"
     )
-    wide = (*wide.split(), "--log-every", "3", "--save-every", "2")
+    wide = tuple(settings.split())
     expected, expected_report = whole_run(folder, wide)
     rows = 20 * 8
     assert rows * 72 * 50 < nl.functional.WORTH_WAKING < rows * 72 * 4 * 72  # both kinds of kernel

@@ -123,6 +123,12 @@ def test_top_k_and_banned_tokens(model):
     assert not np.isin(nl.generate(model, [3], 500, banned=[0, 1], rng=0), [0, 1]).any()
 
 
+def test_what_is_as_probable_as_the_last_of_top_k_is_drawn_too(model):
+    for path in ("decoder.W", "decoder.b"):
+        model.parameters()[path].data[...] = 0
+    assert {*nl.generate(model, [3], 200, top_k=2, rng=0)} == {*range(V)}
+
+
 def test_temperature_0_takes_the_best_and_a_large_top_k_takes_all(model):
     best, cold = nl.generate(model, [3], 20, top_k=1), nl.generate(model, [3], 20, temperature=0)
     np.testing.assert_array_equal(best, cold)
@@ -150,7 +156,7 @@ def test_numbers_of_any_type_are_taken(model):
     ("nl.generate(model, nl.Vocabulary(('a', '<unk>')).encode(['a', 'a']), 5)",
      "generate: prompt must be an array or a sequence of numbers, got (array([0, 0], dtype=int32), "
      "0); Vocabulary.encode returns the ids and a count: take the ids, its first", TypeError),
-    ("nl.generate(model, [1], 5, stop=[11])", "generate: stop must lie in [0, 11), got 11"),
+    ("nl.generate(model, [1], 5, stop=[11])", "^generate: stop must lie in [0, 11), got 11"),
     ("nl.generate(model, [1], -1)", "length must be from 0 to 1000000000, got -1"),
     ("nl.generate(model, [1], 5, temperature=-1.0)", "temperature must be finite and at least"),
     ("nl.generate(model, [1], 5, banned=range(11))", "banned must leave a token to draw"),

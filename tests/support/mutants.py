@@ -30,7 +30,7 @@ from cosmic_ray.work_db import use_db
 from cosmic_ray.work_item import MutationSpec, WorkItem
 
 SESSION = Path("mutants.sqlite").resolve()  # runs work in another folder
-MODULES = {  # and their tests, the nearest first; of bad commands and random calls come last
+MODULES = {  # and their tests, the nearest first; those of commands and of random calls follow
     "reference": "reference lengths functional cells optim",
     "functional": "functional lengths kernels optim fallback",
     "layers": "layers lengths models sequence_models sampling",
