@@ -135,9 +135,10 @@ BROKEN = {  # how a good checkpoint is broken, and what the message says
     "an unknown setting": (with_config(colour="red"), "unexpected keyword argument 'colour'"),
     "no bias": (without_array("parameters/decoder.b"), "decoder.b is missing"),
     "an infinite parameter": (
-        with_array("parameters/decoder.b", lambda b: b * np.inf), "must be finite",
+        with_array("parameters/decoder.b", lambda b: b * np.inf),
+        "must be finite",
     ),
-}  # fmt: skip
+}
 BROKEN_RUNS = {  # the model can be read, and only a run cannot go on
     "a batch far beyond the state": (with_config(batch_size=10**15), ""),
     "no state": (without_array("state/c"), "state/c is missing"),

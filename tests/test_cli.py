@@ -147,8 +147,14 @@ def test_every_kind_of_run(tmp_path, flags):
 
 def test_eval_prints_the_ledger(here):
     out, _ = here("numpylstm-eval", "run/best.npz")
-    for line in ("tokens         100", "unknown        ", "scored         99; not scored: 1",
-                 "B = 1, T = 35", "perplexity     ", "accuracy       "):  # fmt: skip
+    for line in (
+        "tokens         100",
+        "unknown        ",
+        "scored         99; not scored: 1",
+        "B = 1, T = 35",
+        "perplexity     ",
+        "accuracy       ",
+    ):
         assert line in out
 
 
@@ -264,9 +270,12 @@ def test_a_sample_is_printed_as_it_is_drawn_and_an_interruption_keeps_it(folder,
     arguments = ("run", "--length", "100000000", "--seed", "1")
     process = subprocess.Popen(
         [BIN / "numpylstm-sample", *arguments],
-        cwd=folder, text=True, stdout=subprocess.PIPE, stderr=subprocess.PIPE,
+        cwd=folder,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
         preexec_fn=lambda: signal.signal(signal.SIGINT, signal.default_int_handler),
-    )  # fmt: skip
+    )
     seen = process.stdout.read(500)
     process.send_signal(signal.SIGINT)
     with process:  # and not communicate(), which forgets what was buffered
@@ -315,8 +324,11 @@ def test_a_text_from_other_places_is_the_same_text(folder, here, monkeypatch):
     (texts / "notes.md").write_text("not a text")
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO(text)))
     metrics = {"text.txt": (folder / "run" / "metrics.csv").read_bytes()}
-    for name, named in {"-": ["-"], "files": ["texts/1.txt", "texts/2.txt.gz"],
-                        "folder": ["texts"]}.items():  # fmt: skip
+    for name, named in {
+        "-": ["-"],
+        "files": ["texts/1.txt", "texts/2.txt.gz"],
+        "folder": ["texts"],
+    }.items():
         out, _ = here("numpylstm-train", "--text", *named, "--out", f"from-{name}", *SMALL)
         metrics[name] = (folder / f"from-{name}" / "metrics.csv").read_bytes()
     assert metrics["-"] == metrics["text.txt"]

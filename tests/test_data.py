@@ -357,8 +357,11 @@ def test_another_text_is_split_as_that_of_the_run(settings, tokens, expected):
 
 def test_texts_that_are_too_short(write):
     short, empty, good = write("s.txt", numbers(0, 39)), write("e.txt", ""), write("g.txt", "a b")
-    with pytest.raises(DataError, match=r"s.txt: the valid split must hold at least 2 tokens, got "
-                       r"1 at word level; it is one token in 20 of each file"):  # fmt: skip
+    with pytest.raises(
+        DataError,
+        match=r"s.txt: the valid split must hold at least 2 tokens, got "
+        r"1 at word level; it is one token in 20 of each file",
+    ):
         data.load_text(short)
     assert data.load_text(write("l.txt", numbers(0, 40))).num_tokens["test"] == 2
     with pytest.raises(DataError, match=r"e.txt: the train split must hold at least 2"):

@@ -176,8 +176,9 @@ ROWS = {  # the name of a mistake, the right piece, the wrong one, and the gradi
 }  # fmt: skip
 MISTAKES = {
     name: Mistake(cell, right, wrong, tuple(names.split()))
-    for cell, rows in ROWS.items() for name, right, wrong, names in rows
-}  # fmt: skip
+    for cell, rows in ROWS.items()
+    for name, right, wrong, names in rows
+}
 
 
 def patient(cell, mistake=None):

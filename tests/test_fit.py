@@ -27,9 +27,15 @@ def test_it_is_the_loop_that_one_would_write(rng):
     batches = [(*batch, rng.integers(0, T + 1, B)) for batch in batches_of(rng)]
     rates = [0.5, 0.25]
     history = nl.fit(
-        model, batches, epochs=2, optimizer=nl.SGD(model.parameters(), lr=1.0), clip=0.02,
-        rate=lambda p: rates[p.epoch], validation=batches[:2], quiet=True,
-    )  # fmt: skip
+        model,
+        batches,
+        epochs=2,
+        optimizer=nl.SGD(model.parameters(), lr=1.0),
+        clip=0.02,
+        rate=lambda p: rates[p.epoch],
+        validation=batches[:2],
+        quiet=True,
+    )
     optimizer = nl.SGD(twin.parameters(), lr=1.0)
     for epoch, rate in enumerate(rates):
         optimizer.lr, losses, norms = rate, [], []
@@ -78,8 +84,9 @@ def test_the_best_parameters_are_kept(rng):
             best.update(model.state_dict())
         return batches
 
-    history = nl.fit(model, batches, epochs=9, optimizer=optimizer, rate=rate,
-                     validation=validation, quiet=True)  # fmt: skip
+    history = nl.fit(
+        model, batches, epochs=9, optimizer=optimizer, rate=rate, validation=validation, quiet=True
+    )
     assert [row.validation for row in history] == pytest.approx(valid[:5])
     assert 0 < valid.index(min(valid)) < len(valid) - 1
     np.testing.assert_equal(model.state_dict(), best)
@@ -203,9 +210,16 @@ def test_the_mean_of_the_parameters_is_kept_where_it_is_better(rng):
         return 5.0
 
     history = nl.fit(
-        model, batches, epochs=3, optimizer=nl.SGD(model, lr=1.0), validation=batches, rate=rate,
-        average_after=1, after_epoch=lambda row: seen.append(model.state_dict()), quiet=True,
-    )  # fmt: skip
+        model,
+        batches,
+        epochs=3,
+        optimizer=nl.SGD(model, lr=1.0),
+        validation=batches,
+        rate=rate,
+        average_after=1,
+        after_epoch=lambda row: seen.append(model.state_dict()),
+        quiet=True,
+    )
     del seen[3], seen[6]  # the same as before the next update
     for path, array in model.state_dict().items():
         mean = np.mean([arrays[path] for arrays in seen[4:]], axis=0)
@@ -217,10 +231,16 @@ def test_the_mean_of_the_parameters_is_kept_where_it_is_better(rng):
 def test_patience_and_a_call_after_each_epoch(rng):
     model, batches, rows = tagger(), batches_of(rng), []
     history = nl.fit(
-        model, batches, epochs=30, optimizer=nl.SGD(model.parameters(), lr=1.0), patience=3,
-        validation=batches, rate=lambda p: 0.3 if p.epoch < 4 else 1e-30, after_epoch=rows.append,
+        model,
+        batches,
+        epochs=30,
+        optimizer=nl.SGD(model.parameters(), lr=1.0),
+        patience=3,
+        validation=batches,
+        rate=lambda p: 0.3 if p.epoch < 4 else 1e-30,
+        after_epoch=rows.append,
         quiet=True,
-    )  # fmt: skip
+    )
     assert history == rows
     valid = [row.validation for row in history]
     assert len(valid) - 1 - valid.index(min(valid)) == 3

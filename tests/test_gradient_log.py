@@ -18,9 +18,15 @@ from numpylstm.training.checkpoint import load, restore_model, restore_run
 from numpylstm.training.run_folder import RunFolderError
 
 SETTINGS = nl.TrainConfig(
-    hidden_size=6, num_layers=2, batch_size=7, num_steps=5, epochs=2, log_every=3, lr=0.5,
+    hidden_size=6,
+    num_layers=2,
+    batch_size=7,
+    num_steps=5,
+    epochs=2,
+    log_every=3,
+    lr=0.5,
     log_gradients=True,
-)  # fmt: skip
+)
 KINDS = {
     "lstm": {},
     "dropout": {"dropout": 0.5, "dropout_input": 0.0, "momentum": 0.5, "dtype": "float64"},

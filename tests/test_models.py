@@ -268,9 +268,13 @@ def test_integers_of_any_type_and_read_only_arrays_are_taken(rng):
 def test_the_masks_of_a_model(rng, locked, dropout, of_input, of_output, of_weights, of_words):
     """At the ends by default as between; a probability of 0 draws no mask, and shifts none."""
     model = language_model(
-        dropout=dropout, dropout_input=of_input, dropout_output=of_output, dropout_locked=locked,
-        dropout_weights=of_weights, dropout_words=of_words,
-    )  # fmt: skip
+        dropout=dropout,
+        dropout_input=of_input,
+        dropout_output=of_output,
+        dropout_locked=locked,
+        dropout_weights=of_weights,
+        dropout_words=of_words,
+    )
     source, masks = copy.deepcopy(model.rng), {}
     steps = 1 if locked else T
     for name, p, drawn, shape in [
@@ -321,9 +325,14 @@ def test_the_signature_shows_settings_and_options_with_their_defaults(kind):
 @pytest.mark.parametrize("bidirectional", [False, True])
 def test_a_sequence_model_of_a_configuration(bidirectional):
     twin = nl.SequenceRegressor(
-        input_size=D, num_outputs=2, hidden_size=H, every_step=False, rng=3, cell="gru",
+        input_size=D,
+        num_outputs=2,
+        hidden_size=H,
+        every_step=False,
+        rng=3,
+        cell="gru",
         bidirectional=bidirectional,
-    )  # fmt: skip
+    )
     model = nl.SequenceRegressor.from_config(
         twin.config, None, 2, bidirectional=bidirectional, every_step=False, rng=3
     )

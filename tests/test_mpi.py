@@ -50,9 +50,13 @@ SETTINGS = (*TINY, "--valid", "text.txt", "--dropout", "0.5", "--shards", "4")
 def mpiexec(folder, ranks, *words):
     """Start a Python program on several ranks."""
     return subprocess.Popen(
-        [MPIEXEC, "-n", str(ranks), sys.executable, *map(str, words)], cwd=folder, text=True,
-        stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=os.environ | ENVIRONMENT,
-    )  # fmt: skip
+        [MPIEXEC, "-n", str(ranks), sys.executable, *map(str, words)],
+        cwd=folder,
+        text=True,
+        stdout=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        env=os.environ | ENVIRONMENT,
+    )
 
 
 def train(folder, ranks, *arguments):

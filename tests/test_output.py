@@ -70,9 +70,12 @@ def test_a_command_that_is_there_for_its_output_fails_without_it(folder):
     for name in ("eval", "sample"):
         done = subprocess.run(
             [BIN / f"numpylstm-{name}", checkpoint, "--quiet"],
-            stderr=subprocess.PIPE, text=True, timeout=100, check=False,
+            stderr=subprocess.PIPE,
+            text=True,
+            timeout=100,
+            check=False,
             preexec_fn=close_streams(1),
-        )  # fmt: skip
+        )
         assert done.returncode == 1
         assert done.stderr == f"numpylstm-{name}: error: standard output: Bad file descriptor\n"
 

@@ -76,8 +76,9 @@ def test_draws_follow_the_softmax(model):
         p = np.exp(logits[0, 0] / temperature)
         p /= p.sum()
         rng = np.random.default_rng(0)
-        drawn = [nl.generate(model, [3], 1, temperature=temperature, rng=rng)[0]
-                 for _ in range(3000)]  # fmt: skip
+        drawn = [
+            nl.generate(model, [3], 1, temperature=temperature, rng=rng)[0] for _ in range(3000)
+        ]
         share = np.bincount(drawn, minlength=V) / len(drawn)
         assert np.abs(share - p).max() < 4 * np.sqrt(0.25 / len(drawn))
 
@@ -117,8 +118,9 @@ def test_top_k_and_banned_tokens(model):
     logits, _ = model.logits(np.array([[3]]), model.zero_state(1))
     order = np.argsort(-logits[0, 0])
     banned = [int(order[0])]
-    drawn = {int(nl.generate(model, [3], 1, top_k=2, banned=banned, rng=seed)[0])
-             for seed in range(60)}  # fmt: skip
+    drawn = {
+        int(nl.generate(model, [3], 1, top_k=2, banned=banned, rng=seed)[0]) for seed in range(60)
+    }
     assert drawn == {int(order[1]), int(order[2])}
     assert not np.isin(nl.generate(model, [3], 500, banned=[0, 1], rng=0), [0, 1]).any()
 

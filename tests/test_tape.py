@@ -49,10 +49,11 @@ PARAMETERS = {
     for cell, golden in TAPES.items()
 }
 STATES = {
-    cell: CELLS[cell].State(*(np.array(golden["inputs"][f"{s}0"])[:, None]
-                              for s in CELLS[cell].states))
+    cell: CELLS[cell].State(
+        *(np.array(golden["inputs"][f"{s}0"])[:, None] for s in CELLS[cell].states)
+    )
     for cell, golden in TAPES.items()
-}  # (L, B, H)  # fmt: skip
+}  # (L, B, H)
 # --- the file ----------------------------------------------------------------------------------
 
 

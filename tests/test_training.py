@@ -108,8 +108,9 @@ def test_what_is_reported(corpus):
 
 
 def test_how_many_updates_were_clipped_is_counted(corpus):
-    norms = [item.gradient_norm for item in nl.train(new_run(corpus), corpus)
-             if isinstance(item, Step)]  # fmt: skip
+    norms = [
+        item.gradient_norm for item in nl.train(new_run(corpus), corpus) if isinstance(item, Step)
+    ]
     run = new_run(corpus, clip=float(np.median(norms[:7])))
     items = list(nl.train(run, corpus))
     for row in (item for item in items if isinstance(item, Row)):

@@ -72,8 +72,10 @@ class TestAsItIsDelivered:
         assert kinds == ["hints", *["blank", "grade", "hints", "solution"] * len(NAMES)]
         for cell in tagged(NOTEBOOK, "hints")[1:]:
             assert re.findall(r"<summary>(.*?)</summary>", source(cell)) == [
-                "Hint 1", "Hint 2", "Hint 3",
-            ]  # fmt: skip
+                "Hint 1",
+                "Hint 2",
+                "Hint 3",
+            ]
         for cell in tagged(NOTEBOOK, "solution"):
             assert source(cell).startswith("<details><summary>Solution</summary>\n\n")
             assert source(cell).rstrip().endswith("</details>")
@@ -491,8 +493,9 @@ class TestTheTeachersDesk:
         exam = json.loads(capsys.readouterr().out)
         kinds = [tag for cell in exam["cells"] for tag in tags(cell)]
         assert kinds == ["blank", "grade"] * len(NAMES)
-        assert not any("Hint" in source(cell) or "Solution" in source(cell)
-                       for cell in exam["cells"])  # fmt: skip
+        assert not any(
+            "Hint" in source(cell) or "Solution" in source(cell) for cell in exam["cells"]
+        )
         assert outputs(exam) == []
         assert any("grade = grading.Grader(exam=True)" in source(cell) for cell in exam["cells"])
         (tmp_path / "x.ipynb").write_text("{}")

@@ -70,10 +70,12 @@ def start(folder, *arguments, threads=1, **options):
     """Start a run in a process of its own."""
     streams = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     return subprocess.Popen(
-        [BIN / "numpylstm-train", *map(str, arguments)], cwd=folder, text=True,
+        [BIN / "numpylstm-train", *map(str, arguments)],
+        cwd=folder,
+        text=True,
         env=os.environ | {"PYTHONUNBUFFERED": "1", "NUMBA_NUM_THREADS": str(threads)},
         **(streams | options),
-    )  # fmt: skip
+    )
 
 
 def finish(process, expect=0):
