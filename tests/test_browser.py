@@ -397,7 +397,8 @@ def hostile(**settings):
     """Return a model on hostile words, its vocabulary, its settings and a text."""
     model, vocabulary, config, text = untrained((*HOSTILE, "a", "b"), 0.7, **settings)
     text.ids[0] = vocabulary.unk_id
-    return model, vocabulary, config, text._replace(tokens=["never seen", *text.tokens[1:]])
+    tokens = ["never seen", *vocabulary.decode(text.ids[1:])]
+    return model, vocabulary, config, text._replace(tokens=tokens)
 
 
 @pytest.fixture
@@ -433,11 +434,13 @@ def test_the_ranking_of_the_cells(explored):
 
 
 def test_a_page_that_computes_another_loss_says_so(explored, monkeypatch):
-    line = "[data-name=loss-said]"
-    right = explored(*hostile(cell="gru")).find(line).text
+    def said():
+        reading = explored(*hostile(cell="gru"))
+        return wait(reading.browser, lambda: reading.find("[data-name=loss-said]").text)
+
+    right = said()
     monkeypatch.setattr(own, "evaluate", lambda *_: SimpleNamespace(loss=9))
-    wrong = explored(*hostile(cell="gru")).find(line).text
-    assert wrong == f"{right} numpylstm computes 9: do not trust this page, and report it."
+    assert said() == f"{right} numpylstm computes 9: do not trust this page, and report it."
 
 
 def test_a_cell_without_which_the_network_explodes_ranks_first(explored):
