@@ -2,7 +2,6 @@
 
 import io
 import json
-from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -16,13 +15,13 @@ class Parts(NamedTuple):
     meta: dict[str, Any]
 
 
-def take_apart(content: bytes) -> Parts:
+def take_apart(content):
     with np.load(io.BytesIO(content), allow_pickle=False) as file:
         arrays = {name: file[name] for name in file.files}
     return Parts(content, arrays, json.loads(arrays.pop("meta").tobytes()))
 
 
-def pack(arrays: dict[str, Any], meta: Any, save: Callable[..., None] = np.savez) -> bytes:
+def pack(arrays, meta, save=np.savez):
     """Return a checkpoint with any content."""
     text = meta if isinstance(meta, bytes) else json.dumps(meta).encode()
     file = io.BytesIO()
@@ -30,11 +29,13 @@ def pack(arrays: dict[str, Any], meta: Any, save: Callable[..., None] = np.savez
     return file.getvalue()
 
 
-def with_meta(**changes: Any) -> Callable[[Parts], bytes]:
+def with_meta(**changes):
+    """Return a function that packs a good checkpoint with another meta object."""
     return lambda good: pack(good.arrays, {**good.meta, **changes})
 
 
-def with_config(**changes: Any) -> Callable[[Parts], bytes]:
+def with_config(**changes):
+    """Return a function that packs a good checkpoint with other settings."""
     return lambda good: pack(
         good.arrays, {**good.meta, "config": {**good.meta["config"], **changes}}
     )
