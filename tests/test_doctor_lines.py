@@ -7,6 +7,7 @@ mistake gives.
 """
 
 import ast
+import functools
 import re
 from dataclasses import dataclass
 
@@ -15,7 +16,7 @@ import pytest
 from conftest import B, D, H, T
 from support.textbook_layers import of_textbook
 
-from numpylstm import doctor, museum
+from numpylstm import doctor, gradcheck, museum
 from numpylstm.cells import CELLS
 from numpylstm.laboratory.doctor import lines
 from numpylstm.laboratory.mistakes import rules
@@ -399,6 +400,13 @@ def test_two_mistakes_are_not_taken_for_one():
     assert finding.kind not in BY_LINE
 
 
+@functools.cache
+def slopes_of_a_model(cell):
+    """Measure the slopes once: a mistake is in the backward pass alone."""
+    patient = museum.case(cell=cell)
+    return gradcheck.central_difference(lambda a: patient.f(patient.fixed | a), patient.arrays)
+
+
 @pytest.mark.parametrize(
     ("cell", "function", "right", "wrong", "words"),
     [
@@ -415,7 +423,8 @@ def test_two_mistakes_are_not_taken_for_one():
 )  # fmt: skip
 def test_a_mistake_in_a_whole_model_is_named_by_its_line(cell, function, right, wrong, words):
     mutant = museum.Mistake(function, ((right, wrong),), "", cell=cell)
-    finding, *_ = doctor.examine(**vars(museum.case(mutant))).findings
+    patient, slopes = museum.case(mutant), slopes_of_a_model(cell)
+    finding, *_ = doctor.examine(**vars(patient), slopes=slopes).findings
     assert words in finding.sentence
 
 
