@@ -102,6 +102,16 @@ def test_a_name_is_written_as_it_is():
     assert as_label(40) == "40"
 
 
+@pytest.mark.parametrize("scale", [1e-3, 1e5, 1e90])
+def test_labels_of_training_curves_are_in_the_picture(scale):
+    rows = [row._replace(lr=1e-3, perplexity=scale, gradient_norm=1 / scale) for row in ROWS]
+    figure = training_curves(rows, clip=1 / scale)
+    figure.savefig(io.BytesIO())
+    for axes in figure.axes:
+        extent = axes.yaxis.label.get_window_extent()
+        assert figure.bbox.x0 < extent.x0 < extent.x1 < figure.bbox.x1
+
+
 def test_comparison_curves():
     """Validation and training of each run; runs of one group have one colour and one label."""
     other = [row._replace(perplexity=30.0) for row in ROWS]

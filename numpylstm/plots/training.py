@@ -45,7 +45,7 @@ def training_curves(
     """
     # Drawn after each epoch: a layout that fits the labels would take nearly as long again.
     figure = new_figure(8, 6, layout=None)
-    frame = {"left": 0.1, "right": 0.9, "bottom": 0.09, "top": 0.98, "hspace": 0.06}
+    frame = {"left": 0.12, "right": 0.87, "bottom": 0.09, "top": 0.98, "hspace": 0.06}
     top, bottom = figure.subplots(2, 1, sharex=True, height_ratios=(2, 1), gridspec_kw=frame)
     epochs, training, ends, validation = _perplexities(rows)
     norms = np.clip([row.gradient_norm for row in rows], *DRAWN)
