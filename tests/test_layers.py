@@ -323,8 +323,6 @@ def test_a_module_may_name_its_parts_itself():
     "make",
     [
         lambda: LSTM(D, H, rng=0),
-        lambda: Linear(H, V, rng=0),
-        lambda: nl.Bidirectional("rnn", D, H, rng=0),
         lambda: nl.LanguageModel(V, H, tied=True, rng=0),
         lambda: nl.SequenceTagger(V, 3, H, bidirectional=True, rng=0),
     ],
