@@ -221,8 +221,8 @@ def train(run: Run, corpus: Corpus, *, watch: Watch | None = None) -> Iterator[S
             run.optimizer.lr = rate(progress)
             with trials.step():
                 step = update(run, x, y, windows)
-            due = row_is_due(run, windows)
-            if due:
+            due = run.tally.steps >= config.log_every and run.window < windows and not run.finished
+            if due:  # the rows that end an epoch or the run follow its validation
                 close_row(run)
             yield step  # the caller may save the run here
             if due:
@@ -272,11 +272,6 @@ def update(run: Run, x: Array, y: Array, windows: int) -> Step:
 
 
 # --- metrics -----------------------------------------------------------------------------------
-
-
-def row_is_due(run: Run, windows: int) -> bool:
-    """Return True if a row is due after an update, which does not end an epoch or the run."""
-    return run.tally.steps >= run.config.log_every and run.window < windows and not run.finished
 
 
 def close_row(run: Run, valid: Evaluation | None = None) -> Row:
