@@ -17,8 +17,9 @@ from dataclasses import asdict
 from pathlib import Path
 from statistics import median
 
+import psutil
+
 from .configurations import BenchmarkError, flops, tokens
-from .machine import busy_share
 
 OURS, PEER = "numpylstm", "torch"
 ROOT = Path(__file__).parents[2]
@@ -81,7 +82,7 @@ class Worker(AbstractContextManager["Worker"]):
 def pause():
     """Wait until the threads of the last turn sleep; return the share other programs then use."""
     time.sleep(SETTLE)
-    return busy_share(SETTLE)
+    return psutil.cpu_percent(SETTLE) / 100
 
 
 def compare(task, c, workers, best_product, rounds, seconds):
