@@ -22,9 +22,8 @@ def test_a_bad_call_gets_one_sentence(row):
 
 def test_presets_of_zaremba_et_al():
     """Table 1 of their paper (2014); the examples of loss-rate-clip.md print the rest of it."""
-    columns = attrgetter(
-        "hidden_size", "epochs", "dropout", "init_scale", "decay", "constant_epochs"
-    )
+    names = "hidden_size epochs dropout init_scale decay constant_epochs"
+    columns = attrgetter(*names.split())
     assert columns(nl.from_preset("small")) == (200, 13, 0, 0.1, 1 / 2, 4)
     assert columns(nl.from_preset("medium")) == (650, 39, 0.5, 0.05, 1 / 1.2, 6)
     assert columns(nl.from_preset("large")) == (1500, 55, 0.65, 0.04, 1 / 1.15, 14)
