@@ -30,6 +30,11 @@ WIDE = replace(SMALL, name="test float64", dtype="float64")
 EVERY_MODEL = pytest.mark.parametrize("c", [SMALL, GRU, RNN, WIDE], ids=lambda c: c.name)
 
 
+@pytest.fixture(autouse=True)
+def no_pause(monkeypatch):
+    monkeypatch.setattr(measure, "SETTLE", 0.01)
+
+
 @pytest.fixture(scope="module")
 def worker():
     with Worker(OURS, 1) as worker:
