@@ -102,7 +102,7 @@ def test_a_name_is_written_as_it_is():
     assert as_label(40) == "40"
 
 
-@pytest.mark.parametrize("scale", [1e-3, 1e5, 1e90])
+@pytest.mark.parametrize("scale", [1e5, 1e90])
 def test_labels_of_training_curves_are_in_the_picture(scale):
     rows = [row._replace(lr=1e-3, perplexity=scale, gradient_norm=1 / scale) for row in ROWS]
     figure = training_curves(rows, clip=1 / scale)
