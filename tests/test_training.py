@@ -173,18 +173,24 @@ def test_the_better_of_the_parameters_and_their_mean_are_the_best(corpus, tmp_pa
     assert nl.evaluate(run.model, corpus.valid, 1, 5).loss > run.valid_losses[-1]
 
 
+def test_the_best_checkpoint_is_that_of_the_lowest_validation(corpus, tmp_path):
+    """The rate is so high that it is neither the first nor the last."""
+    run = new_run(corpus, lr=4.0, decay=1.0, seed=1)
+    session.train_to_end(run, corpus, tmp_path)
+    assert run.valid_losses.index(min(run.valid_losses)) == 1
+    best = nl.restore_model(load(tmp_path / "best.npz"))
+    assert nl.evaluate(best, corpus.valid, 1, 5).loss == min(run.valid_losses)
+
+
 def test_each_part_of_a_run_may_offer_parameters(corpus):
     """One that has none yet does not end the search, and the model keeps its own."""
     model = new_run(corpus).model
     own = model.state_dict()
     offers = [None, {path: array + 1 for path, array in own.items()}, own]
     parts = [SimpleNamespace(offer=lambda offer=offer: offer) for offer in offers]
-
-    def score():
-        return SimpleNamespace(loss=-model.decoder.b.data.sum())
-
-    best, offered = loop.better_of(model, parts, score)
-    assert best.loss == -offers[1]["decoder.b"].sum()
+    _, offered = loop.better_of(
+        model, parts, lambda: SimpleNamespace(loss=-model.decoder.b.data.sum())
+    )
     assert offered is offers[1]
     np.testing.assert_equal(model.state_dict(), own)
 
