@@ -27,12 +27,8 @@ SMALL = Configuration("test", V=11, H=6, L=2, T=5, B=3)
 GRU = replace(SMALL, name="test gru", cell="gru")
 RNN = replace(SMALL, name="test rnn", cell="rnn")
 WIDE = replace(SMALL, name="test float64", dtype="float64")
+measure.SETTLE = 0.01  # seconds: no time is looked at here
 EVERY_MODEL = pytest.mark.parametrize("c", [SMALL, GRU, RNN, WIDE], ids=lambda c: c.name)
-
-
-@pytest.fixture(autouse=True)
-def no_pause(monkeypatch):
-    monkeypatch.setattr(measure, "SETTLE", 0.01)
 
 
 @pytest.fixture(scope="module")

@@ -236,12 +236,14 @@ def test_a_run_that_is_made_longer(folder, flag, first, last):
 def test_the_end_of_the_time_stops_as_ctrl_c_does(folder, monkeypatch):
     out = folder / "time"
     arguments = (*NOT_SAVED_OFTEN, "--out", out.name, "--stop-after", "1s")
+    handler = signal.getsignal(signal.SIGTERM)
     with monkeypatch.context() as patch:
         before_call(patch, training, "update", lambda: time.sleep(1), at=30)
         said, _ = train(folder, *arguments, expect=130)
     assert "saved. Resume with" in said
     assert called(said.splitlines()[-1])[:3] == ["numpylstm-train", "--resume", "time"]
     assert said.endswith("--threads 1 --stop-after 1s\n")
+    assert signal.getsignal(signal.SIGTERM) == handler
     train(folder, "--resume", "time")
     assert files(out) == whole_run(folder, NOT_SAVED_OFTEN)[0]
 
