@@ -164,6 +164,7 @@ PRIVATE = {
         "from numba import njit; cache = njit(lambda: 0)._cache; "
         "cache.load_overload, cache.save_overload"
     ),
+    "compiling: an option": "from numba import njit; njit(forceinline=True)(lambda: 0)()",
     "caching: a compiled kernel as bytes, and back": (
         "from numba.core.serialize import dumps; "
         "from numba.core.compiler import CompileResult as C; C._reduce, C._rebuild"
