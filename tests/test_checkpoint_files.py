@@ -280,7 +280,7 @@ def test_a_run_with_bad_numbers_is_not_saved(tmp_path):
     assert path.read_bytes() == before
 
 
-@pytest.mark.parametrize("changes", [{}, {"schedule": "plateau", "constant_epochs": 4}], ids=str)
+@pytest.mark.parametrize("changes", [{}, {"schedule": "plateau", "constant_epochs": 6}], ids=str)
 def test_a_file_of_the_version_before_is_read(changes, good, tmp_path):
     """It has a checksum of its own, and `constant_epochs` for each schedule."""
     path = tmp_path / "c.npz"
