@@ -239,27 +239,26 @@ def _corpus(
     tokens: dict[str, list[str]] = {split: [] for split in SPLITS}
     for split, several in texts.items():
         for text in several:
-            file: list[str] = []
-            for piece in _PIECE.findall(text):  # so that only few words are not interned yet
-                file += map(sys.intern, tokenize(piece, level))
+            file = _tokens(text, level)
             share = len(file) // HELD_OUT
             for held in reversed(to_cut if split == "train" else []):
                 end = len(file) - share
                 tokens[held] += file[end:]
                 del file[end:]
             tokens[split] += file
-    found = {split: len(part) for split, part in tokens.items()}
-    for split, number in found.items():
-        if number < _MIN_TOKENS:
+    for split, part in tokens.items():
+        if len(part) < _MIN_TOKENS:
             advice = "is the file empty?"
             if split in to_cut:
                 advice = f"it is one token in {HELD_OUT} of each file: use longer files, or name it"
             raise DataError(
                 f"{source}: the {split} split must hold at least {_MIN_TOKENS} tokens, got "
-                f"{number} at {level} level; {advice}"
+                f"{len(part)} at {level} level; {advice}"
             )
+    unread = dict.fromkeys(SPLITS, 0)
     if max_eval is not None:
         for split in SPLITS[1:]:
+            unread[split] = len(tokens[split][max_eval:])
             del tokens[split][max_eval:]
     if vocabulary is None:
         vocabulary = Vocabulary.build(tokens["train"], max_vocab)
@@ -270,6 +269,17 @@ def _corpus(
         vocabulary,
         **{split: ids for split, (ids, _) in encoded.items()},
         oov={split: unknown for split, (_, unknown) in encoded.items()},
-        unread={split: found[split] - len(part) for split, part in tokens.items()},
+        unread=unread,
         held_out=held_out,
     )
+
+
+def _tokens(text: str, level: str) -> list[str]:
+    """Return the tokens of a text; equal ones are one string, so a long text takes less memory.
+
+    It is cut into pieces, since the tokens of a piece are not shared until all of it is cut.
+    """
+    tokens: list[str] = []
+    for piece in _PIECE.findall(text):
+        tokens += map(sys.intern, tokenize(piece, level))
+    return tokens
