@@ -28,7 +28,7 @@ extensions = [
     "names",
     "pages",
 ]
-exclude_patterns = ["_build", "_ext", "slides", "**/.ipynb_checkpoints"]
+exclude_patterns = ["_build", "_ext", "teaching", "**/.ipynb_checkpoints"]
 nitpicky = True
 
 # --- Markdown and notebooks ----------------------------------------------------------------------

@@ -21,7 +21,7 @@ import numpylstm as nl
 ROOT = Path(__file__).parent.parent
 TEXTS = {
     path.relative_to(ROOT): path.read_text(encoding="utf-8")
-    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("docs/*.py")]
+    for path in [*ROOT.glob("*.md"), *ROOT.glob("docs/**/*.md"), *ROOT.glob("docs/**/*.py")]
     if not {"_build", "generated"} & {*path.parts}
 }
 PAGES = sorted(path for path in TEXTS if path.suffix == ".md")

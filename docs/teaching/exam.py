@@ -1,4 +1,4 @@
-"""An exam and its key: ``python docs/exam.py SEED FOLDER [STUDENT ...]``.
+"""An exam and its key: ``python docs/teaching/exam.py SEED FOLDER [STUDENT ...]``.
 
 Writes ``exam.md`` and ``key.md``. Sizes, numbers and the cell of question 7 are drawn by the seed,
 so each seed is another exam. For each student it writes a program, ``hunt-STUDENT.py``: the LSTM of
@@ -18,7 +18,7 @@ import numpy as np
 import numpylstm as nl
 from numpylstm import gradcheck, reference
 
-PROGRAM = Path(__file__).parent / "one_file.py"
+PROGRAM = Path(__file__).parents[1] / "one_file.py"
 
 # --- question 7: another cell ---------------------------------------------------------------------
 
@@ -271,5 +271,5 @@ def main(seed: str, folder: str, *students: str) -> None:
 
 if __name__ == "__main__":
     if len(sys.argv) < 3:
-        sys.exit("usage: python docs/exam.py SEED FOLDER [STUDENT ...]")
+        sys.exit("usage: python docs/teaching/exam.py SEED FOLDER [STUDENT ...]")
     main(*sys.argv[1:])

@@ -1,4 +1,4 @@
-"""The workbook for nbgrader: ``python docs/nbgrader_workbook.py > source/workbook/workbook.ipynb``.
+"""The workbook for nbgrader: ``python docs/teaching/nbgrader_workbook.py > workbook.ipynb``.
 
 Each blank is a solution that nbgrader takes out, and the cell below it a test with the points of
 the blank. The folded solutions go; the hints stay.
@@ -11,7 +11,7 @@ from typing import Any
 
 from numpylstm import grading
 
-WORKBOOK = Path(__file__).parent.parent / "notebooks" / "workbook.ipynb"
+WORKBOOK = Path(__file__).parents[2] / "notebooks" / "workbook.ipynb"
 
 
 def tagged(cells: list[dict], tag: str) -> list[dict]:

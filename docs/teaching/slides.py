@@ -1,7 +1,7 @@
-"""Slides for three weeks, made from the notebooks: ``python docs/slides.py [FOLDER]``.
+"""Slides for three weeks, made from the notebooks: ``python docs/teaching/slides.py [FOLDER]``.
 
-Each file ``docs/slides/week-N.md`` becomes one page that needs no network, and a font for formulas
-is copied beside it. Slides are Markdown between lines of dashes; what follows the line ``Notes:``
+Each file ``slides/week-N.md`` becomes one page that needs no network, and a font for formulas is
+copied beside it. Slides are Markdown between lines of dashes; what follows the line ``Notes:``
 is for the speaker (key N). Pictures, tables, code and printed lines come from the notebooks, by
 number and cell::
 
@@ -21,14 +21,15 @@ from pathlib import Path
 import matplotlib
 from markdown_it import MarkdownIt
 
-DOCS = Path(__file__).parent
+HERE = Path(__file__).parent
+DOCS = HERE.parent
 sys.path[:0] = [str(DOCS), str(DOCS / "_ext")]
 
 from mathml import as_mathml  # noqa: E402
 from notebook_pictures import cell, picture  # noqa: E402
 
 MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable("table")
-PAGE = (DOCS / "slides" / "page.html").read_text(encoding="utf-8")
+PAGE = (HERE / "slides" / "page.html").read_text(encoding="utf-8")
 
 
 def quoted(place: re.Match[str]) -> str:
@@ -83,7 +84,7 @@ def main(folder: str = str(DOCS / "_build" / "slides")) -> None:
     out = Path(folder)
     out.mkdir(parents=True, exist_ok=True)
     shutil.copy(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSerif.ttf", out)
-    for path in sorted((DOCS / "slides").glob("week-*.md")):
+    for path in sorted((HERE / "slides").glob("week-*.md")):
         slides = path.read_text(encoding="utf-8").split("\n---\n")
         title = slides[0].partition("\n")[0].removeprefix("# ")
         body = "\n".join(slide(text) for text in slides)
