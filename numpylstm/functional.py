@@ -786,20 +786,19 @@ def adam_update(
     for name, value in {"lr": lr, "eps": eps, "weight_decay": weight_decay}.items():
         check_in(where, name, value, "[0, inf)")
     lr, beta1, beta2, eps, weight_decay = map(float, (lr, beta1, beta2, eps, weight_decay))
-    added, kept = (0.0, 1 - lr * weight_decay) if decoupled else (weight_decay, 1.0)
-    numbers = (
-        added,
-        kept,
-        1 - beta1,
-        beta2,
-        1 - beta2,
-        lr / (1 - beta1**t),
-        math.sqrt(1 - beta2**t),
-        eps,
+    step = _update.AdamStep(
+        decay_in_gradient=0.0 if decoupled else weight_decay,
+        kept_w=1 - lr * weight_decay if decoupled else 1.0,
+        new_m=1 - beta1,
+        kept_v=beta2,
+        new_v=1 - beta2,
+        rate=lr / (1 - beta1**t),
+        root=math.sqrt(1 - beta2**t),
+        eps=eps,
     )
+    step = _update.AdamStep(*np.array(step, w.dtype))
     arrays = w.ravel(), m.ravel(), v.ravel(), dw.ravel()
-    scalars = tuple(np.array(numbers, w.dtype))
-    run_parallel(_update.descend_by_moments, (*arrays, scalars), shares_for(w.size))
+    run_parallel(_update.descend_by_moments, (*arrays, step), shares_for(w.size))
 
 
 # --- Without kernels ---------------------------------------------------------------------------

@@ -8,7 +8,7 @@ from support.processes import run_python
 
 from numpylstm import reference
 from numpylstm.kernels import memory, update
-from numpylstm.kernels.machine import elementary, kernel, matmul, run, simd, tile
+from numpylstm.kernels.machine import elementary, kernel, matmul, row_slice, simd, tile
 from numpylstm.kernels.threads import run_parallel
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -140,7 +140,7 @@ def test_updates_do_not_depend_on_the_threads(rng, size, dtype):
     """To the bit; `test_optim` compares the updates with the textbook."""
     if not JIT and size > 100:
         pytest.skip("too large without compilation")
-    numbers = tuple(np.array([0.1, 0.9, 0.2, 0.99, 0.01, 0.3, 0.6, 1e-3], dtype))
+    step = update.AdamStep(*np.array([0.1, 0.9, 0.2, 0.99, 0.01, 0.3, 0.6, 1e-3], dtype))
     w, m, v, g = (normal(rng, dtype, size) for _ in range(4))
     v *= v
     results = []
@@ -148,7 +148,7 @@ def test_updates_do_not_depend_on_the_threads(rng, size, dtype):
         arrays = plain, moved, velocity, adam, mean, square = [a.copy() for a in (w, w, m, w, m, v)]
         run_parallel(update.descend, (plain, g, 0.3), shares)
         run_parallel(update.descend_with_momentum, (moved, velocity, g, 0.3, 0.9), shares)
-        run_parallel(update.descend_by_moments, (adam, mean, square, g, numbers), shares)
+        run_parallel(update.descend_by_moments, (adam, mean, square, g, step), shares)
         sums = np.empty(-(-size // update.BLOCK))
         run_parallel(update.sums_of_squares, (g, sums), shares)
         results.append([sums, *arrays])
@@ -167,7 +167,7 @@ def test_a_store_to_a_view_is_kept(name):
     @kernel
     def fill(x, rows, share, shares):
         for i in range(len(rows)):
-            row = run(rows, i, 0, rows.shape[1])
+            row = row_slice(rows, i, 0, rows.shape[1])
             for k in range(row.size):
                 row[k] = function(x[k])
             row[0] = 7

@@ -8,43 +8,58 @@ sums: gates (N, 3H), which end as the activated gates, and s (N, H), which arriv
 kept: h_prev, gates, s, h. dstates: dh. da: da and du (N, 3H).
 """
 
-from .machine import run, sigmoid, tanh, widest_vectors
+from .machine import row_slice, sigmoid, tanh, widest_vectors
 from .recurrence import recurrence, three_gates
 
 
 def forward(row, before, after, j0, j1, sums, states):
     """Activate the gates and fill h."""
     widest_vectors()
-    (gates, s), (h,) = sums, states
+    gates, s = sums
+    (h,) = states
     one = gates.dtype.type(1)
     r, z, n = three_gates(gates, row, h.shape[1], j0, j1)
-    s = run(s, row, j0, j1)
-    h_prev, h = run(h, before, j0, j1), run(h, after, j0, j1)
+    s = row_slice(s, row, j0, j1)
+    h_prev = row_slice(h, before, j0, j1)
+    h = row_slice(h, after, j0, j1)
     for k in range(j1 - j0):
-        r_k, z_k = sigmoid(r[k]), sigmoid(z[k])
+        r_k = sigmoid(r[k])
+        z_k = sigmoid(z[k])
         n_k = tanh(n[k] + r_k * s[k])
-        r[k], z[k], n[k] = r_k, z_k, n_k
+        r[k] = r_k
+        z[k] = z_k
+        n[k] = n_k
         h[k] = (one - z_k) * n_k + z_k * h_prev[k]
 
 
 def backward(row, i, j0, j1, kept, dstates, da):
     """Compute da, du and the part of dh that reaches h_prev through z, from dh."""
     widest_vectors()
-    (h_prev, gates, s, _), (dh,), (da, du) = kept, dstates, da
+    h_prev, gates, s, _ = kept
+    (dh,) = dstates
+    da, du = da
     one = gates.dtype.type(1)
     H = dh.shape[1]
     r, z, n = three_gates(gates, row, H, j0, j1)
     da_r, da_z, da_n = three_gates(da, row, H, j0, j1)
     du_r, du_z, du_n = three_gates(du, row, H, j0, j1)
-    dh = run(dh, i, j0, j1)
-    s, h_prev = run(s, row, j0, j1), run(h_prev, row, j0, j1)
+    dh = row_slice(dh, i, j0, j1)
+    s = row_slice(s, row, j0, j1)
+    h_prev = row_slice(h_prev, row, j0, j1)
     for k in range(j1 - j0):
-        r_k, z_k, n_k, dh_k = r[k], z[k], n[k], dh[k]
+        r_k = r[k]
+        z_k = z[k]
+        n_k = n[k]
+        dh_k = dh[k]
         of_n = dh_k * (one - z_k) * (one - n_k * n_k)
         of_z = dh_k * (h_prev[k] - n_k) * z_k * (one - z_k)
         of_r = of_n * s[k] * r_k * (one - r_k)
-        da_r[k], da_z[k], da_n[k] = of_r, of_z, of_n
-        du_r[k], du_z[k], du_n[k] = of_r, of_z, of_n * r_k
+        da_r[k] = of_r
+        da_z[k] = of_z
+        da_n[k] = of_n
+        du_r[k] = of_r
+        du_z[k] = of_z
+        du_n[k] = of_n * r_k
         dh[k] = dh_k * z_k
 
 

@@ -23,7 +23,8 @@ class Pool:
 
     def free(self):
         """Free all of it."""
-        self.kept, self.bytes_kept = {}, 0  # kept: bytes -> list of memory
+        self.kept = {}  # bytes -> list of memory
+        self.bytes_kept = 0
 
 
 POOL = Pool(limit=1 << 30)

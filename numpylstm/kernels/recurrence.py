@@ -54,7 +54,7 @@ from .machine import (
     packed,
     panels_shape,
     part,
-    run,
+    row_slice,
     transposed,
     uncounted,
 )
@@ -102,7 +102,8 @@ def sequences_of(share, shares, steps_done):
 @inlined
 def units_of(share, shares, Wh):
     """Return the range of hidden units of a share: whole panels."""
-    H, width = len(Wh), 2 * lanes_of(Wh)
+    H = len(Wh)
+    width = 2 * lanes_of(Wh)
     first, stop = part((H + width - 1) // width, share, shares)
     return first * width, min(H, stop * width)
 
@@ -111,9 +112,9 @@ def units_of(share, shares, Wh):
 def three_gates(gates, row, H, j0, j1):
     """Return units j0:j1 of each of the three blocks in a row of gates (N, 3H)."""
     return (
-        run(gates, row, j0, j1),
-        run(gates, row, H + j0, H + j1),
-        run(gates, row, 2 * H + j0, 2 * H + j1),
+        row_slice(gates, row, j0, j1),
+        row_slice(gates, row, H + j0, H + j1),
+        row_slice(gates, row, 2 * H + j0, 2 * H + j1),
     )
 
 
@@ -121,10 +122,10 @@ def three_gates(gates, row, H, j0, j1):
 def four_gates(gates, row, H, j0, j1):
     """Return the same of gates (N, 4H)."""
     return (
-        run(gates, row, j0, j1),
-        run(gates, row, H + j0, H + j1),
-        run(gates, row, 2 * H + j0, 2 * H + j1),
-        run(gates, row, 3 * H + j0, 3 * H + j1),
+        row_slice(gates, row, j0, j1),
+        row_slice(gates, row, H + j0, H + j1),
+        row_slice(gates, row, 2 * H + j0, 2 * H + j1),
+        row_slice(gates, row, 3 * H + j0, 3 * H + j1),
     )
 
 
@@ -148,16 +149,21 @@ def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
         return named
 
     fused_of_cell, kernel_of_cell = of_cell(fused), of_cell(kernel)
-    forward, backward = fused_of_cell(forward), fused_of_cell(backward)
+    forward = fused_of_cell(forward)
+    backward = fused_of_cell(backward)
 
     # --- Forward ---
 
     @fused_of_cell
     def step_forward(Wh, copy, t, arrays, rows, units):
         """Step t for some sequences and units; `copy` is Wh packed, if that pays."""
-        (i0, i1), (j0, j1), (offsets, sums, states) = rows, units, arrays
-        (H, columns), size = Wh.shape, copy.size
-        before, after, n = offsets[t], offsets[t + 1], offsets[t + 1] - offsets[1]
+        offsets, sums, states = arrays
+        i0, i1 = rows
+        j0, j1 = units
+        H, columns = Wh.shape
+        before = offsets[t]  # rows of the states
+        after = offsets[t + 1]
+        n = after - offsets[1]  # row of the sums
         i1 = min(i1, offsets[t + 2] - after)
         if i1 <= i0:
             return
@@ -165,15 +171,16 @@ def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
         gates_in_block = columns // H // copy.blocks  # all, or 1 for a GRU or a share of the units
         columns_of_units = gates_in_block * j0, gates_in_block * j1
         for number in range(copy.blocks):
-            into, first = sums[0], number * size
+            into = sums[0]
+            first = number * copy.size
             if number == copy.blocks - 1:  # the last block of Wh belongs to the end of the last sum
                 into = sums[-1]
-                first = into.shape[1] - size
-            total = block(into, n + i0, n + i1, first, first + size)
+                first = into.shape[1] - copy.size
+            total = block(into, n + i0, n + i1, first, first + copy.size)
             if pays_to_pack(offsets, Wh):
                 multiply_packed(h, copy, number, total, total, columns_of_units)
             else:
-                W = block(Wh, 0, H, number * size, (number + 1) * size)
+                W = block(Wh, 0, H, number * copy.size, (number + 1) * copy.size)
                 multiply_in_place(h, W, total, total, columns_of_units)
         for i in range(i0, i1):
             forward(n + i, before + i, after + i, j0, j1, sums, states)
@@ -181,9 +188,11 @@ def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
     @fused_of_cell
     def steps_forward(Wh, arrays, rows):
         """All steps for some sequences."""
-        (H, columns), (offsets, sums, _) = Wh.shape, arrays
+        H, columns = Wh.shape
+        offsets, sums, _ = arrays
         blocks = 1 if len(sums) == 1 else columns // H
-        copy = packed(block(Wh, 0, H if pays_to_pack(offsets, Wh) else 0, 0, columns), blocks)
+        rows_to_pack = H if pays_to_pack(offsets, Wh) else 0
+        copy = packed(block(Wh, 0, rows_to_pack, 0, columns), blocks)
         for t in range(len(offsets) - 3):
             step_forward(Wh, uncounted(copy), t, arrays, rows, (0, H))
 
@@ -196,8 +205,10 @@ def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
     @kernel_of_cell
     def step_forward_split_hidden(Wh, panels, t, arrays, share, shares):
         """Step t; `panels` is room for Wh packed, for all threads."""
-        (H, columns), offsets = Wh.shape, arrays[0]
-        units, copy = units_of(share, shares, Wh), Packed(panels, columns // H, H)
+        H, columns = Wh.shape
+        offsets = arrays[0]
+        units = units_of(share, shares, Wh)
+        copy = Packed(panels, columns // H, H)
         if t == 0 and pays_to_pack(offsets, Wh):
             pack(block(Wh, 0, H, 0, columns), copy, units)
         step_forward(uncounted(Wh), copy, t, uncounted(arrays), (0, offsets[1]), units)
@@ -213,9 +224,13 @@ def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
     @fused_of_cell
     def step_backward(copy, t, arrays, rows, units):
         """Step t for some sequences and units; `copy` is Wh.T packed."""
-        (i0, i1), (j0, j1), (offsets, kept, dhs, dstates, da) = rows, units, arrays
-        n, n_next = offsets[t + 1] - offsets[1], offsets[t + 2] - offsets[1]
-        dh, continued = dstates[0], min(i1, offsets[t + 3] - offsets[t + 2])
+        offsets, kept, dhs, dstates, da = arrays
+        i0, i1 = rows
+        j0, j1 = units
+        n = offsets[t + 1] - offsets[1]  # row where the step begins
+        n_next = offsets[t + 2] - offsets[1]
+        continued = min(i1, offsets[t + 3] - offsets[t + 2])
+        dh = dstates[0]
         H = dh.shape[1]
         # dh = dhs[t] + da[t + 1] @ Wh.T, and with carries_dh also what dh holds already
         if i0 < continued:  # the sequences that have a step t + 1
@@ -239,7 +254,8 @@ def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
     @fused_of_cell
     def steps_backward(Wh, arrays, rows):
         """All steps for some sequences, last to first."""
-        T, copy = len(arrays[0]) - 3, packed(transposed(Wh), 1)
+        T = len(arrays[0]) - 3
+        copy = packed(transposed(Wh), 1)
         for step in range(T + 1):
             step_backward(uncounted(copy), T - 1 - step, arrays, rows, (0, len(Wh)))
 
@@ -252,7 +268,8 @@ def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
     @kernel_of_cell
     def step_backward_split_hidden(Wh, panels, t, arrays, share, shares):
         """Step t."""
-        units, copy = units_of(share, shares, Wh), Packed(panels, 1, len(Wh))
+        units = units_of(share, shares, Wh)
+        copy = Packed(panels, 1, len(Wh))
         offsets = arrays[0]
         if offsets[t + 2] == offsets[-1]:  # no row is left after this step
             pack(transposed(Wh), copy, units)

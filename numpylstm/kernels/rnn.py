@@ -3,7 +3,7 @@
 sums: a (N, H). states: h. kept: h_prev, h. dstates: dh. da: that of a.
 """
 
-from .machine import inlined, run, sigmoid, tanh, widest_vectors
+from .machine import inlined, row_slice, sigmoid, tanh, widest_vectors
 from .recurrence import recurrence
 
 
@@ -13,16 +13,22 @@ def _cell(name, activate, slope):
     def forward(n, before, after, j0, j1, sums, states):
         """Fill h."""
         widest_vectors()
-        (a,), (h,) = sums, states
-        a, h = run(a, n, j0, j1), run(h, after, j0, j1)
+        (a,) = sums
+        (h,) = states
+        a = row_slice(a, n, j0, j1)
+        h = row_slice(h, after, j0, j1)
         for k in range(j1 - j0):
             h[k] = activate(a[k])
 
     def backward(n, i, j0, j1, kept, dstates, da):
         """Compute da from dh."""
         widest_vectors()
-        (_, h), (dh,), (da,) = kept, dstates, da
-        h, dh, da = run(h, n, j0, j1), run(dh, i, j0, j1), run(da, n, j0, j1)
+        _, h = kept
+        (dh,) = dstates
+        (da,) = da
+        h = row_slice(h, n, j0, j1)
+        dh = row_slice(dh, i, j0, j1)
+        da = row_slice(da, n, j0, j1)
         for k in range(j1 - j0):
             da[k] = dh[k] * slope(h[k])
 

@@ -9,7 +9,7 @@ not used. kept: h_prev, gates, h, and log_odds. dstates: dh. da: of the gates' s
 h @ Wh, (N, 0).
 """
 
-from .machine import kernel, log_sigmoid, part, run, sigmoid, widest_vectors
+from .machine import kernel, log_sigmoid, part, row_slice, sigmoid, widest_vectors
 from .recurrence import recurrence, three_gates
 
 
@@ -19,8 +19,10 @@ def forward(a, b, h, share, shares):
     widest_vectors()
     first, last = part(h.shape[1], share, shares)
     for t in range(len(a)):
-        a_t, b_t = a[t, first:last], b[t, first:last]
-        h_prev, h_t = h[t, first:last], h[t + 1, first:last]
+        a_t = a[t, first:last]
+        b_t = b[t, first:last]
+        h_prev = h[t, first:last]
+        h_t = h[t + 1, first:last]
         for k in range(a_t.size):
             h_t[k] = a_t[k] * h_prev[k] + b_t[k]
 
@@ -33,11 +35,14 @@ def backward(dhs, a, h_prev, da, db, dh, share, shares):
     dh_t = dh[0, first:last]
     for step in range(len(a)):
         t = len(a) - 1 - step
-        dhs_t, a_t, h_t = dhs[t, first:last], a[t, first:last], h_prev[t, first:last]
-        da_t, db_t = da[t, first:last], db[t, first:last]
+        a_t = a[t, first:last]
+        h_prev_t = h_prev[t, first:last]
+        dhs_t = dhs[t, first:last]
+        da_t = da[t, first:last]
+        db_t = db[t, first:last]
         for k in range(a_t.size):
             db_t[k] = dhs_t[k] + dh_t[k]
-            da_t[k] = db_t[k] * h_t[k]
+            da_t[k] = db_t[k] * h_prev_t[k]
             dh_t[k] = db_t[k] * a_t[k]
 
 
@@ -47,11 +52,15 @@ def _mingru(name, times):
     def forward(row, before, after, j0, j1, sums, states):
         """Activate z and fill h."""
         widest_vectors()
-        (gates,), (h,) = sums, states
-        one, scale = gates.dtype.type(1), gates.dtype.type(times)
+        (gates,) = sums
+        (h,) = states
+        one = gates.dtype.type(1)
+        scale = gates.dtype.type(times)
         H = h.shape[1]
-        z, n = run(gates, row, j0, j1), run(gates, row, H + j0, H + j1)
-        h_prev, h = run(h, before, j0, j1), run(h, after, j0, j1)
+        z = row_slice(gates, row, j0, j1)
+        n = row_slice(gates, row, H + j0, H + j1)
+        h_prev = row_slice(h, before, j0, j1)
+        h = row_slice(h, after, j0, j1)
         for k in range(j1 - j0):
             z_k = sigmoid(z[k])
             z[k] = z_k
@@ -60,14 +69,21 @@ def _mingru(name, times):
     def backward(row, i, j0, j1, kept, dstates, da):
         """Compute da, and dh of the step before, from dh."""
         widest_vectors()
-        (h_prev, gates, _), (dh,), (da, _) = kept, dstates, da
-        one, scale = gates.dtype.type(1), gates.dtype.type(times)
+        h_prev, gates, _ = kept
+        (dh,) = dstates
+        da, _ = da
+        one = gates.dtype.type(1)
+        scale = gates.dtype.type(times)
         H = dh.shape[1]
-        z, n = run(gates, row, j0, j1), run(gates, row, H + j0, H + j1)
-        da_z, da_n = run(da, row, j0, j1), run(da, row, H + j0, H + j1)
-        h_prev, dh = run(h_prev, row, j0, j1), run(dh, i, j0, j1)
+        z = row_slice(gates, row, j0, j1)
+        n = row_slice(gates, row, H + j0, H + j1)
+        da_z = row_slice(da, row, j0, j1)
+        da_n = row_slice(da, row, H + j0, H + j1)
+        h_prev = row_slice(h_prev, row, j0, j1)
+        dh = row_slice(dh, i, j0, j1)
         for k in range(j1 - j0):
-            z_k, dh_k = z[k], dh[k]
+            z_k = z[k]
+            dh_k = dh[k]
             da_z[k] = dh_k * (n[k] - scale * h_prev[k]) * z_k * (one - z_k)
             da_n[k] = dh_k * z_k
             dh[k] = dh_k * (one - scale * z_k)
@@ -81,29 +97,38 @@ MINGRU = {"positive": _mingru("positive", 1), "signed": _mingru("signed", 2)}
 def _forward(n, before, after, j0, j1, sums, states):
     """Activate i and f and fill h."""
     widest_vectors()
-    (gates,), (h, log_odds) = sums, states
+    (gates,) = sums
+    h, log_odds = states
     H = h.shape[1]
     i, f, g = three_gates(gates, n, H, j0, j1)
-    h_prev, h = run(h, before, j0, j1), run(h, after, j0, j1)
-    log_odds = run(log_odds, after, j0, j1)
+    h_prev = row_slice(h, before, j0, j1)
+    h = row_slice(h, after, j0, j1)
+    log_odds = row_slice(log_odds, after, j0, j1)
     for k in range(j1 - j0):
         log_odds_k = log_sigmoid(f[k]) - log_sigmoid(i[k])
-        i[k], f[k], log_odds[k] = sigmoid(i[k]), sigmoid(f[k]), log_odds_k
+        i[k] = sigmoid(i[k])
+        f[k] = sigmoid(f[k])
+        log_odds[k] = log_odds_k
         h[k] = sigmoid(log_odds_k) * h_prev[k] + sigmoid(-log_odds_k) * g[k]
 
 
 def _backward(n, r, j0, j1, kept, dstates, da):
     """Compute da, and dh of the step before, from dh."""
     widest_vectors()
-    (h_prev, gates, _, log_odds), (dh,), (da, _) = kept, dstates, da
+    h_prev, gates, _, log_odds = kept
+    (dh,) = dstates
+    da, _ = da
     one = gates.dtype.type(1)
     H = dh.shape[1]
     i, f, g = three_gates(gates, n, H, j0, j1)
     da_i, da_f, da_g = three_gates(da, n, H, j0, j1)
-    h_prev, dh = run(h_prev, n, j0, j1), run(dh, r, j0, j1)
-    log_odds = run(log_odds, n, j0, j1)
+    h_prev = row_slice(h_prev, n, j0, j1)
+    dh = row_slice(dh, r, j0, j1)
+    log_odds = row_slice(log_odds, n, j0, j1)
     for k in range(j1 - j0):
-        dh_k, a, w = dh[k], sigmoid(log_odds[k]), sigmoid(-log_odds[k])
+        dh_k = dh[k]
+        a = sigmoid(log_odds[k])
+        w = sigmoid(-log_odds[k])
         of_a = dh_k * (h_prev[k] - g[k]) * a * w
         da_i[k] = of_a * (i[k] - one)
         da_f[k] = of_a * (one - f[k])

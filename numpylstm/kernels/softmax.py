@@ -7,7 +7,7 @@ The sum over a row runs in vector lanes, in one fixed order for any number of th
 
 import numpy as np
 
-from .machine import exp, inner, kernel, part, run, widest_vectors
+from .machine import exp, inner, kernel, part, row_slice, widest_vectors
 
 BLOCK = 64  # numbers compared or added side by side
 
@@ -77,7 +77,7 @@ def forward(logits, targets, peak, total, nll, predicted, share, shares):
     first, last = part(N, share, shares)
     scratch = np.empty(BLOCK, logits.dtype)
     for r in range(first, last):
-        row = run(logits, r, 0, V)
+        row = row_slice(logits, r, 0, V)
         peak[r] = largest(row, scratch)
         total[r] = sum_of_exponentials(row, peak[r], scratch)
         nll[r] = np.log(total[r]) + (peak[r] - row[targets[r]])
@@ -90,5 +90,6 @@ def backward(logits, targets, peak, total, coefficients, dlogits, share, shares)
     N, V = logits.shape
     first, last = part(N, share, shares)
     for r in range(first, last):
-        row, drow = run(logits, r, 0, V), run(dlogits, r, 0, V)
+        row = row_slice(logits, r, 0, V)
+        drow = row_slice(dlogits, r, 0, V)
         row_backward(row, targets[r], peak[r], total[r], coefficients[r], drow)

@@ -87,8 +87,11 @@ def run_parallel(kernel, arguments, count):
     if count == 1:
         kernel(*arguments, 0, 1)
         return
-    left, results, finished = list(range(count)), [], SimpleQueue()
-    came, gone = [], []  # helpers
+    left = list(range(count))  # shares that no thread has claimed
+    results = []  # of each share that is done: the error, or None
+    finished = SimpleQueue()
+    came = []  # helpers that have begun
+    gone = []  # helpers that have ended
 
     def work():
         while True:

@@ -1,5 +1,7 @@
 """In-place kernels on flat arrays: the gradient norm and the update of each optimiser."""
 
+from typing import Any, NamedTuple
+
 import numpy as np
 
 from .machine import inner, kernel, part, widest_vectors
@@ -15,12 +17,13 @@ def block_sum_of_squares(g):
     The sums are float64, since the square of a float32 overflows at 2e19 and underflows at 1e-23.
     """
     widest_vectors()
-    sums, total = np.zeros(LANES), 0.0
+    sums = np.zeros(LANES)
     for start in range(0, g.size, LANES):
         piece = g[start : start + LANES]
         for k in range(piece.size):
             value = np.float64(piece[k])
             sums[k] += value * value
+    total = 0.0
     for value in sums:
         total += value
     return total
@@ -57,15 +60,27 @@ def descend_with_momentum(w, v, g, lr, momentum, share, shares):
         w[k] -= lr * v[k]
 
 
+class AdamStep(NamedTuple):
+    """Scalars of one step of Adam, in the dtype of the parameters."""
+
+    decay_in_gradient: Any  # weight decay of Adam; 0 for AdamW
+    kept_w: Any  # 1 - lr * weight decay for AdamW; 1 for Adam
+    new_m: Any  # 1 - beta1
+    kept_v: Any  # beta2
+    new_v: Any  # 1 - beta2
+    rate: Any  # lr / (1 - beta1 ** t)
+    root: Any  # sqrt(1 - beta2 ** t)
+    eps: Any
+
+
 @kernel
-def descend_by_moments(w, m, v, g, numbers, share, shares):
-    """Update w, m and v (N,) by a step of Adam; `numbers` are scalars of their dtype."""
+def descend_by_moments(w, m, v, g, step, share, shares):
+    """Update w, m and v (N,) by a step of Adam with these scalars (`AdamStep`)."""
     widest_vectors()
-    added, left, share_m, kept_v, share_v, rate, root, eps = numbers
     first, last = part(w.size, share, shares)
     w, m, v, g = w[first:last], m[first:last], v[first:last], g[first:last]
     for k in range(w.size):
-        slope = g[k] + added * w[k]
-        m[k] += share_m * (slope - m[k])
-        v[k] = kept_v * v[k] + share_v * slope * slope
-        w[k] = left * w[k] - rate * m[k] / (np.sqrt(v[k]) / root + eps)
+        slope = g[k] + step.decay_in_gradient * w[k]
+        m[k] += step.new_m * (slope - m[k])
+        v[k] = step.kept_v * v[k] + step.new_v * slope * slope
+        w[k] = step.kept_w * w[k] - step.rate * m[k] / (np.sqrt(v[k]) / step.root + step.eps)

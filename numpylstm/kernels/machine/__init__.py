@@ -8,8 +8,8 @@ If you know Numba, this page is a map of the rest. From the bottom up:
     pairs it with a line of NumPy that means the same; with NUMBA_DISABLE_JIT=1 that line runs.
     An array is a struct to an intrinsic: `unpacked` reads its address, shape and strides.
 `views`: slices
-    `block`, `run` and `transposed` are ``X[i0:i1, j0:j1]``, ``X[i, j0:j1]`` and ``X.T`` without
-    bounds checks and reference counts, as intrinsics that fill in the struct of an array.
+    `block`, `row_slice` and `transposed` are ``X[i0:i1, j0:j1]``, ``X[i, j0:j1]`` and ``X.T``
+    without bounds checks and reference counts, as intrinsics that fill in the struct of an array.
 `tile`: the inner loop of a product
     At most 14 rows (6 with 16 registers) times two vectors of C stay in registers for all of K. It
     is LLVM code, a loop for each number of rows. Compiling it takes a second, so it is compiled
@@ -52,4 +52,4 @@ from .matmul import (
     panels_shape,
 )
 from .simd import lanes_of, widest_vectors
-from .views import block, run, transposed, uncounted
+from .views import block, row_slice, transposed, uncounted

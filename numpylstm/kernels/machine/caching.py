@@ -74,7 +74,8 @@ class DiskCache:
     def save_overload(self, signature, compiled):
         """Save a compiled form in the place of those of older sources, or warn."""
         try:
-            folder, content = _folder(), dumps(compiled._reduce())
+            folder = _folder()
+            content = dumps(compiled._reduce())
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=folder, suffix=".tmp", delete=False) as file:
                 file.write(hashlib.sha256(content).digest() + content)

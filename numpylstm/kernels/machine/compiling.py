@@ -81,7 +81,8 @@ _seconds_so_far = 0.0
 def _explain(seconds):
     """Say once, to whoever waits at a terminal or a notebook, why a first step takes so long."""
     global _seconds_so_far
-    before, _seconds_so_far = _seconds_so_far, _seconds_so_far + seconds
+    before = _seconds_so_far
+    _seconds_so_far += seconds
     watched = sys.stderr is not None and (sys.stderr.isatty() or hasattr(builtins, "__IPYTHON__"))
     if watched and before < PATIENCE <= _seconds_so_far:
         print("numpylstm: compiling kernels for this processor, once", file=sys.stderr)

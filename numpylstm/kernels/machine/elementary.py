@@ -88,7 +88,8 @@ def _make(real, degree, mantissa, ln2_high, ln2_low, lowest, highest, tanh_limit
         """min(x, 0) - log(1 + e) for e = exp(-|x|), where log(1 + e) = 2 atanh(e / (2 + e))."""
         e = exp(-abs(x))
         y = e / (two + e)  # at most 1/3
-        square, series = y * y, zero
+        square = y * y
+        series = zero
         for c in inverse_odds:
             series = fma(series, square, c)
         return (x if x < zero else zero) - two * fma(series * square, y, y)

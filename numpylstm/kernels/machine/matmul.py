@@ -24,7 +24,7 @@ import numpy as np
 from .compiling import fused, inlined, inner, kernel, part
 from .simd import VECTOR_BYTES, copy_vector, fma, lanes_of, widest_vectors
 from .tile import TILE_ROWS, tile
-from .views import block, equal_rows, run, transposed
+from .views import block, equal_rows, row_slice, transposed
 
 DEPTH = 384  # of a panel of B: 48 KiB with 512-bit vectors; of a tile of A: 21 KiB
 WIDTH = 16  # panels of B at a time: 768 KiB
@@ -62,14 +62,16 @@ def aligned_empty(size, like):
 
 def panels_shape(W, blocks):
     """Return the shape of the panels of W (K, blocks * size)."""
-    (K, N), width = W.shape, 2 * VECTOR_BYTES // W.itemsize
+    K, N = W.shape
+    width = 2 * VECTOR_BYTES // W.itemsize
     return blocks * -(-N // blocks // width) * K, width
 
 
 @inner
 def packed(W, blocks):
     """Return a packed copy of W (K, blocks * size), in any strides."""
-    (K, N), width = W.shape, 2 * lanes_of(W)
+    K, N = W.shape
+    width = 2 * lanes_of(W)
     size = N // blocks
     rows = blocks * ((size + width - 1) // width) * K
     copy = Packed(aligned_empty(rows * width, W).reshape(rows, width), blocks, size)
@@ -87,13 +89,16 @@ def first_row(copy, K, number, j):
 @inner
 def pack(W, copy, columns):
     """Copy a range of columns of each block of W (K, .), in any strides; it begins at a panel."""
-    K, width = W.shape[0], lanes_of(W)
+    K = W.shape[0]
+    width = lanes_of(W)
     for k in range(0, K, SIDE_BY_SIDE):
         k_stop = min(K, k + SIDE_BY_SIDE)
         for number in range(copy.blocks):
             for j in range(columns[0], columns[1], width):
-                row, column = first_row(copy, K, number, j), j // width % 2 * width
-                first, lanes = number * copy.size + j, min(width, copy.size - j)
+                row = first_row(copy, K, number, j)
+                column = j // width % 2 * width  # the first vector of a panel, or the second
+                first = number * copy.size + j
+                lanes = min(width, copy.size - j)
                 copy_columns(
                     block(W, k, k_stop, first, first + lanes),
                     block(copy.panels, row + k, row + k_stop, column, column + width),
@@ -126,7 +131,8 @@ def pack_rows(S, flat):
 @inner
 def copy_of(S, room):
     """Copy S, whose rows are contiguous, into a corner of `room`, and return it."""
-    (rows, columns), width = S.shape, lanes_of(S)
+    rows, columns = S.shape
+    width = lanes_of(S)
     for j in range(0, columns, width):
         stop = min(columns, j + width)
         copy_columns(block(S, 0, rows, j, stop), block(room, 0, rows, j, stop))
@@ -146,11 +152,13 @@ def height(rows):
 @fused
 def multiply_panel(A, panel, D, C, j):
     """C = D + A @ panel for the columns of C from j, at most two vectors of them."""
-    M, stop, i = A.shape[0], min(C.shape[1], j + 2 * lanes_of(C)), 0
+    M, K = A.shape
+    stop = min(C.shape[1], j + 2 * lanes_of(C))
+    i = 0
     while i < M:
         i_stop = i + height(M - i)
         tile(
-            block(A, i, i_stop, 0, A.shape[1]), panel, block(D, i, i_stop, j, stop),
+            block(A, i, i_stop, 0, K), panel, block(D, i, i_stop, j, stop),
             block(C, i, i_stop, j, stop),
         )  # fmt: skip
         i = i_stop
@@ -162,7 +170,8 @@ def multiply_packed(A, W, number, D, C, columns):
 
     D and C have the columns of that block.
     """
-    K, width = A.shape[1], W.panels.shape[1]
+    K = A.shape[1]
+    width = W.panels.shape[1]
     depths = (K + DEPTH - 1) // DEPTH
     for j in range(columns[0], columns[1], width):
         row = first_row(W, K, number, j)
@@ -175,9 +184,13 @@ def multiply_packed(A, W, number, D, C, columns):
 @inner
 def multiply_in_place(A, B, D, C, columns):
     """C = D + A @ B for a range of columns and few rows; the rows of B are contiguous."""
-    (K, N), (j0, j1) = B.shape, columns
+    K, N = B.shape
+    j0, j1 = columns
     if len(A) == 1 and A.strides[1] == A.itemsize:
-        multiply_one_row(run(A, 0, 0, K), B, run(D, 0, 0, N), run(C, 0, 0, N), j0, j1)
+        a = row_slice(A, 0, 0, K)
+        d = row_slice(D, 0, 0, N)
+        c = row_slice(C, 0, 0, N)
+        multiply_one_row(a, B, d, c, j0, j1)
         return
     for k in range(0, K, DEPTH_IN_PLACE):
         k_stop = min(K, k + DEPTH_IN_PLACE)
@@ -189,7 +202,10 @@ def multiply_in_place(A, B, D, C, columns):
 @inner
 def multiply_in_blocks(A, B, D, C, columns, rows_copied, panels):
     """C = D + A @ B for a range of columns; A and B have any strides; the last two are scratch."""
-    (K, N), (j0, j1), M, width = B.shape, columns, A.shape[0], panels.shape[1]
+    M, K = A.shape
+    N = B.shape[1]
+    j0, j1 = columns
+    width = panels.shape[1]
     depths = (K + DEPTH - 1) // DEPTH
     # Rows are read in place, unless all of them would fall into one set of the cache.
     in_place = A.strides[1] == A.itemsize and A.strides[0] % PAGE != 0
@@ -206,7 +222,8 @@ def multiply_in_blocks(A, B, D, C, columns, rows_copied, panels):
                 if not in_place:
                     tile_rows = pack_rows(tile_rows, rows_copied)
                 for j in range(jj, j_stop, width):
-                    row, stop = (j - jj) // width * (k_stop - k), min(N, j + width)
+                    row = (j - jj) // width * (k_stop - k)
+                    stop = min(N, j + width)
                     tile(
                         tile_rows, block(panels, row, row + k_stop - k, 0, width),
                         block(start, i, i_stop, j, stop), block(C, i, i_stop, j, stop),
@@ -221,16 +238,16 @@ def add_runs(a, B, k, j0, j1, c):
     for j in range(c.size):
         total = c[j]
         for r in range(RUNS):
-            total = fma(a[k + r], run(B, k + r, j0, j1)[j], total)
+            total = fma(a[k + r], row_slice(B, k + r, j0, j1)[j], total)
         c[j] = total
 
 
 @inner
-def add_run(a, B, k, j0, j1, c):
+def add_row_slice(a, B, k, j0, j1, c):
     """Add a[k] * B[k, j0:j1] to c (n,)."""
     widest_vectors()
     for j in range(c.size):
-        c[j] = fma(a[k], run(B, k, j0, j1)[j], c[j])
+        c[j] = fma(a[k], row_slice(B, k, j0, j1)[j], c[j])
 
 
 @inner
@@ -244,14 +261,18 @@ def multiply_one_row(a, B, d, c, j0, j1):
     for k in range(0, grouped, RUNS):
         add_runs(a, B, k, j0, j1, c)
     for k in range(grouped, K):
-        add_run(a, B, k, j0, j1, c)
+        add_row_slice(a, B, k, j0, j1, c)
 
 
 @kernel
 def multiply(A, a_transposed, B, b_transposed, d, C, share, shares):
     """C (M, N) = d (1, N or more) + A (M, K) @ B (K, N); A and B may be stored transposed."""
-    A, B, C = operand(A, a_transposed), operand(B, b_transposed), operand(C, False)
-    (M, N), K, width = C.shape, A.shape[1], 2 * lanes_of(C)
+    A = operand(A, a_transposed)
+    B = operand(B, b_transposed)
+    C = operand(C, False)
+    M, N = C.shape
+    K = A.shape[1]
+    width = 2 * lanes_of(C)
     D = equal_rows(d, M)
     if K == 0:  # an empty sum: a padded batch may be all padding
         for i in range(M):
@@ -272,9 +293,12 @@ def multiply(A, a_transposed, B, b_transposed, d, C, share, shares):
         top = first - panel * row_blocks
         bottom = min(row_blocks, top + stop - first)
         whole = (stop - first) // row_blocks if top == 0 and bottom == row_blocks else 1
-        i0, i1 = M * top // row_blocks, M * bottom // row_blocks
+        i0 = M * top // row_blocks
+        i1 = M * bottom // row_blocks
         columns = panel * width, min(N, (panel + whole) * width)
-        a, d, c = block(A, i0, i1, 0, K), block(D, i0, i1, 0, N), block(C, i0, i1, 0, N)
+        a = block(A, i0, i1, 0, K)
+        d = block(D, i0, i1, 0, N)
+        c = block(C, i0, i1, 0, N)
         if in_place:
             multiply_in_place(a, B, d, c, columns)
         else:

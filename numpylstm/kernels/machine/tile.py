@@ -31,14 +31,11 @@ def symbol(dtype):
 
 def _tile(typingctx, A, B, D, C):
     def codegen(context, builder, signature, args):
-        (a, (rows, depth), (a_row, a_k)), *others = (
-            unpacked(context, builder, kind, arg)
-            for kind, arg in zip(signature.args, args, strict=True)
-        )
-        columns = others[2][1][1]
-        arguments = [rows, columns, depth, a, a_row, a_k]
-        for pointer, _, (row, _) in others:
-            arguments += [pointer, row]
+        a, (rows, depth), (a_row, a_k) = unpacked(context, builder, A, args[0])
+        b, _, (b_row, _) = unpacked(context, builder, B, args[1])
+        d, _, (d_row, _) = unpacked(context, builder, D, args[2])
+        c, (_, columns), (c_row, _) = unpacked(context, builder, C, args[3])
+        arguments = [rows, columns, depth, a, a_row, a_k, b, b_row, d, d_row, c, c_row]
         builder.call(declared(builder, symbol(A.dtype), _TYPE), arguments)
         return context.get_dummy_value()
 
@@ -79,7 +76,9 @@ def define(typingctx, like):
 
 def _write(builder, real, arguments):
     """Emit the body: a loop over K for each number of rows, with two vectors in a row or one."""
-    rows, columns, *operands = arguments
+    rows = arguments[0]
+    columns = arguments[1]
+    operands = arguments[2:]
     v = Vectors(builder, real)
     second = builder.sub(columns, INT(v.lanes))  # columns in the second vector, if any
     whole = builder.icmp_signed("==", second, INT(v.lanes))
@@ -119,7 +118,8 @@ def _write_rows(v, rows, masks, depth, a, a_row, a_k, b, b_k, d, d_row, c, c_row
     sums = [v.load(address(d, r, d_row, n), mask) for r, n, mask in results]
     a_starts = [address(a, r, a_row) for r in range(0, rows, SHARING)]
     ahead = builder.mul(b_k, INT(AHEAD))
-    before, loop = builder.block, builder.append_basic_block("along_k")
+    before = builder.block
+    loop = builder.append_basic_block("along_k")
     done = builder.append_basic_block("store")
     builder.branch(loop)
 

@@ -79,15 +79,15 @@ def equal_rows(d, rows):
     return np.broadcast_to(d, (rows, d.shape[1]))
 
 
-def _run(typingctx, X, i, j0, j1):
+def _row_slice(typingctx, X, i, j0, j1):
     def where(b, shape, strides, i, j0, j1):
         return b.add(b.mul(i, strides[0]), b.mul(j0, strides[1])), [b.sub(j1, j0)], strides[1:]
 
     return _view(X, (i, j0, j1), 1, "C", where)
 
 
-@emits(_run)
-def run(X, i, j0, j1):
+@emits(_row_slice)
+def row_slice(X, i, j0, j1):
     """Return X[i, j0:j1], whose elements are contiguous."""
     return X[i, j0:j1]
 
