@@ -502,6 +502,21 @@ class TestTheTeachersDesk:
         assert main(["strip", str(tmp_path / "x.ipynb")]) == 2
         assert "x.ipynb: must be the workbook" in capsys.readouterr().err
 
+    def test_a_workbook_without_solutions_keeps_its_diagnoses(self, capsys):
+        assert main(["strip", "--keep-diagnoses", str(PATH)]) == 0
+        homework = json.loads(capsys.readouterr().out)
+        assert [t for cell in homework["cells"] for t in tags(cell)] == ["blank", "grade"] * 15
+        assert outputs(homework) == []
+        (setup,) = [c for c in homework["cells"] if "grade = " in source(c) and c["id"] == "setup"]
+        space = {"grading": grading}
+        exec(re.search(r"grade = .*", source(setup))[0], space)
+        for wrong in ("s", "2 * s * (1 - s)", "s * s", "1 - s"):
+            answer = functions("sigmoid_slope", "s * (1 - s)", wrong)["sigmoid_slope"]
+            said = str(space["grade"](answer))
+            assert "The first wrong number: ds[0, 0] must be" in said
+            assert "It must be" not in said
+        assert "ds: the factor s is missing." in said
+
     def test_what_is_no_folder_of_submissions(self, tmp_path, capsys):
         for folder in (tmp_path, tmp_path / "none"):
             assert main(["grade", str(folder)]) == 2

@@ -48,9 +48,15 @@ def make_parser() -> argparse.ArgumentParser:
     folder.add_argument("folder", type=Path, metavar="FOLDER", help="folder of .json files")
     folder.add_argument("--csv", action="store_true", help="print a table with a header")
     exam = commands.add_parser(
-        "strip", help="print the workbook as an exam, without solutions and hints"
+        "strip",
+        help="print the workbook without solutions and hints, as an exam or as homework",
     )
     exam.add_argument("file", type=Path, metavar="WORKBOOK", help="notebooks/workbook.ipynb")
+    exam.add_argument(
+        "--keep-diagnoses",
+        action="store_true",
+        help="for homework: name what is wrong, but never the right line",
+    )
     commands.add_parser(
         "write", help="compute the tape afresh, by the textbook, and print it", parents=[which]
     )
@@ -68,7 +74,7 @@ def main(argv: Sequence[str] | None = None) -> int:
 
                 if arguments.command == "grade":
                     return desk.grade_folder(arguments.folder, as_csv=arguments.csv)
-                print(desk.strip(arguments.file))
+                print(desk.strip(arguments.file, keep_diagnoses=arguments.keep_diagnoses))
             case "check":
                 result = grade(read(arguments.file), arguments.tolerance, arguments.cell)
                 print(result)

@@ -4,6 +4,7 @@ A submission is a file of numbers, and grading it executes nothing.
 
     python -m numpylstm.tape grade FOLDER --csv
     python -m numpylstm.tape strip notebooks/workbook.ipynb > exam.ipynb
+    python -m numpylstm.tape strip --keep-diagnoses notebooks/workbook.ipynb > homework.ipynb
 """
 
 import csv
@@ -97,15 +98,21 @@ def _harmless(entry: str) -> str:
     return f"'{entry}" if entry.startswith(("=", "+", "-", "@")) else entry
 
 
-def strip(workbook: Path) -> str:
-    """Return the workbook as an exam: no hints, no solutions, no outputs, no diagnoses."""
+def strip(workbook: Path, *, keep_diagnoses: bool = False) -> str:
+    """Return the workbook without hints, solutions and outputs.
+
+    As an exam it says only "wrong" about a mistake. With `keep_diagnoses` it names the first wrong
+    number and the probable mistake, and never the right line.
+    """
     notebook = tape.read(workbook)
     if GRADER not in json.dumps(notebook):
         raise tape.TapeError(f"{workbook}: must be the workbook, a notebook with {GRADER}")
+    setting = "corrections=False" if keep_diagnoses else "exam=True"
     kept = []
     for cell in notebook["cells"]:
         if not {"hints", "solution"} & {*cell["metadata"].get("tags", [])}:
-            cell["source"] = "".join(cell["source"]).replace(GRADER, "grading.Grader(exam=True)")
+            source = "".join(cell["source"])
+            cell["source"] = source.replace(GRADER, f"grading.Grader({setting})")
             if cell["cell_type"] == "code":
                 cell |= {"outputs": [], "execution_count": None}
             kept.append(cell)

@@ -309,11 +309,13 @@ def grade(function: Callable[..., Any]) -> Verdict:
 class Grader:
     """Grader like `grade` that shows the right line only from the third wrong answer on.
 
-    With ``exam=True`` it says which blanks are right and nothing else.
+    With ``corrections=False`` it never shows the right line, and with ``exam=True`` it says which
+    blanks are right and nothing else.
     """
 
-    def __init__(self, *, exam: bool = False) -> None:
+    def __init__(self, *, exam: bool = False, corrections: bool = True) -> None:
         self.exam = exam
+        self.corrections = corrections
         self._tries: dict[str, set[Verdict]] = {}
 
     def __call__(self, function: Callable[..., Any]) -> Verdict:
@@ -324,7 +326,7 @@ class Grader:
             tries.add(verdict)
             if self.exam:
                 return Verdict(verdict.name, verdict.state)
-            if len(tries) < TRIES:
+            if len(tries) < TRIES or not self.corrections:
                 return replace(verdict, correction="")
         return verdict
 
