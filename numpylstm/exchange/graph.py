@@ -9,63 +9,136 @@ from numpylstm.cells import CELLS
 from numpylstm.exchange.arrays import layers_for, stacks_of
 from numpylstm.models import LanguageModel, Model
 
+IR_VERSION = 8  # of 2022, so that older runtimes read the file
+OPSET = 17
+
+
+class Graph:
+    """Nodes and constants of a graph, in the order in which they are added."""
+
+    def __init__(self, onnx: Any) -> None:
+        self.onnx = onnx
+        self.nodes: list[Any] = []
+        self.constants: list[Any] = []
+
+    def constant(self, name: str, array: Any) -> str:
+        """Add an array and return its name."""
+        array = np.ascontiguousarray(array)
+        self.constants.append(self.onnx.numpy_helper.from_array(array, name))
+        return name
+
+    def node(self, kind: str, inputs: list[str], outputs: list[str], **attributes: Any) -> None:
+        """Add a node, an operator of ONNX with named inputs and outputs."""
+        self.nodes.append(self.onnx.helper.make_node(kind, inputs, outputs, **attributes))
+
 
 def onnx_model(onnx: Any, model: Model, texts: Mapping[str, str]) -> Any:
     """Return a model as an ONNX graph with free T and B, and with texts as its metadata."""
-    config, cell, stacks = model.config, CELLS[model.config.cell], stacks_of(model)
-    H, L, options, both = config.hidden_size, config.num_layers, config.options, len(stacks) == 2
-    real, attributes = {"float32": "float", "float64": "double"}[config.dtype], f"hidden_size={H}"
-    if both:
-        attributes += ', direction="bidirectional"'
-    if "activation" in options:
-        names = ", ".join([f'"{options["activation"].capitalize()}"'] * len(stacks))
-        attributes += f", activations=[{names}]"
-    if "reset" in options:
-        attributes += f", linear_before_reset={int(options['reset'] == 'after')}"
-    constants = {k: a for k, a in model.state_dict().items() if not k.startswith(stacks)}
-    states = () if both else cell.states  # a stream has one direction
-    inputs, x, ends = [f"{real}[T, B, {config.input_size}] x"], "x", ""
-    nodes = ["joined = Constant <value_ints=[0, 0, -1]> ()"]
-    if model.vocab_size is not None:
-        inputs, x = ["int64[T, B] ids"], "vectors"
-        nodes.append("vectors = Gather (embedding_W, ids)")  # (T, B, D)
-    if not isinstance(model, LanguageModel):
-        inputs, ends = [*inputs, "int32[B] lengths"], "lengths"
-    for name in states:
-        parts = ", ".join(f"{name}0_{k}" for k in range(L))
-        nodes.append(f"{parts} = Split <axis=0> ({name}0)")
-    for k, directions in enumerate(layers_for("export_model", model, "ONNX")):
-        W, R, *biases = (np.stack(arrays) for arrays in zip(*directions, strict=True))
-        constants |= {f"W_{k}": W, f"R_{k}": R, f"B_{k}": np.concatenate(biases, axis=1)}
-        first = "".join(f", {name}0_{k}" for name in states)
-        last = ", ".join(f"{name}T_{k}" for name in cell.states)
-        arguments = f"{x}, W_{k}, R_{k}, B_{k}, {ends}{first}"
-        nodes.append(f"hs_{k}, {last} = {cell.title} <{attributes}> ({arguments})")
-        x = f"x_{k + 1}"  # (T, 1 or 2, B, H) to (T, B, H or 2H)
-        nodes.append(f"turned_{k} = Transpose <perm=[0, 2, 1, 3]> (hs_{k})")
-        nodes.append(f"{x} = Reshape (turned_{k}, joined)")
-    for name in states:
-        parts = ", ".join(f"{name}T_{k}" for k in range(L))
-        nodes.append(f"{name}T = Concat <axis=0> ({parts})")
-    if not model.every_step:  # (1 or 2, B, H) to (B, H or 2H)
-        x = "ends"
-        nodes.append("flat = Constant <value_ints=[0, -1]> ()")
-        nodes.append(f"of_batch = Transpose <perm=[1, 0, 2]> (hT_{L - 1})")
-        nodes.append("ends = Reshape (of_batch, flat)")
-    if config.tied:
-        nodes.append("decoder_W = Transpose <perm=[1, 0]> (embedding_W)")
-    result = "logits" if isinstance(model, LanguageModel) else "outputs"
-    nodes += [f"scores = MatMul ({x}, decoder_W)", f"{result} = Add (scores, decoder_b)"]
-    axes = f"[T, B, {model.answer_size}]" if model.every_step else f"[B, {model.answer_size}]"
-    outputs = [f"{real}{axes} {result}"]
-    for end, kept in (("0", inputs), ("T", outputs)):
-        kept += [f"{real}[{L}, B, {H}] {name}{end}" for name in states]
-    made = onnx.parser.parse_model(
-        '<ir_version: 8, opset_import: ["": 17], producer_name: "numpylstm">'  # of 2022
-        f"numpylstm ({', '.join(inputs)}) => ({', '.join(outputs)})"
-        "{" + "\n".join(nodes) + "}"
+    config = model.config
+    is_language_model = isinstance(model, LanguageModel)
+    states = () if model.bidirectional else CELLS[config.cell].states  # a stream has one direction
+    real = onnx.helper.np_dtype_to_tensor_dtype(np.dtype(config.dtype))
+    graph = Graph(onnx)
+
+    def value(name: str, kind: int, *shape: Any) -> Any:
+        return onnx.helper.make_tensor_value_info(name, kind, shape)
+
+    def state_values(end: str) -> list[Any]:
+        shape = config.num_layers, "B", config.hidden_size
+        return [value(f"{name}{end}", real, *shape) for name in states]
+
+    if model.vocab_size is None:
+        x = "x"
+        inputs = [value("x", real, "T", "B", config.input_size)]
+    else:
+        x = "vectors"
+        inputs = [value("ids", onnx.TensorProto.INT64, "T", "B")]
+        table = graph.constant("embedding_W", model.state_dict()["embedding.W"])
+        graph.node("Gather", [table, "ids"], [x])  # (T, B, D)
+    ends = ""  # an input that is left out
+    if not is_language_model:
+        ends = "lengths"
+        inputs.append(value(ends, onnx.TensorProto.INT32, "B"))
+
+    hs = _recurrent_layers(graph, model, x, ends, states)
+    result = "logits" if is_language_model else "outputs"
+    _decoder(graph, model, hs, result)
+
+    steps = ["T"] if model.every_step else []
+    outputs = [value(result, real, *steps, "B", model.answer_size)]
+    made = onnx.helper.make_model(
+        onnx.helper.make_graph(
+            graph.nodes,
+            "numpylstm",
+            inputs + state_values("0"),
+            outputs + state_values("T"),
+            graph.constants,
+        ),
+        producer_name="numpylstm",
+        ir_version=IR_VERSION,
+        opset_imports=[onnx.helper.make_opsetid("", OPSET)],
     )
-    for name, array in constants.items():
-        made.graph.initializer.append(onnx.numpy_helper.from_array(array, name.replace(".", "_")))
     onnx.helper.set_model_props(made, texts)
     return made
+
+
+def _recurrent_layers(
+    graph: Graph, model: Model, x: str, ends: str, states: tuple[str, ...]
+) -> str:
+    """Add the recurrent layers and return the name of what the decoder reads.
+
+    That is hs (T, B, H), or h at the end of each sequence (B, H); with two directions 2H.
+    """
+    config = model.config
+    cell = CELLS[config.cell]
+    layers = range(config.num_layers)
+    attributes = _attributes(model)
+    joined = graph.constant("joined", np.array([0, 0, -1]))  # the last two axes as one
+    for name in states:
+        graph.node("Split", [f"{name}0"], [f"{name}0_{k}" for k in layers], axis=0)
+    for k, directions in enumerate(layers_for("export_model", model, "ONNX")):
+        W = graph.constant(f"W_{k}", np.stack([Wx for Wx, _, _, _ in directions]))
+        R = graph.constant(f"R_{k}", np.stack([Wh for _, Wh, _, _ in directions]))
+        biases = [np.concatenate([b, second]) for _, _, b, second in directions]
+        B = graph.constant(f"B_{k}", np.stack(biases))
+        initial = [f"{name}0_{k}" for name in states]
+        final = [f"{name}T_{k}" for name in cell.states]
+        graph.node(cell.title, [x, W, R, B, ends, *initial], [f"hs_{k}", *final], **attributes)
+        x = f"x_{k + 1}"  # hs is (T, 1 or 2, B, H), x (T, B, H or 2H)
+        graph.node("Transpose", [f"hs_{k}"], [f"turned_{k}"], perm=[0, 2, 1, 3])
+        graph.node("Reshape", [f"turned_{k}", joined], [x])
+    for name in states:
+        graph.node("Concat", [f"{name}T_{k}" for k in layers], [f"{name}T"], axis=0)
+    if model.every_step:
+        return x
+    flat = graph.constant("flat", np.array([0, -1]))
+    graph.node("Transpose", [f"hT_{layers[-1]}"], ["of_batch"], perm=[1, 0, 2])  # (B, 1 or 2, H)
+    graph.node("Reshape", ["of_batch", flat], ["ends"])
+    return "ends"
+
+
+def _attributes(model: Model) -> dict[str, Any]:
+    """Return the attributes of the recurrent operator that stand for the options of a cell."""
+    directions = stacks_of(model)
+    options = model.config.options
+    attributes: dict[str, Any] = {"hidden_size": model.config.hidden_size}
+    if len(directions) == 2:
+        attributes["direction"] = "bidirectional"
+    if "activation" in options:
+        attributes["activations"] = [options["activation"].capitalize() for _ in directions]
+    if "reset" in options:
+        attributes["linear_before_reset"] = int(options["reset"] == "after")
+    return attributes
+
+
+def _decoder(graph: Graph, model: Model, hs: str, result: str) -> None:
+    """Add the product and the sum of the decoder."""
+    arrays = model.state_dict()
+    if model.config.tied:
+        W = "decoder_W"
+        graph.node("Transpose", ["embedding_W"], [W], perm=[1, 0])
+    else:
+        W = graph.constant("decoder_W", arrays["decoder.W"])
+    b = graph.constant("decoder_b", arrays["decoder.b"])
+    graph.node("MatMul", [hs, W], ["scores"])
+    graph.node("Add", ["scores", b], [result])
