@@ -15,5 +15,7 @@ class NumpylstmError(Exception):
 
 def either(names: Iterable[str]) -> str:
     """Join names for a message: ``'tanh', 'relu' or 'sigmoid'``."""
-    *others, last = map(repr, names)
-    return f"{', '.join(others)} or {last}" if others else last
+    quoted = [repr(name) for name in names]
+    if len(quoted) == 1:
+        return quoted[0]
+    return f"{', '.join(quoted[:-1])} or {quoted[-1]}"

@@ -122,14 +122,15 @@ class Report:
         return [row[:shown] for row in (COLUMNS, *(entry.cells() for entry in self.entries))]
 
     def __str__(self) -> str:
-        widths = [max(map(len, column)) for column in zip(*self.rows, strict=True)]
+        rows = self.rows
+        columns = COLUMNS[: len(rows[0])]
+        widths = [max(len(row[k]) for row in rows) for k in range(len(columns))]
         lines = []
-        for row in self.rows:
-            first, *rest = (
-                cell.ljust(width) if title in TEXT_COLUMNS else cell.rjust(width)
-                for title, cell, width in zip(COLUMNS, row, widths, strict=False)
-            )
-            lines.append(f"{first} {'  '.join(rest)}".rstrip())
+        for row in rows:
+            cells = []
+            for title, cell, width in zip(columns, row, widths, strict=True):
+                cells.append(cell.ljust(width) if title in TEXT_COLUMNS else cell.rjust(width))
+            lines.append(f"{cells[0]} {'  '.join(cells[1:])}".rstrip())
         return "\n".join([*lines, self.verdict])
 
     def _repr_html_(self) -> str:
@@ -144,9 +145,9 @@ class Report:
                 + "</tr>"
             )
 
-        titles, *rows = self.rows
-        lines = [row("th", titles, "border-bottom: 1px solid")]
-        for entry, cells in zip(self.entries, rows, strict=True):
+        rows = self.rows
+        lines = [row("th", rows[0], "border-bottom: 1px solid")]
+        for entry, cells in zip(self.entries, rows[1:], strict=True):
             lines.append(row("td", cells, "" if entry.passed else "font-weight: bold"))
         return (
             '<table style="border-collapse: collapse">'
@@ -372,7 +373,8 @@ def check(
         slopes = _along_every_entry(way, f, arrays)
         worst = (compare(p, gradients[p], slopes[p], tolerance) for p in arrays)
         return Report(tuple(worst), way.words, tolerance, along)
-    rng, point = generator(rng), _point(arrays, way)
+    rng = generator(rng)
+    point = _point(arrays, way)
     groups = {"all arrays": tuple(arrays)} if along == "all" else {p: (p,) for p in arrays}
     entries = []
     for name, paths in groups.items():

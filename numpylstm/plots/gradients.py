@@ -55,8 +55,10 @@ def gradient_by_lag(
     top = _log_axis(axes, floor, highest)
     used = {}  # triangle -> label
     for k, (name, values) in enumerate(named.items()):
-        lags, style = np.arange(len(values)), line_style(k)
-        low, high = values < floor, ~(values <= DRAWN[1])
+        lags = np.arange(len(values))
+        style = line_style(k)
+        low = values < floor
+        high = ~(values <= DRAWN[1])  # or NaN
         axes.plot(
             lags,
             np.where(low | high, np.nan, values),

@@ -1,6 +1,7 @@
 """Boxes, circles and arrows, and the look of the pictures of a notebook."""
 
 import matplotlib
+import numpy as np
 from matplotlib.axes import Axes
 from matplotlib.patches import FancyBboxPatch
 
@@ -33,7 +34,8 @@ def box(
     height: float = 0.5,
 ) -> None:
     """Draw a rounded box around a text; (x, y) is its centre."""
-    corner, rounded = (x - width / 2, y - height / 2), "round,pad=0.02,rounding_size=0.1"
+    corner = x - width / 2, y - height / 2
+    rounded = "round,pad=0.02,rounding_size=0.1"
     axes.add_patch(FancyBboxPatch(corner, width, height, rounded, fc="white", ec=colour, lw=2))
     axes.text(x, y, text, ha="center", va="center")
 
@@ -46,7 +48,8 @@ def node(axes: Axes, x: float, y: float, text: str, colour: str = GREY) -> None:
 
 def arrow(axes: Axes, *points: Point, colour: str = GREY, width: float = 1.6) -> None:
     """Draw an arrow along these points; its head is at the last."""
-    axes.plot(*zip(*points[:-1], strict=True), color=colour, lw=width)
+    line = np.array(points[:-1])  # (N, 2)
+    axes.plot(line[:, 0], line[:, 1], color=colour, lw=width)
     style = {"arrowstyle": "-|>", "color": colour, "lw": width, "mutation_scale": 14}
     axes.annotate("", points[-1], points[-2], arrowprops=style | {"shrinkA": 0, "shrinkB": 0})
 

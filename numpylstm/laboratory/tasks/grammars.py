@@ -267,8 +267,10 @@ class Pronoun(Grammar):
         for pronoun, subjects in SUBJECTS.items():
             arcs["subject"] += words(subjects, 1 / 2, phrase(pronoun, self.distance - 2))
             for left in range(self.distance - 1):
-                here, adverb = phrase(pronoun, left), (pronoun, "adverb")
-                the, noun = (pronoun, left, "the"), (pronoun, left, "noun")
+                here = phrase(pronoun, left)
+                adverb = pronoun, "adverb"
+                the = pronoun, left, "the"
+                noun = pronoun, left, "noun"
                 if left >= 3:
                     long = 0.5 if left >= 4 else 0
                     arcs[here] = words(PREPOSITIONS, 1, the)

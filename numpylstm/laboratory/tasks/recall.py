@@ -44,7 +44,8 @@ class Recall:
     def batch(self: Any, batch_size: int, rng: Rng) -> Batch:
         """Draw sequences; the same seed gives the same bytes."""
         check_sizes(f"{type(self).__name__}.batch", batch_size=batch_size)
-        rng, n = generator(rng), self.num_answers
+        rng = generator(rng)
+        n = self.num_answers
         x, answers, filler = self._draw(batch_size, rng)
         wrong = rng.random(answers.shape) < self.noise
         step = rng.integers(1, n, answers.shape)  # never back to the right answer
@@ -53,7 +54,8 @@ class Recall:
         batch = Batch(x, np.full_like(x, filler), np.zeros(x.shape, np.float32), np.zeros(x.shape))
         last = slice(-len(answers), None)
         batch.y[last] = np.where(wrong, (answers + step) % n, answers)
-        batch.weights[last], batch.nll[last] = 1, nll
+        batch.weights[last] = 1
+        batch.nll[last] = nll
         return batch
 
 
@@ -121,8 +123,9 @@ class DelayedCopy(Recall):
         return self.distance + self.length
 
     def _draw(self, batch_size: int, rng: np.random.Generator) -> Draw:
-        n, size = self.num_symbols, (self.num_steps, batch_size)
-        x = rng.integers(n, n + self.num_fillers, size, dtype=np.int32)
+        n = self.num_symbols
+        shape = self.num_steps, batch_size
+        x = rng.integers(n, n + self.num_fillers, shape, dtype=np.int32)
         letters = rng.integers(n, size=(self.length, batch_size))
         self._show(x, letters, n + self.num_fillers, rng)
         return x, letters, n
@@ -215,7 +218,9 @@ class Adding(Recall):
         return entropy((1 - self.noise) * p + self.noise * (1 - p) / (len(p) - 1))
 
     def _draw(self, batch_size: int, rng: np.random.Generator) -> Draw:
-        T, n, columns = self.num_steps, self.num_digits, np.arange(batch_size)
+        T = self.num_steps
+        n = self.num_digits
+        columns = np.arange(batch_size)
         digits = rng.integers(n, size=(T - 1, batch_size))
         half = (T - 1) // 2
         first = rng.integers(half, size=batch_size)
@@ -259,7 +264,8 @@ class TemporalOrder(Recall):
         check_settings(self, num_steps=5)
 
     def _draw(self, batch_size: int, rng: np.random.Generator) -> Draw:
-        T, columns = self.num_steps, np.arange(batch_size)
+        T = self.num_steps
+        columns = np.arange(batch_size)
         x = rng.integers(4, 8, size=(T, batch_size), dtype=np.int32)
         first = rng.integers(T // 10, T // 5 + 1, size=batch_size)
         second = rng.integers(T // 2, 3 * T // 5 + 1, size=batch_size)
@@ -371,7 +377,8 @@ class AssociativeRecall(Recall):
         return 2 * self.num_pairs + self.rewrites
 
     def _draw(self, batch_size: int, rng: np.random.Generator) -> Draw:
-        n, written = self.num_values, self.num_pairs + self.rewrites
+        n = self.num_values
+        written = self.num_pairs + self.rewrites
         columns = np.arange(batch_size)
         keys = rng.random((self.num_keys, batch_size)).argsort(axis=0)[: self.num_pairs]
         again = rng.integers(self.num_pairs, size=(self.rewrites, batch_size))
