@@ -1,15 +1,12 @@
 """Formulas as MathML, which browsers render without a script and without a network.
 
-They need a font with a table of mathematical constants. Windows and macOS have one; for others the
-site includes DejaVu Serif, which matplotlib ships.
+They need a font with a table of mathematical constants, which not every system has. The site has
+its own, the letters and signs of STIX Two Math that formulas use (``_static/stix-two-math.woff``).
 """
 
 import re
-import shutil
 from html import escape
-from pathlib import Path
 
-import matplotlib
 from docutils import nodes
 from latex2mathml.converter import convert
 from sphinx.application import Sphinx
@@ -44,13 +41,6 @@ def as_mathml(latex: str, display: str) -> str:
     return mathml.replace("<math ", f'<math alttext="{escape(latex)}" ', 1)
 
 
-def copy_font(app: Sphinx, exception: Exception | None) -> None:
-    if exception is None and app.builder.format == "html":
-        font = Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSerif.ttf"
-        shutil.copy(font, Path(app.outdir) / "_static")
-
-
 def setup(app: Sphinx) -> dict[str, bool]:
-    app.connect("build-finished", copy_font)
     app.add_html_math_renderer("mathml", (visit_inline, None), (visit_block, None))
     return {"parallel_read_safe": True, "parallel_write_safe": True}

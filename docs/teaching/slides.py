@@ -1,9 +1,8 @@
 """Slides for three weeks, made from the notebooks: ``python docs/teaching/slides.py [FOLDER]``.
 
-Each file ``slides/week-N.md`` becomes one page that needs no network, and a font for formulas is
-copied beside it. Slides are Markdown between lines of dashes; what follows the line ``Notes:``
-is for the speaker (key N). Pictures, tables, code and printed lines come from the notebooks, by
-number and cell::
+Each file ``slides/*.md`` becomes one page that needs no network. Slides are Markdown between lines
+of dashes; what follows the line ``Notes:`` is for the speaker (key N). Pictures, tables, code and
+printed lines come from the notebooks, by number and cell::
 
     @ 01 unrolled picture    the picture that cell `unrolled` of notebook 1 draws
     @ 02 equations table     the table of that cell
@@ -13,22 +12,17 @@ number and cell::
 
 import base64
 import re
-import shutil
 import sys
 from html import escape
 from pathlib import Path
 
-import matplotlib
-from markdown_it import MarkdownIt
-
 HERE = Path(__file__).parent
 DOCS = HERE.parent
-sys.path[:0] = [str(DOCS), str(DOCS / "_ext")]
+sys.path[:0] = [str(DOCS), str(HERE)]
 
-from mathml import as_mathml  # noqa: E402
 from notebook_pictures import cell, picture  # noqa: E402
+from sheets import FONT_FACE, as_html  # noqa: E402
 
-MARKDOWN = MarkdownIt("commonmark", {"html": True}).enable("table")
 PAGE = (HERE / "slides" / "page.html").read_text(encoding="utf-8")
 
 
@@ -57,39 +51,22 @@ def fenced(text: str) -> str:
     return f'\n<pre style="--longest: {longest}">{escape(text.strip())}</pre>\n\n'
 
 
-def as_html(markdown: str) -> str:
-    """Return the HTML of a slide or of its notes."""
-    text = re.sub(r"^@ (.*)$", quoted, markdown, flags=re.M)
-    formulas: list[str] = []
-
-    def keep(formula: re.Match[str]) -> str:
-        display = "block" if formula[0].startswith("$$") else "inline"
-        formulas.append(as_mathml(formula[0].strip("$"), display))
-        return f"FORMULA{len(formulas) - 1};"
-
-    code = r"(<pre.*?</pre>|<figure>.*?</figure>|`[^`\n]*`)"  # no formulas in there
-    parts = re.split(code, text, flags=re.S)
-    parts[::2] = [re.sub(r"\$\$.*?\$\$|\$[^$]+\$", keep, part, flags=re.S) for part in parts[::2]]
-    html = MARKDOWN.render("".join(parts))
-    return re.sub(r"FORMULA(\d+);", lambda place: formulas[int(place[1])], html)
-
-
 def slide(text: str) -> str:
-    shown, _, notes = text.partition("\nNotes:\n")
+    """Return a slide with its notes as HTML."""
+    shown, _, notes = re.sub(r"^@ (.*)$", quoted, text, flags=re.M).partition("\nNotes:\n")
     return f"<section>{as_html(shown)}<aside>{as_html(notes)}</aside></section>"
 
 
 def main(folder: str = str(DOCS / "_build" / "slides")) -> None:
-    """Write the three decks."""
+    """Write the decks."""
     out = Path(folder)
     out.mkdir(parents=True, exist_ok=True)
-    shutil.copy(Path(matplotlib.get_data_path()) / "fonts" / "ttf" / "DejaVuSerif.ttf", out)
-    for path in sorted((HERE / "slides").glob("week-*.md")):
+    for path in sorted((HERE / "slides").glob("*.md")):
         slides = path.read_text(encoding="utf-8").split("\n---\n")
         title = slides[0].partition("\n")[0].removeprefix("# ")
         body = "\n".join(slide(text) for text in slides)
-        page = PAGE.replace("TITLE", title).replace("SLIDES", body)
-        (out / f"{path.stem}.html").write_text(page, encoding="utf-8")
+        page = PAGE.replace("FONT_FACE", FONT_FACE).replace("TITLE", escape(title))
+        (out / f"{path.stem}.html").write_text(page.replace("SLIDES", body), encoding="utf-8")
         print(f"{out / path.stem}.html: {len(slides)} slides")
 
 
