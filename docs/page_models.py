@@ -40,7 +40,7 @@ def train_counter() -> tuple[nl.LanguageModel, nl.Vocabulary]:
     """Train ten cells on brackets, as in notebook 8."""
     text = nested(60_000, np.random.default_rng(0))
     letters = nl.Vocabulary.build(text)
-    ids, _ = letters.encode(text)
+    ids, _ = letters.encode(list(text))
     model = nl.LanguageModel(len(letters), 10, init_scale=0.3, rng=2)
     optimizer = nl.SGD(model.parameters(), lr=0.3)
     for epoch in range(100):
@@ -93,7 +93,7 @@ def best_cell(
     model: nl.LanguageModel, vocabulary: nl.Vocabulary, text: str, feature: Sequence[float]
 ) -> int:
     """Return the cell whose state correlates most with a feature of the text."""
-    ids, _ = vocabulary.encode(text)
+    ids, _ = vocabulary.encode(list(text))
     c = cell_activations(model, ids[:, None])[-1].c[:, 0]
     correlation = [np.corrcoef(cell, feature)[0, 1] for cell in c.T]
     best = int(np.abs(correlation).argmax())

@@ -6,6 +6,7 @@ import pytest
 from support.checkpoints import take_apart, with_meta
 from support.runs import SHORT, write_words
 
+import numpylstm as nl
 from numpylstm.cli import compare as compare_command
 from numpylstm.cli import train as train_command
 from numpylstm.report.comparison import (
@@ -101,6 +102,17 @@ def test_runs_that_are_not_over(compare, copy, tmp_path):
     out, _ = compare("one", copy(), "--picture", tmp_path / "both.png")
     assert out.splitlines()[2].split()[-2:] == ["-", "-"]
     assert (tmp_path / "both.png").exists()
+
+
+def test_a_run_that_ended_better_than_its_best_checkpoint(compare, copy):
+    """A limit of steps ended it within its third epoch."""
+    path = copy()
+    rows = nl.load(path / "last.npz").meta["rows"]
+    change(path, rows=[*rows, list(Row(3, 200, 1.0, 60.0, 400.0, 0.1, 8.0, 1.5, 0.2))])
+    out, _ = compare(path)
+    assert out.splitlines()[1].split()[1:3] != ["3", "1.50"]
+    assert "copy: The run ended within epoch 3, with a validation perplexity of 1.50; best" in out
+    assert "The run ended" not in compare("one")[0]
 
 
 def test_perplexities_of_different_tokens_do_not_compare(compare, copy):

@@ -602,6 +602,8 @@ def test_a_window_may_be_changed_and_nothing_else_changes():
 
 @pytest.mark.parametrize("row", [
     ("nl.data.detokenize([1, 2])", "tokens must be strings, got int", TypeError),
+    ("nl.Vocabulary(['the', 'cat', '<unk>']).encode('the cat')",
+     "got the text 'the cat'; nl.data.tokenize(text) makes words of it, and list(", TypeError),
     ("nl.Vocabulary('abc')",
      "^Vocabulary: tokens must be a list of strings, got one string", TypeError),
     ("nl.Vocabulary(['a', 3, '<unk>'])",

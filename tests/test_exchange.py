@@ -111,7 +111,8 @@ class TestPyTorch:
         torch = needed("torch")
         torch.manual_seed(3)
         theirs = torch_module(KINDS[kind], dtype)
-        activation = {k: v for k, v in KINDS[kind].items() if k == "activation"}
+        cell = KINDS[kind].get("cell")
+        activation = {"activation": KINDS[kind].get("activation", "tanh")} if cell == "rnn" else {}
         arrays = exchange.from_torch(theirs.state_dict())
         ours = exchange.language_model(arrays, **activation)
         assert (ours.config.dtype, ours.config.tied) == (dtype, "tied" in kind)
@@ -447,7 +448,8 @@ def test_keras_weights_compute_the_same_here(rng, kind, dtype, tmp_path):
     equations, n, bias = KERAS[kind]
     weights = keras_weights(rng, n, bias, dtype)
     np.savez(tmp_path / "keras", *weights)
-    model, _ = exchange.import_model(tmp_path / "keras.npz")
+    activation = {"activation": "tanh"} if n == 1 else {}
+    model, _ = exchange.import_model(tmp_path / "keras.npz", **activation)
     assert model.config.dtype == dtype
     x, state = random_window(rng, model)
     embedding, *layers, W, b = (array.astype(np.float64) for array in weights)
@@ -629,7 +631,8 @@ NO_OBJECT = r"m\.npz\.json must be a JSON object such as [^;]*$"  # it alone is 
     ],
 )
 def test_texts_beside_a_file_are_checked(rng, notes, says, tmp_path):
-    np.savez(tmp_path / "m.npz", *keras_weights(rng, 1, (H,)))
+    n = 1 if "activation" in notes else 4
+    np.savez(tmp_path / "m.npz", *keras_weights(rng, n, (n * H,)))
     (tmp_path / "m.npz.json").write_text(notes)
     with pytest.raises(CheckpointError, match=says):
         exchange.import_model(tmp_path / "m.npz")
@@ -663,6 +666,60 @@ def test_a_model_without_vocabulary_is_sampled(rng, tmp_path):
     assert nl.load(tmp_path / "run" / "best.npz").config.options == {"activation": "relu"}
     out, _ = call(tmp_path, "numpylstm-sample", "run", "--seed", "1", "--prompt", "3 1")
     assert set(out.split()) <= set(map(str, range(1, V)))
+
+
+def test_a_model_without_vocabulary_says_which_token_is_not_drawn(rng, tmp_path, caplog):
+    """Nor is a text of ids cut into digits, if all ids have one."""
+    model = nl.LanguageModel(9, H, rng=0)
+    arrays = {**exchange.to_torch(model)}
+    needed("torch").save({k: needed("torch").from_numpy(a) for k, a in arrays.items()},
+                         tmp_path / "m.pt")  # fmt: skip
+    out, _ = call(tmp_path, "numpylstm-import", "m.pt", "--out", "run")
+    assert out.endswith(
+        "Texts are cut into tokens at level word, as its vocabulary suggests; see --level\n"
+    )
+    (record,) = caplog.records
+    assert record.getMessage() == (
+        "m.pt holds no vocabulary: the token of id 0 is <unk>, which numpylstm-sample draws with "
+        '--no-ban-unk only, the others are "1", "2", ...; a JSON list of the tokens can stand in '
+        "m.pt.json"
+    )
+    saved = nl.load(tmp_path / "run" / "best.npz")
+    assert (saved.config.level, list(saved.vocabulary)) == ("word", ["<unk>", *"12345678"])
+    out, _ = call(tmp_path, "numpylstm-import", "m.pt", "--out", "letters", "--level", "char")
+    assert "see --level" not in out
+    assert nl.load(tmp_path / "letters" / "best.npz").config.level == "char"
+
+
+def test_the_level_is_that_of_a_vocabulary(tmp_path):
+    for tokens, level in (("<unk>", "a", "1"), "char"), (("<unk>", "a", "of"), "word"):
+        folder = tmp_path / level
+        folder.mkdir()
+        model = nl.LanguageModel(3, H, rng=0)
+        assert exchange.write_run(model, nl.Vocabulary(tokens), folder) == level
+        assert nl.load(folder / "best.npz").config.level == level
+
+
+@pytest.mark.parametrize("name", ["tanh", "relu"])
+def test_the_nonlinearity_of_an_rnn_is_not_guessed(tmp_path, name):
+    """Arrays do not show it; a file of ours does."""
+    model = nl.LanguageModel(V, H, cell="rnn", activation=name, rng=0)
+    arrays = exchange.from_torch(exchange.to_torch(model))
+    says = "activation must be given, one of tanh, relu, sigmoid: the arrays of a"
+    with pytest.raises(ValueError, match=says):
+        exchange.language_model(arrays)
+    twin = exchange.language_model(arrays, activation=name)
+    ids = np.arange(6).reshape(3, 2)
+    np.testing.assert_array_equal(twin.logits(ids)[0], model.logits(ids)[0])
+    np.savez(tmp_path / "m.npz", *model.state_dict().values())  # as of Keras
+    out = ("numpylstm-import", "m.npz", "--out", "run")
+    assert says in call(tmp_path, *out, expect=2)[1]
+    call(tmp_path, *out, "--activation", name)
+    assert nl.load(tmp_path / "run" / "best.npz").config.options["activation"] == name
+    needed("safetensors")
+    exchange.export_model(model, tmp_path / "m.safetensors", "safetensors")
+    twin, _ = exchange.import_model(tmp_path / "m.safetensors")
+    assert twin.config.options["activation"] == name
 
 
 TREEBANK = "mr. smith did n't own <unk> 's u.s. firm\n"

@@ -1,4 +1,4 @@
-"""The three things that a report looks for: each where it is so, and where it is not."""
+"""The four things that a report looks for: each where it is so, and where it is not."""
 
 import pytest
 
@@ -19,7 +19,7 @@ def test_the_means_of_an_epoch_are_weighted_by_its_updates():
     assert training_of_epoch(rows) == pytest.approx(second)
 
 
-NOTHING = {"unknown": 0, "tokens": 1000, "test": 50.0, "references": {}}
+NOTHING = {"epochs": 9, "unknown": 0, "tokens": 1000, "test": 50.0, "references": {}}
 
 
 def run(validation):
@@ -42,6 +42,18 @@ def test_validation_rises(validation, so):
     assert all(sentence.startswith("The validation perplexity rose") for sentence in found)
 
 
+def test_the_end_within_an_epoch_is_better_than_the_best_checkpoint():
+    """A limit of steps has ended the run in its third epoch; two have ended."""
+    (found,) = findings(run([9, 8, 7]), **NOTHING | {"epochs": 2})
+    assert found == (
+        "The run ended within epoch 3, with a validation perplexity of 7.00; best.npz is from the "
+        "end of epoch 2, with 8.00. Name last.npz to sample, score or export the better network."
+    )
+    for levels, epochs in ([9, 8, 7], 3), ([9, 8, 8], 2), ([9, 8, None], 2), ([9], 0):
+        assert findings(run(levels), **NOTHING | {"epochs": epochs}) == []
+    assert findings(run([7, 8, 9]), **NOTHING | {"epochs": 2}) == []  # no epoch has ended worse
+
+
 def test_much_is_unknown():
     assert findings([], **NOTHING | {"unknown": 50}) == []
     (found,) = findings([], **NOTHING | {"unknown": 51})
@@ -59,10 +71,10 @@ def test_all_of_them_and_none_of_them():
     good = run([200, 90, 65, 55])
     usual = {"unigram": 200.0, "interpolated bigram": 90.0}
     settings = {"tokens": 1000, "references": usual}
-    assert findings(good, unknown=10, test=55.0, **settings) == []
+    assert findings(good, 9, unknown=10, test=55.0, **settings) == []
     bad = run([90, 100, 101])
-    found = findings(bad, unknown=100, test=101.0, **settings)
+    found = findings(bad, 3, unknown=100, test=101.0, **settings)
     assert len(found) == 3
     assert not any("unigram" in sentence for sentence in found)
     assert all(sentence.endswith(".") for sentence in found)
-    assert findings([], unknown=0, test=55.0, **settings) == []
+    assert findings([], 0, unknown=0, test=55.0, **settings) == []

@@ -12,6 +12,8 @@ from support.runs import SHORT, files
 
 import numpylstm as nl
 from numpylstm.report import summary
+from numpylstm.report.comparison import read_run
+from numpylstm.report.findings import last_is_better
 from numpylstm.report.page import Report, page
 from numpylstm.report.result import read_result, write_result
 from numpylstm.training import logs, run_folder
@@ -67,6 +69,28 @@ def test_the_result_says_how_good_it_is_and_how_it_was_made(whole):
     )
     assert result["command"] == ["numpylstm-train", "--threads", "1", *SHORT, "--out", "whole"]
     assert (whole / "sample.txt").read_text().strip()
+
+
+def test_a_run_that_steps_end_within_an_epoch_has_one_best_network(folder, train, capsys):
+    """The result, the table and the sentence speak of best.npz, whose test figure is shown."""
+    assert train(*SHORT, "--steps", "150", "--out", "within") == 0  # epoch 2 ends after 194
+    said = capsys.readouterr().out
+    result, saved = read_result(folder / "within"), nl.load(folder / "within" / "best.npz")
+    rows = [Row(*row) for row in nl.load(folder / "within" / "last.npz").meta["rows"]]
+    first, last = (row.valid_perplexity for row in rows if row.valid_perplexity is not None)
+    assert last < first
+    assert (result["validation"]["perplexity"], result["validation"]["epoch"]) == (first, 1)
+    assert result["validation"]["by_epoch"] == [first]
+    assert saved.meta["epoch"] == 1
+    corpus = nl.data.load_text(folder / "text.txt", max_vocab=40)
+    test = nl.evaluate(nl.restore_model(saved), corpus.test)
+    assert result["test"]["perplexity"] == pytest.approx(test.perplexity, rel=1e-12)
+    sentence = last_is_better(rows, 1)
+    assert f"{last:.2f}" in sentence
+    assert result["findings"][0] == sentence
+    assert sentence in said
+    run = read_run(folder / "within", "within")
+    assert (run.valid, run.epoch, run.better) == (first, 1, sentence)
 
 
 def test_a_resumed_run_has_the_same_result_but_for_its_making(folder, train, whole):

@@ -52,6 +52,24 @@ def pair(request):
     return model, twin_of(model)
 
 
+@pytest.mark.parametrize("warmup", [0.0, 0.3, 0.55])
+@pytest.mark.parametrize(("epochs", "windows"), [(1, 1), (3, 7), (2, 500)])
+def test_every_rate_of_one_cycle(epochs, windows, warmup):
+    """Of short runs too, where a rate that is one update late differs much."""
+    planned = epochs * windows
+    sgd = torch.optim.SGD([torch.nn.Parameter(torch.zeros(1))], lr=1.0)
+    theirs = torch.optim.lr_scheduler.OneCycleLR(sgd, 0.7, total_steps=planned, pct_start=warmup)
+    ours = nl.schedules.OneCycle(0.7, warmup)
+    for update in range(planned):
+        epoch, window = divmod(update, windows)
+        progress = nl.schedules.Progress(epoch, epochs, window, windows)
+        [rate] = theirs.get_last_lr()
+        assert ours(progress) == pytest.approx(rate, rel=1e-12), update
+        sgd.step()
+        if update + 1 < planned:
+            theirs.step()
+
+
 @pytest.mark.parametrize("weight_decay", [0.0, 0.1])
 @pytest.mark.parametrize("name", ["Adam", "AdamW"])
 def test_a_hundred_steps_of_adam(rng, name, weight_decay):

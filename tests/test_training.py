@@ -16,7 +16,7 @@ from numpylstm.evaluation import Evaluation
 from numpylstm.training import loop, schedules, session
 from numpylstm.training.checkpoint import load, restore_run, save
 from numpylstm.training.loop import Step, TrainingFailed
-from numpylstm.training.metrics import Row
+from numpylstm.training.metrics import Row, best_row
 
 SETTINGS = {
     "hidden_size": 8, "num_layers": 2, "batch_size": 4, "num_steps": 5, "epochs": 3, "lr": 0.7,
@@ -145,14 +145,34 @@ def test_rates_follow_the_schedule(corpus):
     run = new_run(corpus, schedule="epoch", decay=0.5, constant_epochs=2)
     assert rates_of(run)[::10] == pytest.approx([0.7, 0.7, 0.35])
     rates = rates_of(new_run(corpus, schedule="one-cycle", warmup=0.5, constant_epochs=None))
-    assert (rates[0], rates[15], len(rates)) == (pytest.approx(0.7 / 25), 0.7, 30)
-    assert rates == [*sorted(rates[:16]), *sorted(rates[16:], reverse=True)]
-    assert 0 < rates[-1] < 0.02
-    end = schedules.Progress(1, 1, 0, 10, [])
-    assert schedules.OneCycle(1.0)(end) == pytest.approx(1 / 250_000)
+    assert (rates[0], rates[14], rates[29]) == pytest.approx((0.7 / 25, 0.7, 0.7 / 250_000))
+    assert rates == [*sorted(rates[:15]), *sorted(rates[15:], reverse=True)]
     rates = rates_of(new_run(corpus, schedule="cosine", warmup=0.1, constant_epochs=None))
     np.testing.assert_allclose(rates[:4], 0.7 * np.arange(4) / 3)
     np.testing.assert_allclose(rates[3:], 0.35 * (1 + np.cos(np.pi * np.arange(27) / 27)))
+
+
+@pytest.mark.parametrize("warmup", [0.0, 0.3, 0.5, 1.0])
+@pytest.mark.parametrize("planned", [1, 2, 3, 21, 1000])
+def test_one_cycle_is_two_halves_of_a_cosine(planned, warmup):
+    """The highest rate is that of update ``warmup * N``, the lowest that of update N.
+
+    Smith and Topin, "Super-Convergence", 2018, with half a cosine in place of each line.
+    """
+    rates = [
+        schedules.OneCycle(0.7, warmup)(schedules.Progress(0, 1, k, planned))
+        for k in range(planned)
+    ]
+    peak, last = warmup * planned - 1, planned - 1
+    for k, rate in enumerate(rates):
+        if k < peak:
+            share, start, end = k / peak, 0.7 / 25, 0.7
+        elif k == peak:
+            share, start, end = 1.0, 0.0, 0.7
+        else:
+            share, start, end = (k - peak) / (last - peak), 0.7, 0.7 / 250_000
+        half = np.cos(np.pi * share) / 2  # from 1/2 to -1/2
+        assert rate == pytest.approx((0.5 + half) * start + (0.5 - half) * end, rel=1e-12)
 
 
 def test_the_better_of_the_parameters_and_their_mean_are_the_best(corpus, tmp_path):
@@ -198,14 +218,27 @@ def test_each_part_of_a_run_may_offer_parameters(corpus):
 def test_of_two_equal_epochs_the_first_is_the_best(corpus):
     """As in the report, and for the patience."""
     run = new_run(corpus)
-    for losses, best in [([2.0], True), ([2.0, 1.9], True), ([2.0, 2.0], False)]:
-        run.valid_losses = losses
+    for levels, best in [([9], True), ([9, 8], True), ([9, 9], False)]:
+        run.epoch, run.step = len(levels), 14 * len(levels)
+        run.rows = rows_with(levels)
         assert run.last_is_best is best
-    run.step, run.window = 31, 3  # a limit of steps: only if no epoch has ended
-    run.rows = [Row(3, 31, 0.7, 10.0, 7.4, 0.1, 1.0, 1.5, 0.2)]
+
+
+def rows_with(levels):
+    """Return the rows of epochs with these validation perplexities."""
+    return [Row(k, 14 * k, 0.7, 10.0, 7.4, 0.1, 1.0, v, 0.2) for k, v in enumerate(levels, 1)]
+
+
+def test_an_end_within_an_epoch_is_best_only_if_no_epoch_has_ended(corpus):
+    """Else a run that is made longer would keep a checkpoint that no whole run has."""
+    run = new_run(corpus)
+    run.rows, run.window, run.step = rows_with([9, 8, 7]), 14, 42
+    run.epoch = 2
     assert not run.last_is_best
-    run.valid_losses = []
+    assert best_row(run.rows, run.epoch) is run.rows[1]
+    run.rows, run.epoch, run.step = run.rows[:1], 0, 14
     assert run.last_is_best
+    assert best_row([], 0) is None
 
 
 @pytest.mark.parametrize("limits", [(17, 30), (7, 42), (14, 21, 35), (1, 2, 41)], ids=str)

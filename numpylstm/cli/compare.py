@@ -61,6 +61,9 @@ def command(*, runs: list[Path], picture: Path) -> None:
     print(aligned(comparison.table_of_runs(compared)))
     if (seeds := comparison.table_of_seeds(compared)) is not None:
         print(f"\nMean and standard deviation over seeds:\n{aligned(seeds)}")
+    for each in compared:
+        if each.better is not None:
+            print(f"\n{each.name}: {each.better}")
     if len({run.fingerprint for run in compared}) > 1:
         print(
             "\nThese runs use different texts, or split them differently: their perplexities "

@@ -29,12 +29,19 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--activation",
         choices=RNN.options["activation"].choices,
-        help="nonlinearity of a vanilla RNN (default: as the file says, else tanh)",
+        help="nonlinearity of a vanilla RNN (default: as the file says; a state dict of PyTorch "
+        "and the arrays of Keras do not say it)",
+    )
+    parser.add_argument(
+        "--level",
+        choices=("word", "char"),
+        help="how a text is cut into tokens (default: char if every token of the vocabulary is a "
+        "single character, else word)",
     )
     return parser
 
 
-def command(*, file: Path, out: Path, **settings: Any) -> None:
+def command(*, file: Path, out: Path, level: str | None = None, **settings: Any) -> None:
     """Read, convert, write."""
     from numpylstm.exchange import import_model, write_run
     from numpylstm.models import LanguageModel
@@ -47,8 +54,10 @@ def command(*, file: Path, out: Path, **settings: Any) -> None:
             "numpylstm.exchange.import_model reads it"
         )
     with run_folder.new(out, "") as folder:
-        write_run(model, vocabulary, folder)
+        used = write_run(model, vocabulary, folder, level)
     print(f"Imported {model!r}")
+    if level is None:
+        print(f"Texts are cut into tokens at level {used}, as its vocabulary suggests; see --level")
 
 
 main = partial(run, make_parser, command)

@@ -106,7 +106,18 @@ class Vocabulary:
         ids : (N,) int32 array
         oov : int
             Number of tokens out of vocabulary. An `UNK` written in the text is not one.
+
+        Raises
+        ------
+        TypeError
+            If `tokens` is a text, which is cut by `tokenize`, or by ``list`` into characters.
         """
+        if isinstance(tokens, str):
+            raise TypeError(
+                f"Vocabulary.encode: tokens must be a list of strings, got the text "
+                f"{shortened(tokens)}; nl.data.tokenize(text) makes words of it, and list(text) "
+                "characters"
+            )
         ids = np.fromiter(map(self._ids.get, tokens, repeat(-1)), np.int32, count=len(tokens))
         missing = ids < 0
         ids[missing] = self.unk_id

@@ -319,8 +319,9 @@ def from_keras(weights: Sequence[Any]) -> dict[str, Array]:
 def language_model(arrays: Mapping[str, Array], **settings: Any) -> LanguageModel:
     """Make a model of arrays by path; their shapes give its sizes, its cell and its precision.
 
-    `settings` are keywords of `LanguageModel` that arrays do not show, such as ``activation`` or
-    ``dropout``. A ValueError or TypeError says what is missing, does not fit or is not finite.
+    `settings` are keywords of `LanguageModel` that arrays do not show: ``dropout``, and of a
+    vanilla RNN ``activation``, which must be given. A ValueError or TypeError says what is missing,
+    does not fit or is not finite.
     """
     return _made("language_model", LanguageModel, arrays, settings)
 
@@ -379,9 +380,16 @@ def _made(
     options = {n: settings.pop(n) for n in cell.options if n in settings}
     for vector_name, vector in cell.vectors.items():
         if vector.needs and f"{stack}.0.{vector_name}" not in arrays:
-            option, value = vector.needs  # it has its other choice
-            choices = cell.options[option].choices or ()
-            options[option] = next(choice for choice in choices if choice != value)
+            needed, value = vector.needs  # it has its other choice
+            choices = cell.options[needed].choices or ()
+            options[needed] = next(choice for choice in choices if choice != value)
+    shown = {vector.needs[0] for vector in cell.vectors.values() if vector.needs}
+    for hidden, option in cell.options.items():
+        if option.choices and hidden not in shown | options.keys():
+            raise ValueError(
+                f"{where}: {hidden} must be given, one of {', '.join(option.choices)}: the arrays "
+                f"of a {cell.title} do not show it"
+            )
     every_step = settings.pop("every_step", kind.every_step)
     config = ModelConfig(
         **settings,

@@ -16,6 +16,7 @@ from numpylstm.checks import check_choice, check_kind
 from numpylstm.config import TrainConfig
 from numpylstm.data import UNK, Vocabulary
 from numpylstm.exchange.arrays import (
+    LOG,
     copied,
     from_keras,
     from_torch,
@@ -87,7 +88,8 @@ def import_model(
 
     `kind` is the class of the model, by default that of `export_model`, or `LanguageModel`.
     `settings` are as for `language_model` and `sequence_model`. Without a vocabulary, the tokens of
-    a language model are ``<unk>``, "1", "2", ...; for another model the vocabulary is then None.
+    a language model are ``<unk>``, "1", "2", ..., and a log line says so; for another model the
+    vocabulary is then None.
     """
     path = Path(path)
     with path.open("rb") as file:
@@ -138,7 +140,16 @@ def read(
     kind = kind or saving.MODELS[notes.get("model", "LanguageModel")]
     if kind is LanguageModel:
         model: Any = language_model(arrays, **settings)
-        notes.setdefault("vocabulary", [UNK, *map(str, range(1, model.vocab_size))])
+        if "vocabulary" not in notes:
+            LOG.warning(
+                "%s holds no vocabulary: the token of id 0 is %s, which numpylstm-sample draws "
+                'with --no-ban-unk only, the others are "1", "2", ...; a JSON list of the tokens '
+                "can stand in %s",
+                path,
+                UNK,
+                beside,
+            )
+            notes["vocabulary"] = names_of_ids(model.vocab_size)
     else:
         known = {key: notes[key] for key in ("cell", "every_step") if key in notes}
         model = sequence_model(kind, arrays, **(known | settings))
@@ -150,6 +161,11 @@ def read(
     vocabulary = Vocabulary(tuple(tokens))
     "".join(vocabulary).encode()  # half a surrogate pair could not be written into the run
     return model, vocabulary
+
+
+def names_of_ids(V: int) -> list[str]:
+    """Return the tokens of a model without a vocabulary: ``<unk>``, "1", "2", ..."""
+    return [UNK, *map(str, range(1, V))]
 
 
 def read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
@@ -172,15 +188,22 @@ def read_zip(path: Path, file: BinaryIO) -> Any:
     return library("torch").load(path, map_location="cpu", weights_only=True, mmap=True)
 
 
-def write_run(model: LanguageModel, vocabulary: Vocabulary, folder: Path) -> None:
+def write_run(
+    model: LanguageModel, vocabulary: Vocabulary, folder: Path, level: str | None = None
+) -> str:
     """Write a run before its first update into an empty folder, with its ``best.npz``.
 
-    It has no text: name one with ``numpylstm-eval --file`` or ``numpylstm-train --init-from``.
+    It has no text: name one with ``numpylstm-eval --file`` or ``numpylstm-train --init-from``,
+    which is cut into tokens of this level, "word" or "char". By default they are characters if all
+    tokens of the vocabulary are single ones, and not ids in place of names. Return the level.
     """
     check_language_model("write_run", model)
     V = len(vocabulary)
-    level = "char" if all(len(token) == 1 for token in vocabulary if token != UNK) else "word"
+    if level is None:
+        single = all(len(token) == 1 for token in vocabulary if token != UNK)
+        level = "char" if single and list(vocabulary) != names_of_ids(V) else "word"
     config = TrainConfig(**model.config.to_dict(), level=level, max_vocab=max(V, 2))
     run = Run.begin(config, vocabulary, "", model)
     run_folder.begin(folder, run)
     checkpoint.save(run, folder / run_folder.BEST)
+    return level

@@ -6,8 +6,9 @@ from statistics import mean, stdev
 from typing import Any, NamedTuple
 
 from numpylstm.config import DATA, settings_with
+from numpylstm.report.findings import last_is_better
 from numpylstm.report.result import read_result
-from numpylstm.training.metrics import Row, best_validation
+from numpylstm.training.metrics import Row, best_row
 from numpylstm.training.run_folder import RunFolderError, load_last
 
 
@@ -26,14 +27,15 @@ class ComparedRun(NamedTuple):
     test: float | None
     tokens_per_second: float | None
     fingerprint: str
+    better: str | None = None  # a sentence if its last network is better than its best checkpoint
 
 
 def read_run(folder: Path, name: str) -> ComparedRun:
     """Read the folder of a run, finished or not, with at least one finished epoch."""
     saved = load_last(folder)
     rows = [Row(*row) for row in saved.meta["rows"]]
-    valid, epoch = best_validation(rows)
-    if epoch == 0:
+    best = best_row(rows, saved.meta["epoch"])
+    if best is None or best.valid_perplexity is None:
         raise RunFolderError(
             f"{folder}: this run has no validation yet; it has one after its first epoch"
         )
@@ -44,11 +46,12 @@ def read_run(folder: Path, name: str) -> ComparedRun:
         name=name,
         settings=saved.config.flattened(),
         rows=rows,
-        valid=valid,
-        epoch=epoch,
+        valid=best.valid_perplexity,
+        epoch=best.epoch,
         test=result.get("test", {}).get("perplexity"),
         tokens_per_second=result.get("time", {}).get("tokens_per_second"),
         fingerprint=saved.meta["fingerprint"],
+        better=last_is_better(rows, saved.meta["epoch"]),
     )
 
 

@@ -1,17 +1,35 @@
-"""Findings on a finished run: three common problems, each in one sentence.
+"""Findings on a finished run: four common problems, each in one sentence.
 
 They come from the metrics alone.
 """
 
 from collections.abc import Mapping, Sequence
 
-from numpylstm.training.metrics import Row
+from numpylstm.training.metrics import Row, best_row
+from numpylstm.training.run_folder import BEST, LAST
 
 UNKNOWN = 0.05  # largest share of <unk> in the text
 
 
+def last_is_better(rows: Sequence[Row], epochs: int) -> str | None:
+    """Return a sentence if a run ended within an epoch, better than its best checkpoint."""
+    best = best_row(rows, epochs)
+    if best is None:
+        return None
+    last = rows[-1]
+    kept, reached = best.valid_perplexity, last.valid_perplexity
+    if kept is None or reached is None or reached >= kept:
+        return None
+    return (
+        f"The run ended within epoch {last.epoch}, with a validation perplexity of "
+        f"{reached:.2f}; {BEST} is from the end of epoch {best.epoch}, with "
+        f"{kept:.2f}. Name {LAST} to sample, score or export the better network."
+    )
+
+
 def findings(
     rows: Sequence[Row],
+    epochs: int,
     *,
     unknown: int,
     tokens: int,
@@ -20,11 +38,13 @@ def findings(
 ) -> list[str]:
     """Return the sentences of all findings that apply.
 
-    `unknown` of `tokens` of the whole text are ``<unk>``; `test` is the perplexity of the test
-    text, `references` those of the baselines.
+    `epochs` epochs of the rows are finished; `unknown` of `tokens` of the whole text are ``<unk>``;
+    `test` is the perplexity of the test text, `references` those of the baselines.
     """
-    found = []
-    levels = [row.valid_perplexity for row in rows if row.valid_perplexity is not None]
+    better = last_is_better(rows, epochs)
+    found = [] if better is None else [better]
+    ends = [row for row in rows if row.epoch <= epochs]
+    levels = [row.valid_perplexity for row in ends if row.valid_perplexity is not None]
     if any(a < b < c for a, b, c in zip(levels, levels[1:], levels[2:], strict=False)):
         found.append(
             "The validation perplexity rose for two epochs in a row; best.npz is from the epoch "

@@ -83,8 +83,9 @@ def findings(report: Report) -> str:
     found = report.result["findings"]
     if not found:
         return (
-            "<p>None of the three problems that this page looks for: rising validation perplexity, "
-            "much &lt;unk&gt;, a network no better than a bigram model.</p>"
+            "<p>None of the four problems that this page looks for: a better network in last.npz, "
+            "rising validation perplexity, much &lt;unk&gt;, a network no better than a bigram "
+            "model.</p>"
         )
     return f'<ul class="findings">{"".join(f"<li>{text(entry)}</li>" for entry in found)}</ul>'
 

@@ -19,7 +19,7 @@ from numpylstm.report.findings import findings
 from numpylstm.saving import write_text
 from numpylstm.training.display import Timing
 from numpylstm.training.loop import Run
-from numpylstm.training.metrics import best_validation
+from numpylstm.training.metrics import best_row
 from numpylstm.training.run_folder import RESULT, reading
 
 FORMAT, VERSION = "numpylstm result", 1
@@ -39,7 +39,7 @@ def result_of(
     `test` is of the best checkpoint, `baselines` are perplexities by the name of the model,
     `timing` is of this process, `command` the words that started it.
     """
-    best, epoch = best_validation(run.rows)
+    best = best_row(run.rows, run.epoch)
     tokens_per_second = timing.tokens_per_second and round(timing.tokens_per_second)
     unk, splits = corpus.vocabulary.unk_id, (corpus.train, corpus.valid, corpus.test)
     return {
@@ -47,13 +47,14 @@ def result_of(
         "version": VERSION,
         "test": {"perplexity": test.perplexity, **asdict(test), "unknown": corpus.oov["test"]},
         "validation": {
-            "perplexity": best,
-            "epoch": epoch,
+            "perplexity": None if best is None else best.valid_perplexity,
+            "epoch": 0 if best is None else best.epoch,
             "by_epoch": [safe_exp(loss) for loss in run.valid_losses],
         },
         "baselines": baselines,
         "findings": findings(
             run.rows,
+            run.epoch,
             unknown=sum(int(np.count_nonzero(ids == unk)) for ids in splits),
             tokens=sum(corpus.num_tokens.values()),
             test=test.perplexity,

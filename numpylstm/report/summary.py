@@ -12,6 +12,7 @@ from numpylstm.data import Corpus
 from numpylstm.evaluation import evaluate, surprise, true_and_predicted
 from numpylstm.plots import training_curves, training_lag_heatmap
 from numpylstm.printing import printable
+from numpylstm.report.findings import last_is_better
 from numpylstm.report.page import Report, page
 from numpylstm.report.result import read_result, result_of, write_result
 from numpylstm.saving import write_atomically, write_text
@@ -119,6 +120,8 @@ def tell(report: Report) -> None:
     for name, perplexity in result["baselines"].items():
         bits = in_bits(perplexity, level)
         LINES.info(f"     for comparison, {name} model: {perplexity:.2f}{bits}")
+    if (better := last_is_better(report.rows, result["epochs"])) is not None:
+        LINES.info(f"\n{better}")
     LINES.info("\nTrue values (1st line) and predicted values (2nd line):")
     separator = " " if level == "word" else ""
     for tokens in (report.true, report.predicted):

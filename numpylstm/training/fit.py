@@ -11,7 +11,14 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpylstm.checks import before_end, check_in, check_kind, check_number, check_whole
+from numpylstm.checks import (
+    before_end,
+    check_flag,
+    check_in,
+    check_kind,
+    check_number,
+    check_whole,
+)
 from numpylstm.models import LanguageModel
 from numpylstm.optim import Adam, AveragedParameters, Optimizer, clip_by_global_norm
 from numpylstm.parameters import Module
@@ -34,17 +41,20 @@ class FitEpoch(NamedTuple):
     loss: float
     gradient_norm: float
     validation: float | None = None
+    metric: float | None = None
 
 
 class BatchLoss(NamedTuple):
-    """The loss of a batch, and the number of answers that it is a mean of."""
+    """The mean loss over the answers of a batch, and their number or total weight."""
 
     loss: float
     answers: float
 
 
-def losses(model: Any, batches: Batches, training: bool) -> Iterator[BatchLoss]:
-    """Yield the loss of each batch; a language model passes its state on from batch to batch."""
+def losses(
+    model: Any, batches: Batches, training: bool, carry_state: bool | None
+) -> Iterator[BatchLoss]:
+    """Yield the loss of each batch."""
     name = "batches" if training else "validation"
     state: Any = None
     loss: Any = None
@@ -56,10 +66,12 @@ def losses(model: Any, batches: Batches, training: bool) -> Iterator[BatchLoss]:
             )
         x, y, *rest = batch
         if isinstance(model, LanguageModel):
-            loss, state = model.forward(x, y, state, training, *rest)
-            rest = [None, *rest]  # it takes no lengths
-        else:
-            loss = model.forward(x, y, training, *rest)
+            check_streams(name, x, state)
+            loss, state = tokens_loss(model, x, y, state, training, *rest)
+            state = state if carry_state else None
+            yield loss
+            continue
+        loss = model.forward(x, y, training, *rest)
         check_number("fit", "the result of model.forward", loss)
         yield BatchLoss(loss, count_answers(model, x, y, *rest))
     if loss is None:
@@ -67,6 +79,45 @@ def losses(model: Any, batches: Batches, training: bool) -> Iterator[BatchLoss]:
             f"fit: {name} must hold at least one batch, got none; a function must return all "
             "batches of an epoch each time"
         )
+
+
+def check_streams(name: str, x: Any, state: Any) -> None:
+    """Raise a ValueError if a state is carried over to a batch of another size."""
+    before = None if state is None else state.h.shape[1]
+    if before is not None and np.shape(x)[1:2] != (before,):
+        raise ValueError(
+            f"fit: {name} must all hold {before} streams, as the first, to carry the state, got x "
+            f"of shape {np.shape(x)}; carry_state=False is for sequences that are independent"
+        )
+
+
+def tokens_loss(
+    model: LanguageModel,
+    x: Any,
+    y: Any,
+    state: Any,
+    training: bool,
+    lengths: Any = None,
+    weights: Any = None,
+) -> tuple[BatchLoss, Any]:
+    """Return the mean -log p of the tokens of a batch, and the state after it.
+
+    What is minimised is the loss of the model itself, by default a sum over time.
+    """
+    counts = np.ones(np.shape(y), model.config.dtype)
+    if weights is not None:
+        counts *= np.asarray(weights)
+    if lengths is not None:
+        counts *= before_end(np.asarray(lengths), len(counts))
+    if training:
+        _, state = model.forward(x, y, state, weights=counts)
+        nll, _ = model.training_scores()
+    else:
+        nll, _, state = model.score(x, y, state)
+    total = counts.sum(dtype=np.float64)
+    return BatchLoss(
+        float((nll * counts).sum(dtype=np.float64) / (total or 1)), float(total)
+    ), state
 
 
 def count_answers(
@@ -110,11 +161,22 @@ def update(model: Any, loss: float, optimizer: Optimizer, clip: float) -> float:
     return norm
 
 
+def check_carried(carry_state: bool | None) -> None:
+    """Raise unless it is said for a language model how its batches belong together."""
+    if carry_state is None:
+        raise TypeError(
+            "fit: carry_state must be given with a LanguageModel: True if each batch continues the "
+            "one before it, as those of nl.data.batches do, or False if all sequences are "
+            "independent"
+        )
+    check_flag("fit", "carry_state", carry_state)
+
+
 @np.errstate(over="ignore", invalid="ignore")  # an overflow shows in the loss
 def fit(
     model: Any,
     batches: Batches,
-    *,
+    *more: Any,
     epochs: int = 10,
     optimizer: Optimizer | None = None,
     clip: float = 1.0,
@@ -122,6 +184,8 @@ def fit(
     validation: Batches | None = None,
     patience: int | None = None,
     average_after: int | None = None,
+    carry_state: bool | None = None,
+    metric: Callable[[Any], float] | None = None,
     after_epoch: Callable[[FitEpoch], object] | None = None,
     quiet: bool = False,
 ) -> list[FitEpoch]:
@@ -136,9 +200,10 @@ def fit(
         ``backward()``; for `validation`, also with `state_dict` and `load_state_dict`.
     batches : list of tuples, or a function that returns the batches of one epoch
         ``(x, y)``, ``(x, y, lengths)`` or ``(x, y, lengths, weights)``, the arguments of
-        ``model.forward``; `numpylstm.data.minibatches` cuts them from all sequences. For a language
-        model ``(x, y)`` or ``(x, y, weights)``, and each batch continues the one before it, with
-        its B.
+        ``model.forward``; `numpylstm.data.minibatches` cuts them from all sequences. Lengths may be
+        None.
+    more
+        Nothing: x and y are given in a batch, ``[(x, y)]``.
     epochs : int
     optimizer : Optimizer, optional
         By default ``Adam(model, lr=0.01)``. An object of your own needs one, made of its layers.
@@ -156,15 +221,29 @@ def fit(
     average_after : int, optional
         Average the parameters over all updates after so many epochs. The mean is validated too, and
         kept where it is better than the last parameters.
+    carry_state : bool
+        Only for a language model, which needs it. If True, each batch continues the streams of the
+        one before it, as those of `numpylstm.data.batches` do, and begins with its state. If False,
+        the sequences are independent, as in `numpylstm.data.minibatches`, and each begins with a
+        state of zeros.
+    metric : callable, optional
+        Called with the model after each epoch. The number that it returns is shown, and kept in the
+        history: ``lambda model: nl.evaluate_classifier(model, x, y).accuracy``.
     after_epoch : callable, optional
-        Called with the new row of the history after each epoch.
+        Called with the new row of the history after each epoch; if it returns True, the training
+        ends.
     quiet : bool
         Show no progress.
 
     Returns
     -------
     history : list of FitEpoch
-        The losses of each epoch.
+        The losses of each epoch, as means over its answers; of a language model, over its tokens.
+
+    Raises
+    ------
+    TrainingFailed
+        If a loss, also that of the validation, or a gradient is not finite.
 
     Examples
     --------
@@ -175,6 +254,11 @@ def fit(
     >>> bool((model.predict(x) == x % 2).all())
     True
     """
+    if more:
+        raise TypeError(
+            "fit: batches must hold x and y together, got more arguments; a single batch is "
+            "[(x, y)], and nl.data.minibatches(x, y) cuts more of them"
+        )
     check_whole("fit", "epochs", epochs)
     check_in("fit", "clip", clip, "(0, inf]")
     for name, given in {"batches": batches, "validation": validation}.items():
@@ -187,6 +271,11 @@ def fit(
         raise TypeError(
             f"fit: rate must be a function, got {rate!r}; a constant rate is that of the optimizer"
         )
+    if isinstance(model, LanguageModel):
+        check_carried(carry_state)
+    elif carry_state is not None:
+        kind = type(model).__name__
+        raise TypeError(f"fit: carry_state is for a LanguageModel, got a {kind}")
     if patience is not None:
         check_whole("fit", "patience", patience)
         if validation is None:
@@ -215,7 +304,7 @@ def fit(
     try:
         for epoch in range(epochs):
             done, norms, valid, told = [], [], None, ""
-            for window, batch in enumerate(losses(model, batches, training=True)):
+            for window, batch in enumerate(losses(model, batches, True, carry_state)):
                 if rate is not None:
                     optimizer.lr = rate(Progress(epoch, epochs, window, windows, valid_losses))
                 norms.append(update(model, batch.loss, optimizer, clip))
@@ -225,13 +314,24 @@ def fit(
                 display.show(f"epoch {epoch + 1}/{epochs}  loss {batch.loss:.4g}", epoch)
             if validation is not None:
                 (valid, _), offered = better_of(
-                    model, parts, lambda: mean_of(losses(model, validation, training=False))
+                    model, parts, lambda: mean_of(losses(model, validation, False, carry_state))
                 )
+                if not math.isfinite(valid):
+                    raise TrainingFailed(
+                        f"fit: the loss of the validation is {valid:.3g} after epoch {epoch + 1}; "
+                        "it may hold a value that is not finite, or the learning rate is too high"
+                    )
                 told = f"  validation {valid:.4g}"
                 if valid < min(valid_losses, default=math.inf):
                     best = offered or model.state_dict()
                 valid_losses.append(valid)
-            row = FitEpoch(epoch + 1, float(optimizer.lr), mean_of(done).loss, fmean(norms), valid)
+            measured: float | None = None
+            if metric is not None:
+                measured = metric(model)
+                check_number("fit", "the result of metric", measured)
+                told += f"  metric {measured:.4g}"
+            loss, norm = mean_of(done).loss, fmean(norms)
+            row = FitEpoch(epoch + 1, float(optimizer.lr), loss, norm, valid, measured)
             history.append(row)
             if not quiet:
                 display.line(
@@ -239,8 +339,8 @@ def fit(
                     f"{row.gradient_norm:.3g}"
                 )
             display.show(f"epoch {row.epoch}/{epochs}{told}", row.epoch)
-            if after_epoch is not None:
-                after_epoch(row)
+            if after_epoch is not None and after_epoch(row) is True:
+                break
             if out_of_patience(valid_losses, patience):
                 break
     except KeyboardInterrupt:

@@ -22,7 +22,7 @@ from numpylstm.models import LanguageModel
 from numpylstm.optim import OPTIMIZERS, AveragedParameters, Optimizer, clip_by_global_norm
 from numpylstm.parameters import Module
 from numpylstm.training import parallel
-from numpylstm.training.metrics import Row, Step, Tally
+from numpylstm.training.metrics import Row, Step, Tally, best_row
 from numpylstm.training.schedules import SCHEDULES, Progress
 from numpylstm.training.thread_trials import ThreadTrials
 
@@ -129,14 +129,8 @@ class Run:
 
     @property
     def last_is_best(self) -> bool:
-        """True if the last validation has the lowest loss of all epochs.
-
-        The end of a run within an epoch, at a limit of steps, only counts if no epoch has ended.
-        """
-        losses = self.valid_losses
-        if self.window > 0:
-            return self.validated and not losses
-        return bool(losses) and losses.index(min(losses)) == len(losses) - 1
+        """True if the last update is that of `best_row`."""
+        return self.validated and best_row(self.rows, self.epoch) is self.rows[-1]
 
     def __repr__(self) -> str:
         return f"Run({describe(self)}): {self.epoch:,} epochs, {self.step:,} updates done"

@@ -4,6 +4,7 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from itertools import pairwise
+from operator import attrgetter
 from statistics import fmean
 from typing import NamedTuple
 
@@ -68,12 +69,16 @@ class Tally:
         self.clipped += clipped
 
 
-def best_validation(rows: Sequence[Row]) -> tuple[float, int]:
-    """Return the lowest validation perplexity and its epoch, or infinity and 0 without any."""
-    return min(
-        ((row.valid_perplexity, row.epoch) for row in rows if row.valid_perplexity is not None),
-        default=(math.inf, 0),
-    )
+def best_row(rows: Sequence[Row], epochs: int) -> Row | None:
+    """Return the row with the validation of the best checkpoint; None if there is none yet.
+
+    It has the lowest perplexity of all `epochs` finished epochs; of equal ones it is the first. The
+    end of a run within an epoch, at a limit of steps, only counts if no epoch has ended: the run
+    can be made longer, and is then as if it had never stopped there.
+    """
+    validated = [row for row in rows if row.valid_perplexity is not None]
+    of_epochs = [row for row in validated if row.epoch <= epochs]
+    return min(of_epochs or validated, key=attrgetter("valid_perplexity"), default=None)
 
 
 def training_of_epoch(rows: Sequence[Row]) -> tuple[float, float]:

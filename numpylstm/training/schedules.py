@@ -26,14 +26,20 @@ class Progress(NamedTuple):
     valid_losses: Sequence[float] = ()
 
     @property
-    def share(self) -> float:
-        """The share of all planned updates that are done, from 0 to 1."""
+    def updates(self) -> tuple[int, int]:
+        """The updates that are done, and all that are planned."""
         if self.windows == 0:
             raise ValueError(
                 "this schedule needs the number of batches in an epoch: give fit a list of "
                 "batches, not a function"
             )
-        return (self.epoch + self.window / self.windows) / self.epochs
+        return self.epoch * self.windows + self.window, self.epochs * self.windows
+
+    @property
+    def share(self) -> float:
+        """The share of all planned updates that are done, from 0 to 1."""
+        done, planned = self.updates
+        return done / planned
 
 
 Schedule = Callable[[Progress], float]
@@ -71,8 +77,8 @@ class PlateauDecay:
 class OneCycle:
     """Raise the rate from ``lr / 25`` to `lr`, then lower it to almost 0, both by half a cosine.
 
-    `warmup` is the share of all updates before the highest rate (Smith and Topin 2018; the numbers
-    are those of PyTorch's OneCycleLR).
+    Of N updates the last has the rate ``lr / 250_000``, and the highest rate is that of update
+    ``warmup * N`` (Smith and Topin 2018; the rates are those of PyTorch's OneCycleLR).
     """
 
     lr: float
@@ -80,10 +86,13 @@ class OneCycle:
 
     def __call__(self, progress: Progress) -> float:
         """Return the rate of the next update."""
-        share = progress.share
-        if share < self.warmup:
-            return between(self.lr / 25, self.lr, share / self.warmup)
-        return between(self.lr, self.lr / 250_000, (share - self.warmup) / (1 - self.warmup))
+        done, planned = progress.updates
+        peak, end = self.warmup * planned - 1, planned - 1  # counted from 0
+        if done < peak:
+            return between(self.lr / 25, self.lr, done / peak)
+        if done == peak:
+            return self.lr
+        return between(self.lr, self.lr / 250_000, (done - peak) / (end - peak))
 
 
 @dataclass(frozen=True)
