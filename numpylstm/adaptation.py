@@ -10,6 +10,7 @@ import copy
 
 import numpy as np
 
+from numpylstm import network
 from numpylstm.cells import State
 from numpylstm.checks import Array, check_in, check_sizes
 from numpylstm.config import CACHE_SHARE, CACHE_THETA
@@ -103,10 +104,14 @@ def evaluate_with_cache(
 
     def score(x: Array, y: Array, state: State) -> Scores:
         nonlocal keys, following
-        hs, state = model.encoder.forward(x, state, training=False)
-        logits = model.decoder.forward(hs, training=False).astype(np.float64)  # (T, B, V)
-        nll, _ = model.criterion.score(logits, y)
-        p, log_p = softmax(logits), -nll
+        logits, state, cache = network.forward(
+            model.functions, model.config, model.arrays(), x, state, masks={}
+        )
+        hs = cache["decoder"].x  # (T, B, H)
+        logits = logits.astype(np.float64)  # (T, B, V)
+        _, criterion = model.functions.sequence_cross_entropy_forward(logits, y)
+        p = softmax(logits)
+        log_p = -criterion.nll
         start = len(keys)
         keys, following = np.concatenate([keys, hs]), np.concatenate([following, y])
         for t, h in enumerate(hs):

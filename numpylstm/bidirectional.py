@@ -5,22 +5,19 @@ be bidirectional: the token that it should predict at step t is the input of ste
 backward stack would read it there. Taggers, classifiers and regressors may be.
 """
 
+from __future__ import annotations  # so that help() says DTypeLike, not all that it stands for
+
 from collections.abc import Mapping
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
+from numpy.typing import DTypeLike
 
 from numpylstm.checks import Array, Rng, check_array, generator
 from numpylstm.layers import RecurrentStack
-from numpylstm.parameters import Module
-
-
-def reverse(x: Array, lengths: Array | None) -> Array:
-    """Reverse each sequence of x (T, B, .) in time; what lies past its end stays in place."""
-    if lengths is None:
-        return x[::-1]
-    t, ends = np.arange(len(x))[:, None], lengths.astype(np.int64)
-    return x[np.where(t < ends, ends - 1 - t, t), np.arange(len(ends))]
+from numpylstm.masks import check_masks
+from numpylstm.parameters import DIRECTIONS, Module
+from numpylstm.stack import reverse
 
 
 def pair(argument: str, state: Any) -> tuple[Any, Any]:
@@ -33,6 +30,22 @@ def pair(argument: str, state: Any) -> tuple[Any, Any]:
     raise TypeError(f"{argument} must be a pair of states, got {got}; one for each direction")
 
 
+def of_direction(prefix: str, masks: Mapping[str, Array]) -> dict[str, Array]:
+    """Return the masks of one direction, by their names in its stack."""
+    own = {}
+    for name, mask in masks.items():
+        if name.startswith(prefix):
+            own[name.removeprefix(prefix)] = mask
+    return own
+
+
+class PendingPair(NamedTuple):
+    """What the layer keeps of a forward pass, besides what its stacks keep."""
+
+    shape: tuple[int, ...]  # of hs
+    lengths: Array | None
+
+
 class Bidirectional(Module):
     """A stack that reads forward and one that reads backward, their hidden states side by side.
 
@@ -41,7 +54,8 @@ class Bidirectional(Module):
 
     Parameters
     ----------
-    cell, input_size, hidden_size, num_layers, rng, settings
+    cell, input_size, hidden_size, num_layers, dropout, dropout_locked, dropout_weights,
+    init_scale, dtype, impl, rng, options
         As for `numpylstm.layers.RecurrentStack`; H is the size of each direction.
     name : str, optional
         Prefix of the paths: ``name="low"`` gives ``low.forward.0.Wx`` instead of
@@ -64,23 +78,57 @@ class Bidirectional(Module):
         hidden_size: int,
         num_layers: int = 1,
         *,
+        dropout: float = 0.0,
+        dropout_locked: bool = False,
+        dropout_weights: float = 0.0,
+        init_scale: float = 0.05,
+        dtype: DTypeLike = "float32",
+        impl: str = "fast",
         rng: Rng = None,
         name: str | None = None,
-        **settings: Any,
+        **options: Any,
     ) -> None:
-        rng, self.prefix = generator(rng), name or ""
+        rng = generator(rng)
+        self.prefix = name or ""
         self.path_names = {"ahead": "forward", "back": "backward"}
-        sizes = input_size, hidden_size, num_layers
-        self.ahead = RecurrentStack(cell, *sizes, rng=rng, name="forward", **settings)
-        self.back = RecurrentStack(cell, *sizes, rng=rng, name="backward", **settings)
+
+        def stack(direction: str) -> RecurrentStack:
+            return RecurrentStack(
+                cell,
+                input_size,
+                hidden_size,
+                num_layers,
+                dropout=dropout,
+                dropout_locked=dropout_locked,
+                dropout_weights=dropout_weights,
+                init_scale=init_scale,
+                dtype=dtype,
+                impl=impl,
+                rng=rng,
+                name=direction,
+                **options,
+            )
+
+        self.ahead = stack("forward")
+        self.back = stack("backward")
 
     def zero_state(self, batch_size: int) -> tuple[Any, Any]:
         """Return the initial states of both stacks: zeros, (L, B, H)."""
         return self.ahead.zero_state(batch_size), self.back.zero_state(batch_size)
 
-    def draw_masks(self, T: int, B: int) -> dict[str, dict[str, Array]]:
-        """Draw the dropout masks of both stacks, by direction."""
-        return {"forward": self.ahead.draw_masks(T, B), "backward": self.back.draw_masks(T, B)}
+    def draw_masks(self, T: int, B: int) -> dict[str, Array]:
+        """Draw the dropout masks of both stacks by name: ``forward.1.x``, ``backward.0.Wh``."""
+        masks: dict[str, Array] = {}
+        for direction, stack in zip(DIRECTIONS, (self.ahead, self.back), strict=True):
+            for name, mask in stack.draw_masks(T, B).items():
+                masks[f"{direction}.{name}"] = mask
+        return masks
+
+    def mask_names(self) -> set[str]:
+        """Return the names that masks may have."""
+        return {
+            f"{direction}.{name}" for direction in DIRECTIONS for name in self.ahead.mask_names()
+        }
 
     def forward(
         self,
@@ -88,7 +136,7 @@ class Bidirectional(Module):
         state: Any = None,
         training: bool = True,
         lengths: Array | None = None,
-        masks: Mapping[str, Any] | None = None,
+        masks: Mapping[str, Array] | None = None,
     ) -> tuple[Array, tuple[Any, Any]]:
         """Run both stacks over whole sequences.
 
@@ -105,14 +153,16 @@ class Bidirectional(Module):
         """
         self.begin_pass(training)  # if a stack refuses, the other must not mix two passes
         first, second = pair("Bidirectional.forward: state", state)
-        low = high = None  # each stack draws its own
+        of_ahead = of_back = None  # each stack draws its own
         if masks is not None:
-            low, high = masks.get("forward", {}), masks.get("backward", {})
-        ahead, after = self.ahead.forward(x, first, training, lengths, low)
-        back, before = self.back.forward(reverse(x, lengths), second, training, lengths, high)
+            check_masks("Bidirectional.forward", masks, self.mask_names())
+            of_ahead = of_direction("forward.", masks)
+            of_back = of_direction("backward.", masks)
+        ahead, after = self.ahead.forward(x, first, training, lengths, of_ahead)
+        back, before = self.back.forward(reverse(x, lengths), second, training, lengths, of_back)
         hs = np.concatenate([ahead, reverse(back, lengths)], axis=-1)
         if training:
-            self.pending = hs.shape, None if lengths is None else lengths.copy()
+            self.pending = PendingPair(hs.shape, None if lengths is None else lengths.copy())
         return hs, (after, before)
 
     def backward(self, dhs: Array, dstate: Any = None) -> tuple[Array, tuple[Any, Any]]:

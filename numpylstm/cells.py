@@ -8,6 +8,7 @@ depends on which cells there are.
 Only the standard library is imported: ``--help`` reads the records too.
 """
 
+import functools
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
@@ -86,9 +87,11 @@ class Cell:
     The cell "lstm" has the functions ``lstm_forward`` and ``lstm_backward`` for a sequence, in
     `reference` and `functional`, and ``lstm_step_forward`` and ``lstm_step_backward`` for one step,
     in `reference`. The forward functions take ``(x, *state, *parameters, **arguments)`` and return
-    ``(hs, *state, cache)``; the backward functions take ``(dhs, *dstate, cache)`` and return
-    ``(dx, *dstate, *dparameters)``. If the state has further fields, `reference` also has
-    ``lstm_through_h(dh, cache)``: their gradients by way of the h of the same step, one array each.
+    ``(hs, *state, cache)``; those for a sequence are called by name, with h0 and so on for the
+    state. The backward functions take ``(dhs, *dstate, cache)`` and return the `gradients`
+    ``(dx, *dstate, *dparameters)``, with None for a parameter that the layer does not have. If the
+    state has further fields, `reference` also has ``lstm_through_h(dh, cache)``: their gradients by
+    way of the h of the same step, one array each.
 
     Parameters
     ----------
@@ -137,19 +140,23 @@ class Cell:
     start: Mapping[str, float] = field(default_factory=dict)
     orders: Mapping[str, str] = field(default_factory=dict)
 
-    @property
+    @functools.cached_property
     def states(self) -> tuple[str, ...]:
         """The fields of the state, such as ``("h", "c")``."""
         return self.State._fields
 
+    @functools.cached_property
+    def gradients(self) -> tuple[str, ...]:
+        """The names of what the backward functions return a gradient of, in their order."""
+        return ("x", *[f"{name}0" for name in self.states], *self.matrices, "b", *self.vectors)
+
     def parameters(self, options: Mapping[str, Any]) -> tuple[str, ...]:
         """Return the names of a layer's parameters, in the order of the arguments."""
-        extra = [
-            name
-            for name, vector in self.vectors.items()
-            if vector.needs is None or options[vector.needs[0]] == vector.needs[1]
-        ]
-        return (*self.matrices, "b", *extra)
+        names = [*self.matrices, "b"]
+        for name, vector in self.vectors.items():
+            if vector.needs is None or options[vector.needs[0]] == vector.needs[1]:
+                names.append(name)
+        return tuple(names)
 
     def shapes(self, D: int, H: int, options: Mapping[str, Any]) -> dict[str, tuple[int, ...]]:
         """Return the shapes of a layer's parameters, for D inputs and H units."""
@@ -159,7 +166,10 @@ class Cell:
 
     def arguments(self, options: Mapping[str, Any]) -> dict[str, Any]:
         """Return the options that are arguments of the forward functions."""
-        return {k: v for k, v in options.items() if k not in self.biases.values()}
+        arguments = dict(options)
+        for name in self.biases.values():
+            del arguments[name]
+        return arguments
 
     def function(self, module: Any, way: str) -> Any:
         """Return a function of `reference` or `functional`, such as ``lstm_forward``.
@@ -174,6 +184,24 @@ class Cell:
         chosen = [option.called.format(options[name])
                   for name, option in self.options.items() if option.choices]  # fmt: skip
         return " ".join([*chosen, self.title])
+
+
+class ChosenCell:
+    """A cell with all its options.
+
+    Attributes
+    ----------
+    cell : Cell
+    parameters : tuple of str
+        The names of the parameters of a layer.
+    arguments : dict of name -> value
+        The options that are arguments of the forward functions.
+    """
+
+    def __init__(self, cell: Cell, options: Mapping[str, Any]) -> None:
+        self.cell = cell
+        self.parameters = cell.parameters(options)
+        self.arguments = cell.arguments(options)
 
 
 RNN = Cell(

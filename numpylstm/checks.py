@@ -150,6 +150,27 @@ def check_lengths(
     return native
 
 
+def check_state(
+    where: str,
+    argument: str,
+    state: Any,
+    kind: type[Any],
+    shape: tuple[int, ...],
+    dtype: "np.dtype[Any]",
+) -> None:
+    """Raise unless `state` is a finite state of this kind, whose arrays have this shape."""
+    if not isinstance(state, kind):
+        raise TypeError(
+            f"{where}: {argument} must be {kind.__name__}({', '.join(kind._fields)}), got "
+            f"{type(state).__name__}; zero_state(batch_size) makes one"
+        )
+    because = "(L, B, H); B is fixed by x (T, B, D)"
+    for field, array in zip(kind._fields, state, strict=True):
+        name = f"{argument}.{field}"
+        check_array(where, name, array, shape, dtype, because)
+        check_finite(where, name, array, "it overflowed where the state was computed")
+
+
 def before_end(lengths: NDArray[np.int64], T: int) -> NDArray[np.bool_]:
     """Return a mask (T, B): the steps before the end of each sequence."""
     return np.arange(T)[:, None] < lengths

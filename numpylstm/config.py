@@ -5,14 +5,15 @@ The command line, the reports and the documentation read it there, and the const
 Only the standard library is imported here: ``numpylstm-train --help`` must be fast.
 """
 
+import functools
 from collections.abc import Collection, Iterable, Mapping
 from dataclasses import Field, asdict, dataclass, field, fields
 from numbers import Integral, Real
 from operator import ge, gt, le, lt
 from reprlib import repr as shortened
-from typing import Any, NamedTuple
+from typing import Any, NamedTuple, Self
 
-from numpylstm.cells import CELLS, LARGEST_SIZE
+from numpylstm.cells import CELLS, LARGEST_SIZE, ChosenCell
 from numpylstm.errors import NumpylstmError, either
 
 
@@ -204,6 +205,11 @@ class ModelConfig:
             raise left_over(name, value, defaults, owner, choice)
         object.__setattr__(self, name, value)
 
+    @functools.cached_property
+    def chosen_cell(self) -> ChosenCell:
+        """The cell with its options."""
+        return ChosenCell(CELLS[self.cell], self.options)
+
     @property
     def input_size(self) -> int:
         """The size of the word vectors, D."""
@@ -216,6 +222,20 @@ class ModelConfig:
             "average_across_timesteps": self.average_across_timesteps,
             "average_across_batch": self.average_across_batch,
         }
+
+    @classmethod
+    def with_options(cls, options: Mapping[str, Any] | None = None, **settings: Any) -> Self:
+        """Return the settings, among which the options of cells may stand by name.
+
+        `options` are further ones, which come before those of the same name.
+        """
+        named = {name for cell in CELLS.values() for name in cell.options}
+        own = {name: settings.pop(name) for name in [*settings] if name in named}
+        return cls(options=own | dict(options or {}), **settings)
+
+    def of_model(self) -> "ModelConfig":
+        """Return the settings of the model alone, without those of a run."""
+        return ModelConfig(**{each.name: getattr(self, each.name) for each in fields(ModelConfig)})
 
     def to_dict(self) -> dict[str, Any]:
         """Return all settings as plain values: the keywords of the class."""
@@ -690,5 +710,4 @@ def from_preset(name: str, **changes: Any) -> TrainConfig:
     other_text = any(changes.get(key) is not None for key in ("data", "train"))
     if other_text and "max_vocab" not in changes:
         settings.pop("max_vocab", None)  # a preset's is for the embedded corpus
-    options = {n: settings.pop(n) for c in CELLS.values() for n in c.options if n in settings}
-    return TrainConfig(**settings, options=options)
+    return TrainConfig.with_options(**settings)

@@ -21,7 +21,7 @@ says so, and all functions of this module are those of the reference.
 
 import functools
 import math
-import re
+import operator
 import warnings
 from typing import Any, NamedTuple
 
@@ -181,8 +181,11 @@ def _gradients(
 
     `more` are A, B and C of other products C = A.T @ B, with at most as many columns.
     """
-    dx, dW, db = empty(x.shape, x.dtype), empty(W.shape, x.dtype), np.empty(dy.shape[1:], x.dtype)
-    zeros, ones = np.zeros((1, max(W.shape)), x.dtype), np.empty((1, len(dy)), x.dtype)
+    dx = empty(x.shape, x.dtype)
+    dW = empty(W.shape, x.dtype)
+    db = np.empty(dy.shape[1:], x.dtype)
+    zeros = np.zeros((1, max(W.shape)), x.dtype)
+    ones = np.empty((1, len(dy)), x.dtype)
     ones.fill(1)
     first, second = (dy, x) if transposed else (x, dy)  # dW = x.T @ dy, or its transpose
     products = [  # A, A is transposed, B, B is transposed, d, C: C = d + A @ B
@@ -226,7 +229,8 @@ def embedding_backward_rows(dx: Array, cache: EmbeddingCache) -> tuple[Array, Ar
     V, D = cache.shape
     ids = check_ids(where, "cache.ids", cache.ids, V)
     rows, place = np.unique(ids, return_inverse=True)
-    return rows, _scattered(where, dx, place.reshape(ids.shape), (len(rows), D))
+    values = _scattered(where, dx, place.reshape(ids.shape), (len(rows), D))
+    return rows, values
 
 
 def _scattered(where: str, dx: Array, ids: Array, shape: tuple[int, ...]) -> Array:
@@ -243,125 +247,224 @@ def _scattered(where: str, dx: Array, ids: Array, shape: tuple[int, ...]) -> Arr
 # --- Recurrent layers --------------------------------------------------------------------------
 
 
-class Unrolled(NamedTuple):
-    """A sequence after its forward pass, for the cache of its cell."""
+class Layout:
+    """The arrays of one kind of recurrent layer, by name.
 
-    results: list[Array]  # hs and the last states
-    kept: list[Array]  # x, the states before each step, its sums, and all arrays after it
-    lengths: Array | None
+    Parameters
+    ----------
+    cache : class of the cache
+    over_time : dict of name -> columns
+        Of the arrays in the cache that have a row for each step: x, then those that the kernel
+        reads on the way back, in its order.
+    weights : dict of name -> shape
+        Of the matrices in the cache.
+    sums : tuple of str
+        The arrays that begin as sums of products: of x @ Wx + b, and the second one of a GRU.
+    filled : tuple of str
+        The arrays that the kernel fills: the states, then others.
+    states : tuple of str
+    """
 
-    def with_cache(self, kind: Any, *values: Any) -> tuple[Any, ...]:
-        """Return the results and a cache of this class, which holds the lengths too if given."""
-        cache = kind(*values)
-        return *self.results, cache if self.lengths is None else PaddedCache(cache, self.lengths)
+    def __init__(
+        self,
+        cache: Any,
+        over_time: dict[str, str],
+        weights: dict[str, str],
+        sums: tuple[str, ...],
+        filled: tuple[str, ...],
+        states: tuple[str, ...] = ("h",),
+    ) -> None:
+        self.cache = cache
+        self.over_time = tuple(over_time)
+        self.names = *over_time, *weights  # of all arrays of the cache
+        self.arrays_of = operator.attrgetter(*self.names)
+        self.has_Wh = "Wh" in weights
+        self.sums = sums
+        self.filled = filled
+        self.states = states
+        fixed = [f"cache.{name} {shape}" for name, shape in weights.items()]
+        fixed += ["dhs T B H", *(f"d{name}T B H" for name in states)]
+        whole = [f"cache.{name} T B {columns}" for name, columns in over_time.items()]
+        packed = [f"cache.{name} N {columns}" for name, columns in over_time.items()]
+        self.shapes = ", ".join(whole + fixed)  # as for `check_shapes`
+        self.shapes_with_lengths = ", ".join(packed + fixed)
+
+
+RNN = Layout(
+    RNNCache,
+    {"x": "D", "h_prev": "H", "h": "H"},
+    {"Wx": "D H", "Wh": "H H"},
+    sums=("a",),
+    filled=("h",),
+)
+LSTM = Layout(
+    LSTMCache,
+    {"x": "D", "h_prev": "H", "c_prev": "H", "gates": "4H", "c": "H", "tanh_c": "H", "h": "H"},
+    {"Wx": "D 4H", "Wh": "H 4H"},
+    sums=("gates",),
+    filled=("h", "c", "tanh_c"),
+    states=("h", "c"),
+)
+GRU = Layout(
+    GRUCache,
+    {"x": "D", "h_prev": "H", "gates": "3H", "s": "H", "h": "H"},
+    {"Wx": "D 3H", "Wh": "H 3H"},
+    sums=("gates", "s"),
+    filled=("h",),
+)
+MINGRU = Layout(
+    MinGRUCache,
+    {"x": "D", "h_prev": "H", "gates": "2H", "h": "H"},
+    {"Wx": "D 2H"},
+    sums=("gates",),
+    filled=("h",),
+)
+MINLSTM = Layout(
+    MinLSTMCache,
+    {"x": "D", "h_prev": "H", "gates": "3H", "h": "H", "log_odds": "H"},
+    {"Wx": "D 3H"},
+    sums=("gates",),
+    filled=("h", "log_odds"),
+)
+SLSTM = Layout(
+    SLSTMCache,
+    {
+        "x": "D",
+        "h_prev": "H",
+        "c_prev": "H",
+        "n_prev": "H",
+        "m_prev": "H",
+        "gates": "4H",
+        "h": "H",
+        "c": "H",
+        "n": "H",
+        "m": "H",
+        "log_f": "H",
+    },
+    {"Wx": "D 4H", "Wh": "H 4H"},
+    sums=("gates",),
+    filled=("h", "c", "n", "m", "log_f"),
+    states=("h", "c", "n", "m"),
+)
 
 
 def _forward(
     where: str,
-    cell: Any,
+    layout: Layout,
+    kernel: Any,
     x: Array,
     state: tuple[Array, ...],
-    Wx: Array,
-    Wh: Array | None,
+    weights: dict[str, Array],
     b: Array,
     lengths: Array | None,
-    *,
-    others: int = 0,
+    options: dict[str, Any],
     second_sum: Any = None,
-) -> Unrolled:
-    """Run a cell over a sequence.
+) -> tuple[Any, ...]:
+    """Run a cell over a sequence; return hs, the last states and the cache.
 
-    `others` is the number of arrays (T, B, H) that the kernel fills besides the states. A GRU has a
-    second sum, h_prev @ Wh of its candidate; `second_sum` is what it starts from.
+    `weights` and `options` are those that the cache holds. `second_sum` is what the second sum of a
+    GRU starts from, h_prev @ Wh of its candidate.
     """
     T, B, D = x.shape
-    H, encoded = state[0].shape[1], None
+    H = state[0].shape[1]
+    encoded = None
     if lengths is not None:
         lengths = check_lengths(where, "lengths", lengths, T, B)
         encoded = lengths.tobytes()
     batch = batch_of(T, B, encoded)
-    if Wh is None:
-        Wh = np.empty((H, 0), x.dtype)
-    x, Wx, Wh, b = contiguous(x, Wx, Wh, b)
+    Wh = weights["Wh"] if "Wh" in weights else np.empty((H, 0), x.dtype)
+    x, Wx, Wh, b = contiguous(x, weights["Wx"], Wh, b)
     x = x.reshape(T * B, D)[batch.place]
-    N, sums, arrays = len(x), [_affine(x, Wx, b)], []
-    if second_sum is not None:
-        sums.append(empty((N, H), x.dtype))
-        sums[1][...] = second_sum
-    for start in state:
-        arrays.append(empty((B + N, H), x.dtype))
-        arrays[-1][:B] = start[batch.order]
-    for _ in range(others):
-        arrays.append(empty((B + N, H), x.dtype))
+    N = len(x)
+
+    sums = {layout.sums[0]: _affine(x, Wx, b)}
+    for name in layout.sums[1:]:
+        sums[name] = empty((N, H), x.dtype)
+        sums[name][...] = second_sum
+    filled: dict[str, Array] = {}
+    for name in layout.filled:
+        filled[name] = empty((B + N, H), x.dtype)
+    for name, start in zip(layout.states, state, strict=True):
+        filled[name][:B] = start[batch.order]
+    arrays = batch.offsets, tuple(sums.values()), tuple(filled.values())
     split_batch, shares = split_work(T, N, H, Wh.shape[1], Wh.itemsize, get_num_threads())
-    passed = batch.offsets, tuple(sums), tuple(arrays)
     if split_batch:
-        run_parallel(cell.forward_split_batch, (Wh, passed, batch.steps_done), shares)
+        run_parallel(kernel.forward_split_batch, (Wh, arrays, batch.steps_done), shares)
     else:
-        cell.forward_split_hidden(Wh, passed, shares)
-    results, kept = [put(arrays[0][B:], batch.place, T, B)], [x.reshape(*batch.shape, D)]
-    shape = *batch.shape, H
-    for array in arrays[: len(state)]:
-        kept.append(array[batch.before].reshape(shape))
-        results.append(array[batch.last].copy())
-    for array in sums:
-        kept.append(array.reshape(*batch.shape, array.shape[1]))
-    for array in arrays:
-        kept.append(array[B:].reshape(shape))
-    return Unrolled(results, kept, lengths)
+        kernel.forward_split_hidden(Wh, arrays, shares)
+
+    steps = {"x": x, **sums}  # every array with a row for each step, by name
+    last = []
+    for name, array in filled.items():
+        steps[name] = array[B:]
+    for name in layout.states:
+        steps[f"{name}_prev"] = filled[name][batch.before]
+        last.append(filled[name][batch.last].copy())
+    over_time = {}
+    for name in layout.over_time:
+        array = steps[name]
+        over_time[name] = array.reshape(*batch.shape, array.shape[1])
+    cache = layout.cache(**over_time, **weights, **options)
+    hs = put(steps["h"], batch.place, T, B)
+    return hs, *last, cache if lengths is None else PaddedCache(cache, lengths)
 
 
-def _backward(cell: Any, batch: Batch, cache: Any, dhs: Array, *dstate: Array) -> tuple[Any, ...]:
+def _check_backward(
+    where: str, layout: Layout, cache: Any, dhs: Array, *dstate: Array
+) -> tuple[Batch, Any]:
+    """Check the arguments of a backward pass; return its batch, and the cache without lengths."""
+    own: Any = cache.packed if isinstance(cache, PaddedCache) else cache
+    check_cache(where, own, layout.cache)
+    arrays = layout.arrays_of(own)
+    if own is cache:
+        sizes = check_shapes(where, layout.shapes, *arrays, dhs, *dstate)
+        return batch_of(sizes["T"], sizes["B"], None), own
+    sizes = check_shapes(where, layout.shapes_with_lengths, *arrays, dhs, *dstate)
+    T = sizes["T"]
+    B = sizes["B"]
+    lengths = check_lengths(where, "cache.lengths", cache.lengths, T, B, sizes["N"])
+    return batch_of(T, B, lengths.tobytes()), own
+
+
+def _backward(
+    layout: Layout, kernel: Any, batch: Batch, cache: Any, dhs: Array, *dstate: Array
+) -> tuple[tuple[Any, ...], Array]:
     """Go back through a sequence after `_forward`.
 
     Return all gradients, in the order of the arguments of the forward pass, and the last da of
     `kernels.recurrence`.
     """
-    (T, B, H), n = dhs.shape, cache._fields.index("Wx")
-    Wh = cache.Wh if "Wh" in cache._fields else np.empty((H, 0), dhs.dtype)
-    Wx, Wh, dhs, *over_time = contiguous(cache.Wx, Wh, dhs, *cache[:n])  # x, h_prev, ...
-    dhs, dstates = dhs.reshape(T * B, H)[batch.place], []
-    N, columns = len(dhs), Wh.shape[1]
+    T, B, H = dhs.shape
+    dhs, *arrays = contiguous(dhs, *layout.arrays_of(cache))
+    kept = dict(zip(layout.names, arrays, strict=True))
+    Wx = kept.pop("Wx")
+    Wh = kept.pop("Wh") if layout.has_Wh else np.empty((H, 0), dhs.dtype)
+    columns = Wh.shape[1]
+    dhs = dhs.reshape(T * B, H)[batch.place]
+    N = len(dhs)
+    for name, array in kept.items():
+        kept[name] = array.reshape(N, array.shape[-1])
+    x = kept.pop("x")
+    dstates = []
     for array in dstate:
         dstates.append(np.array(array[batch.order], order="C"))
     da = [empty((N, Wx.shape[1]), dhs.dtype)]
-    if cell.separate_da:
+    if kernel.separate_da:
         da.append(empty((N, columns), dhs.dtype))
-    for k, array in enumerate(over_time):
-        over_time[k] = array.reshape(N, array.shape[-1])
-    x, *kept = over_time
-    arrays = batch.offsets, tuple(kept), dhs, tuple(dstates), tuple(da)
+    passed = batch.offsets, tuple(kept.values()), dhs, tuple(dstates), tuple(da)
     split_batch, shares = split_work(T, N, H, columns, Wh.itemsize, get_num_threads())
     if split_batch:
-        run_parallel(cell.backward_split_batch, (Wh, arrays, batch.steps_done), shares)
+        run_parallel(kernel.backward_split_batch, (Wh, passed, batch.steps_done), shares)
     else:
-        cell.backward_split_hidden(Wh, arrays, shares)
-    h_prev, dWh = kept[0], empty(Wh.shape, Wh.dtype)
-    dx, dWx, db = _gradients(da[0], x, Wx, False, (h_prev, da[-1], dWh))
+        kernel.backward_split_hidden(Wh, passed, shares)
+
+    dWh = empty(Wh.shape, Wh.dtype)
+    dx, dWx, db = _gradients(da[0], x, Wx, False, (kept["h_prev"], da[-1], dWh))
+    dx = put(dx, batch.place, T, B)
     for k, array in enumerate(dstates):
         dstates[k] = array[batch.rank]
-    weights = (dWx, dWh, db) if "Wh" in cache._fields else (dWx, db)
-    return (put(dx, batch.place, T, B), *dstates, *weights), da[-1]
-
-
-def _opened(
-    where: str, kind: Any, needed: str, cache: Any, dhs: Array, *dstate: Array
-) -> tuple[Batch, Any]:
-    """Check the arguments of a backward pass; return its batch, and the cache without lengths.
-
-    `needed` are the shapes of the arrays of the cache, in its order, of dhs and of the dstate.
-    """
-    own: Any = cache.packed if isinstance(cache, PaddedCache) else cache
-    check_cache(where, own, kind)
-    arrays = own[: needed.count("cache.")]  # options come last in a cache
-    if own is cache:
-        sizes = check_shapes(where, needed, *arrays, dhs, *dstate)
-        return batch_of(sizes["T"], sizes["B"], None), cache
-    needed = re.sub(r"(cache\.\w+) T B ", r"\1 N ", needed)  # its arrays over time are (N, .)
-    sizes = check_shapes(where, needed, *arrays, dhs, *dstate)
-    T, B, N = (sizes[letter] for letter in "TBN")
-    lengths = check_lengths(where, "cache.lengths", cache.lengths, T, B, N)
-    return batch_of(T, B, lengths.tobytes()), own
+    dweights = (dWx, dWh, db) if layout.has_Wh else (dWx, db)
+    return (dx, *dstates, *dweights), da[-1]
 
 
 def rnn_forward(
@@ -374,24 +477,20 @@ def rnn_forward(
     lengths: Array | None = None,
 ) -> tuple[Any, ...]:
     """Unroll the vanilla network over a sequence."""
-    where, needed = "rnn_forward", "Wx D H, Wh H H, b H, x T B D, h0 B H"
-    check_shapes(where, needed, Wx, Wh, b, x, h0)
+    where = "rnn_forward"
+    check_shapes(where, "Wx D H, Wh H H, b H, x T B D, h0 B H", Wx, Wh, b, x, h0)
     check_choice(where, "activation", activation, _rnn.CELLS)
-    run = _forward(where, _rnn.CELLS[activation], x, (h0,), Wx, Wh, b, lengths)
-    x, h_prev, _, h = run.kept
-    return run.with_cache(RNNCache, x, h_prev, h, Wx, Wh, activation)
+    weights = {"Wx": Wx, "Wh": Wh}
+    options = {"activation": activation}
+    return _forward(where, RNN, _rnn.CELLS[activation], x, (h0,), weights, b, lengths, options)
 
 
 def rnn_backward(dhs: Array, dhT: Array, cache: RNNCache | PaddedCache) -> tuple[Any, ...]:
     """Backpropagate through time; return dx, dh0, dWx, dWh and db."""
     where = "rnn_backward"
-    needed = (
-        "cache.x T B D, cache.h_prev T B H, cache.h T B H, cache.Wx D H, cache.Wh H H, "
-        "dhs T B H, dhT B H"
-    )
-    batch, opened = _opened(where, RNNCache, needed, cache, dhs, dhT)
-    check_choice(where, "cache.activation", opened.activation, _rnn.CELLS)
-    gradients, _ = _backward(_rnn.CELLS[opened.activation], batch, opened, dhs, dhT)
+    batch, own = _check_backward(where, RNN, cache, dhs, dhT)
+    check_choice(where, "cache.activation", own.activation, _rnn.CELLS)
+    gradients, _ = _backward(RNN, _rnn.CELLS[own.activation], batch, own, dhs, dhT)
     return gradients
 
 
@@ -399,25 +498,19 @@ def lstm_forward(
     x: Array, h0: Array, c0: Array, Wx: Array, Wh: Array, b: Array, lengths: Array | None = None
 ) -> tuple[Any, ...]:
     """Unroll the memory cell over a sequence."""
-    where, needed = "lstm_forward", "Wx D 4H, Wh H 4H, b 4H, x T B D, h0 B H, c0 B H"
+    where = "lstm_forward"
+    needed = "Wx D 4H, Wh H 4H, b 4H, x T B D, h0 B H, c0 B H"
     check_shapes(where, needed, Wx, Wh, b, x, h0, c0)
-    run = _forward(where, _lstm.LSTM, x, (h0, c0), Wx, Wh, b, lengths, others=1)
-    x, h_prev, c_prev, gates, h, c, tanh_c = run.kept
-    return run.with_cache(LSTMCache, x, h_prev, c_prev, gates, c, tanh_c, h, Wx, Wh)
+    weights = {"Wx": Wx, "Wh": Wh}
+    return _forward(where, LSTM, _lstm.LSTM, x, (h0, c0), weights, b, lengths, options={})
 
 
 def lstm_backward(
     dhs: Array, dhT: Array, dcT: Array, cache: LSTMCache | PaddedCache
 ) -> tuple[Any, ...]:
     """Backpropagate through time; return dx, dh0, dc0, dWx, dWh and db."""
-    where = "lstm_backward"
-    needed = (
-        "cache.x T B D, cache.h_prev T B H, cache.c_prev T B H, cache.gates T B 4H, "
-        "cache.c T B H, cache.tanh_c T B H, cache.h T B H, cache.Wx D 4H, cache.Wh H 4H, "
-        "dhs T B H, dhT B H, dcT B H"
-    )
-    batch, opened = _opened(where, LSTMCache, needed, cache, dhs, dhT, dcT)
-    gradients, _ = _backward(_lstm.LSTM, batch, opened, dhs, dhT, dcT)
+    batch, own = _check_backward("lstm_backward", LSTM, cache, dhs, dhT, dcT)
+    gradients, _ = _backward(LSTM, _lstm.LSTM, batch, own, dhs, dhT, dcT)
     return gradients
 
 
@@ -435,36 +528,36 @@ def gru_forward(
 
     With the reset "before", each step waits for its own reset gate, and the reference computes.
     """
-    where, needed = "gru_forward", "Wx D 3H, Wh H 3H, b 3H, x T B D, h0 B H"
-    check_shapes(where, needed, Wx, Wh, b, x, h0)
+    where = "gru_forward"
+    check_shapes(where, "Wx D 3H, Wh H 3H, b 3H, x T B D, h0 B H", Wx, Wh, b, x, h0)
     _check_reset(where, "", bn, reset, Wh)
     if reset == "before":
         x, h0, Wx, Wh, b = contiguous(x, h0, Wx, Wh, b)
         if lengths is not None:
             lengths = check_lengths(where, "lengths", lengths, *x.shape[:2])
         return reference.gru_forward(x, h0, Wx, Wh, b, bn, reset, lengths)
+    weights = {"Wx": Wx, "Wh": Wh}
+    options = {"bn": bn, "reset": reset}
     second_sum = 0 if bn is None else bn
-    run = _forward(where, _gru.GRU, x, (h0,), Wx, Wh, b, lengths, second_sum=second_sum)
-    return run.with_cache(GRUCache, *run.kept, Wx, Wh, bn, reset)
+    return _forward(
+        where, GRU, _gru.GRU, x, (h0,), weights, b, lengths, options, second_sum=second_sum
+    )
 
 
 def gru_backward(dhs: Array, dhT: Array, cache: GRUCache | PaddedCache) -> tuple[Any, ...]:
     """Backpropagate through time; return dx, dh0, dWx, dWh, db and dbn."""
     where = "gru_backward"
-    needed = (
-        "cache.x T B D, cache.h_prev T B H, cache.gates T B 3H, cache.s T B H, "
-        "cache.h T B H, cache.Wx D 3H, cache.Wh H 3H, dhs T B H, dhT B H"
-    )
-    batch, opened = _opened(where, GRUCache, needed, cache, dhs, dhT)
-    bn, H = opened.bn, len(opened.Wh)
-    _check_reset(where, "cache.", bn, opened.reset, opened.Wh)
-    if opened.reset == "before":
+    batch, own = _check_backward(where, GRU, cache, dhs, dhT)
+    _check_reset(where, "cache.", own.bn, own.reset, own.Wh)
+    if own.reset == "before":
         if isinstance(cache, PaddedCache):
-            cache = PaddedCache(opened, cache.lengths.astype(np.int64))
+            cache = PaddedCache(own, cache.lengths.astype(np.int64))
         dhs, dhT = contiguous(dhs, dhT)
         return reference.gru_backward(dhs, dhT, cache)
-    gradients, du = _backward(_gru.GRU, batch, opened, dhs, dhT)
-    return *gradients, None if bn is None else du[:, 2 * H :].sum(axis=0)
+    gradients, du = _backward(GRU, _gru.GRU, batch, own, dhs, dhT)
+    H = len(own.Wh)
+    dbn = None if own.bn is None else du[:, 2 * H :].sum(axis=0)
+    return *gradients, dbn
 
 
 def _check_reset(where: str, of: str, bn: Array | None, reset: str, Wh: Array) -> None:
@@ -492,20 +585,17 @@ def mingru_forward(
     where = "mingru_forward"
     check_shapes(where, "Wx D 2H, b 2H, x T B D, h0 B H", Wx, b, x, h0)
     check_choice(where, "factors", factors, _scan.MINGRU)
-    run = _forward(where, _scan.MINGRU[factors], x, (h0,), Wx, None, b, lengths)
-    return run.with_cache(MinGRUCache, *run.kept, Wx, factors)
+    kernel = _scan.MINGRU[factors]
+    options = {"factors": factors}
+    return _forward(where, MINGRU, kernel, x, (h0,), {"Wx": Wx}, b, lengths, options)
 
 
 def mingru_backward(dhs: Array, dhT: Array, cache: MinGRUCache | PaddedCache) -> tuple[Any, ...]:
     """Backpropagate through time; return dx, dh0, dWx and db."""
     where = "mingru_backward"
-    needed = (
-        "cache.x T B D, cache.h_prev T B H, cache.gates T B 2H, cache.h T B H, "
-        "cache.Wx D 2H, dhs T B H, dhT B H"
-    )
-    batch, opened = _opened(where, MinGRUCache, needed, cache, dhs, dhT)
-    check_choice(where, "cache.factors", opened.factors, _scan.MINGRU)
-    gradients, _ = _backward(_scan.MINGRU[opened.factors], batch, opened, dhs, dhT)
+    batch, own = _check_backward(where, MINGRU, cache, dhs, dhT)
+    check_choice(where, "cache.factors", own.factors, _scan.MINGRU)
+    gradients, _ = _backward(MINGRU, _scan.MINGRU[own.factors], batch, own, dhs, dhT)
     return gradients
 
 
@@ -515,19 +605,13 @@ def minlstm_forward(
     """As `mingru_forward`, with three blocks of H columns, in the order i, f, g."""
     where = "minlstm_forward"
     check_shapes(where, "Wx D 3H, b 3H, x T B D, h0 B H", Wx, b, x, h0)
-    run = _forward(where, _scan.MINLSTM, x, (h0,), Wx, None, b, lengths, others=1)
-    return run.with_cache(MinLSTMCache, *run.kept, Wx)
+    return _forward(where, MINLSTM, _scan.MINLSTM, x, (h0,), {"Wx": Wx}, b, lengths, options={})
 
 
 def minlstm_backward(dhs: Array, dhT: Array, cache: MinLSTMCache | PaddedCache) -> tuple[Any, ...]:
     """As `mingru_backward`; return dx, dh0, dWx and db."""
-    where = "minlstm_backward"
-    needed = (
-        "cache.x T B D, cache.h_prev T B H, cache.gates T B 3H, cache.h T B H, "
-        "cache.log_odds T B H, cache.Wx D 3H, dhs T B H, dhT B H"
-    )
-    batch, opened = _opened(where, MinLSTMCache, needed, cache, dhs, dhT)
-    gradients, _ = _backward(_scan.MINLSTM, batch, opened, dhs, dhT)
+    batch, own = _check_backward("minlstm_backward", MINLSTM, cache, dhs, dhT)
+    gradients, _ = _backward(MINLSTM, _scan.MINLSTM, batch, own, dhs, dhT)
     return gradients
 
 
@@ -548,9 +632,11 @@ def slstm_forward(
     needed = "Wx D 4H, Wh H 4H, b 4H, x T B D, h0 B H, c0 B H, n0 B H, m0 B H"
     check_shapes(where, needed, Wx, Wh, b, x, h0, c0, n0, m0)
     check_choice(where, "forget_gate", forget_gate, _lstm.SLSTM)
+    kernel = _lstm.SLSTM[forget_gate]
     state = h0, c0, n0, m0
-    run = _forward(where, _lstm.SLSTM[forget_gate], x, state, Wx, Wh, b, lengths, others=1)
-    return run.with_cache(SLSTMCache, *run.kept, Wx, Wh, forget_gate)
+    weights = {"Wx": Wx, "Wh": Wh}
+    options = {"forget_gate": forget_gate}
+    return _forward(where, SLSTM, kernel, x, state, weights, b, lengths, options)
 
 
 def slstm_backward(
@@ -561,17 +647,11 @@ def slstm_backward(
     dmT is not read.
     """
     where = "slstm_backward"
-    needed = (
-        "cache.x T B D, cache.h_prev T B H, cache.c_prev T B H, cache.n_prev T B H, "
-        "cache.m_prev T B H, cache.gates T B 4H, cache.h T B H, cache.c T B H, "
-        "cache.n T B H, cache.m T B H, cache.log_f T B H, cache.Wx D 4H, cache.Wh H 4H, "
-        "dhs T B H, dhT B H, dcT B H, dnT B H, dmT B H"
-    )
     dstate = dhT, dcT, dnT, dmT
-    batch, opened = _opened(where, SLSTMCache, needed, cache, dhs, *dstate)
-    check_choice(where, "cache.forget_gate", opened.forget_gate, _lstm.SLSTM)
-    cell = _lstm.SLSTM[opened.forget_gate]
-    gradients, _ = _backward(cell, batch, opened, dhs, *dstate)
+    batch, own = _check_backward(where, SLSTM, cache, dhs, *dstate)
+    check_choice(where, "cache.forget_gate", own.forget_gate, _lstm.SLSTM)
+    kernel = _lstm.SLSTM[own.forget_gate]
+    gradients, _ = _backward(SLSTM, kernel, batch, own, dhs, *dstate)
     return gradients
 
 
@@ -593,9 +673,11 @@ def scan_backward(dhs: Array, dhT: Array, cache: ScanCache) -> tuple[Array, Arra
     """Backpropagate through time; return da, db and dh0."""
     check_cache("scan_backward", cache, ScanCache)
     needed = "cache.a T B H, cache.h_prev T B H, dhs T B H, dhT B H"
-    check_shapes("scan_backward", needed, *cache, dhs, dhT)
-    a, h_prev, dhs = contiguous(*cache, dhs)
-    da, db, dh = empty(a.shape, a.dtype), empty(a.shape, a.dtype), np.array(dhT, order="C")
+    check_shapes("scan_backward", needed, cache.a, cache.h_prev, dhs, dhT)
+    a, h_prev, dhs = contiguous(cache.a, cache.h_prev, dhs)
+    da = empty(a.shape, a.dtype)
+    db = empty(a.shape, a.dtype)
+    dh = np.array(dhT, order="C")
     arrays = dhs, a, h_prev, da, db, dh[None]
     by_step = [array.reshape(len(array), -1) for array in arrays]
     run_parallel(_scan.backward, by_step, shares_for(a.size))
@@ -608,7 +690,8 @@ def scan_backward(dhs: Array, dhT: Array, cache: ScanCache) -> tuple[Array, Arra
 def linear_forward(x: Array, W: Array, b: Array) -> tuple[Array, LinearCache]:
     """``y = x @ W + b``."""
     check_shapes("linear_forward", "W D V, b V, x * D", W, b, x)
-    (x, b), (W_as_stored, transposed) = contiguous(x, b), _matrix(W)
+    x, b = contiguous(x, b)
+    W_as_stored, transposed = _matrix(W)
     y = _affine(x.reshape(-1, x.shape[-1]), W_as_stored, b, transposed)
     return y.reshape(*x.shape[:-1], len(b)), LinearCache(x, W)
 
@@ -617,8 +700,9 @@ def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array]
     """Return the gradients of a linear layer; dW has the memory layout of W."""
     check_cache("linear_backward", cache, LinearCache)
     needed = "cache.x * D, cache.W D V, dy * V"
-    check_shapes("linear_backward", needed, *cache, dy)
-    (x, dy), (W, transposed) = contiguous(cache.x, dy), _matrix(cache.W)
+    check_shapes("linear_backward", needed, cache.x, cache.W, dy)
+    x, dy = contiguous(cache.x, dy)
+    W, transposed = _matrix(cache.W)
     D, V = cache.W.shape
     dx, dW, db = _gradients(dy.reshape(-1, V), x.reshape(-1, D), W, transposed)
     return dx.reshape(x.shape), dW.T if transposed else dW, db
@@ -699,16 +783,17 @@ def sequence_cross_entropy_backward(cache: CrossEntropyCache, dloss: float = 1.0
     """Return the gradient of the loss with respect to the logits, times dloss."""
     where = "sequence_cross_entropy_backward"
     check_cache(where, cache, CrossEntropyCache)
-    logits, peak, total, targets, coefficients, _, _ = cache
     needed = "cache.logits T B V, cache.peak T B, cache.total T B, cache.coefficients T B"
-    check_shapes(where, needed, logits, peak, total, coefficients)
+    check_shapes(where, needed, cache.logits, cache.peak, cache.total, cache.coefficients)
+    T, B, V = cache.logits.shape
     because = "T and B are fixed by cache.logits"
-    targets = check_ids(where, "cache.targets", targets, logits.shape[2], peak.shape, because)
+    targets = check_ids(where, "cache.targets", cache.targets, V, (T, B), because)
     check_number(where, "dloss", dloss)
-    coefficients = coefficients * logits.dtype.type(dloss)
-    logits, peak, total, coefficients = contiguous(logits, peak, total, coefficients)
+    coefficients = cache.coefficients * cache.logits.dtype.type(dloss)
+    logits, peak, total, coefficients = contiguous(
+        cache.logits, cache.peak, cache.total, coefficients
+    )
     dlogits = empty(logits.shape, logits.dtype)
-    V = logits.shape[2]
     arrays = (
         logits.reshape(-1, V),
         targets.ravel(),

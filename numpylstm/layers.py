@@ -19,16 +19,13 @@ checks nothing.
 
 from __future__ import annotations  # so that help() says DTypeLike, not all that it stands for
 
-from collections.abc import Mapping, Sequence
-from dataclasses import KW_ONLY, dataclass, fields
-from types import ModuleType
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, NamedTuple, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from numpylstm import functional, reference
-from numpylstm.cells import CELLS, Cell
+from numpylstm.cells import CELLS, ChosenCell
 from numpylstm.cells import LSTMState as LSTMState
 from numpylstm.cells import RNNState as RNNState
 from numpylstm.checks import (
@@ -44,41 +41,45 @@ from numpylstm.checks import (
     check_lengths,
     check_shapes,
     check_sizes,
+    check_state,
     check_weights,
+    float_dtype,
     generator,
     real_array,
 )
 from numpylstm.config import cell_options, check_weight_drop
-from numpylstm.parameters import Module, uniform
+from numpylstm.masks import check_masks, draw_mask, draw_stack_masks, stack_mask_names
+from numpylstm.network import table_backward
+from numpylstm.parameters import IMPLEMENTATIONS as IMPLEMENTATIONS
+from numpylstm.parameters import Module, initial_layer, uniform
 from numpylstm.parameters import Parameter as Parameter
 from numpylstm.parameters import Rows as Rows
-
-IMPLEMENTATIONS: dict[str, ModuleType] = {"fast": functional, "reference": reference}
-"""The modules with the mathematics, by the words that choose one."""
+from numpylstm.stack import stack_backward, stack_forward, zero_state
 
 
 class Layer(Module):
-    """Base class of the layers: `impl` chooses the module with the mathematics."""
-
-    rng: np.random.Generator  # of the layers with dropout
+    """Base class of the layers."""
 
     def __init__(self, impl: str = "fast") -> None:
         check_choice("layer", "impl", impl, IMPLEMENTATIONS)
-        self.impl = impl
+        self._impl = impl
 
-    def draw_mask(
-        self, p: float, shape: tuple[int, ...], dtype: DTypeLike, same_along: int | None = None
-    ) -> Array:
-        """Draw a dropout mask from `rng`: 0 with probability p, else 1 / (1 - p).
+    @property
+    def impl(self) -> str:
+        """The choice of the mathematics, "fast" or "reference", for the updates too."""
+        return self._impl
 
-        With `same_along` it is constant along that axis, and read-only.
-        """
-        drawn = list(shape)
-        if same_along is not None:
-            drawn[same_along] = 1
-        uniform = self.rng.random(drawn, dtype=np.float32)
-        mask = IMPLEMENTATIONS[self.impl].dropout_mask(uniform, p, np.dtype(dtype))
-        return mask if same_along is None else np.broadcast_to(mask, shape)
+    @impl.setter
+    def impl(self, impl: str) -> None:
+        check_choice("layer", "impl", impl, IMPLEMENTATIONS)
+        self._impl = impl
+        for parameter in self.all_parameters().values():
+            parameter.impl = impl
+
+    @property
+    def functions(self) -> Any:
+        """The module with the mathematics."""
+        return IMPLEMENTATIONS[self.impl]
 
 
 class Embedding(Layer):
@@ -106,10 +107,22 @@ class Embedding(Layer):
         name: str = "embedding",
     ) -> None:
         check_sizes("Embedding", vocab_size=vocab_size, embedding_size=embedding_size)
-        shape, self.prefix = (vocab_size, embedding_size), name
-        self.W = Parameter(uniform(generator(rng), shape, init_scale, dtype), f"{name}.W")
-        self.vocab_size, self.embedding_size = self.W.data.shape
         super().__init__(impl)
+        self.prefix = name
+        table = uniform(generator(rng), (vocab_size, embedding_size), init_scale, dtype)
+        self.W = Parameter(table, f"{name}.W", impl=impl)
+        self.vocab_size = int(vocab_size)
+        self.embedding_size = int(embedding_size)
+
+    @classmethod
+    def of(cls, W: Parameter, impl: str = "fast") -> Self:
+        """Return a layer with this table, which it shares with its other owners."""
+        layer = cls.__new__(cls)
+        Layer.__init__(layer, impl)
+        layer.prefix = "embedding"
+        layer.W = W
+        layer.vocab_size, layer.embedding_size = W.data.shape
+        return layer
 
     def load(self, vectors: Array, *, trainable: bool = True) -> None:
         """Replace the table by given vectors, (V, D); frozen if not `trainable`.
@@ -121,36 +134,35 @@ class Embedding(Layer):
         ValueError
             If the shape is not (V, D), or a vector is not finite.
         """
-        where, W = "Embedding.load", self.W.data
+        where = "Embedding.load"
+        W = self.W.data
         vectors = real_array(where, "vectors", vectors)
         with np.errstate(over="ignore"):  # what overflows is not finite, and is refused below
             vectors = np.array(vectors, W.dtype, order="C")
         check_array(where, "vectors", vectors, W.shape)
         check_finite(where, "vectors", vectors)
         check_flag(where, "trainable", trainable)
-        self.W.data, self.W.trainable = vectors, trainable
+        self.W.data = vectors
+        self.W.trainable = trainable
 
     def forward(self, ids: ArrayLike, training: bool = True) -> Array:
         """Look up ids (T, B), integers in [0, V); return (T, B, D)."""
         self.begin_pass(training)
         W = self.W.data
         ids = check_ids("Embedding.forward", "ids", ids, len(W))
-        x, cache = IMPLEMENTATIONS[self.impl].embedding_forward(ids, W)
+        x, cache = self.functions.embedding_forward(ids, W)
         if training:
             self.pending = cache
         return x
 
     def backward(self, dx: Array) -> None:
         """Add to ``W.grad``; ids have no gradient, so nothing is returned."""
-        cache, W = self.take_pending(), self.W.data
+        cache = self.take_pending()
         shape = (*cache.ids.shape, cache.shape[1])
-        check_array("Embedding.backward", "dx", dx, shape, W.dtype, "it has the shape of x")
-        if not self.W.trainable:
-            return
-        if cache.ids.size < len(W):  # some rows were certainly not used
-            self.W.accumulate(Rows(*IMPLEMENTATIONS[self.impl].embedding_backward_rows(dx, cache)))
-        else:
-            self.W.accumulate(IMPLEMENTATIONS[self.impl].embedding_backward(dx, cache))
+        dtype = self.W.data.dtype
+        check_array("Embedding.backward", "dx", dx, shape, dtype, "it has the shape of x")
+        if self.W.trainable:
+            self.W.accumulate(table_backward(self.functions, dx, cache))
 
 
 class Dropout(Layer):
@@ -182,10 +194,11 @@ class Dropout(Layer):
         check_array("Dropout.forward", "x", x, ("T", "B", "D") if self.locked else None)
         if training and self.p > 0:
             axis = 0 if self.locked else None
-            mask = self.draw_mask(self.p, x.shape, x.dtype, axis)
-            y, cache = IMPLEMENTATIONS[self.impl].dropout_forward(x, mask)
+            mask = draw_mask(self.functions, self.p, x.shape, x.dtype, self.rng, axis)
+            y, cache = self.functions.dropout_forward(x, mask)
         else:
-            y, cache = x.view(), None
+            cache = None
+            y = x.view()
             y.flags.writeable = False  # x would change with it
         if training:
             self.pending = x.shape, x.dtype, cache
@@ -197,7 +210,7 @@ class Dropout(Layer):
         check_array("Dropout.backward", "dy", dy, shape, dtype, "it has the shape of y")
         if cache is None:
             return dy
-        return IMPLEMENTATIONS[self.impl].dropout_backward(dy, cache)
+        return self.functions.dropout_backward(dy, cache)
 
 
 class Linear(Layer):
@@ -227,25 +240,28 @@ class Linear(Layer):
         tied: Parameter | None = None,
     ) -> None:
         check_sizes("Linear", input_size=input_size, output_size=output_size)
-        rng, self.prefix = generator(rng), name
-        self.input_size, self.output_size = int(input_size), int(output_size)
+        super().__init__(impl)
+        rng = generator(rng)
+        self.prefix = name
+        self.input_size = int(input_size)
+        self.output_size = int(output_size)
         self.tied = tied is not None
         if tied is None:
             shape = (input_size, output_size)
-            tied = Parameter(uniform(rng, shape, init_scale, dtype), f"{name}.W")
+            tied = Parameter(uniform(rng, shape, init_scale, dtype), f"{name}.W", impl=impl)
         check_kind("Linear", "tied", tied, Parameter)
         self.W = tied
         if self.tied:  # it is a parameter of another module
             self.path_names = {"W": None}
-        self.b = Parameter(uniform(rng, (output_size,), init_scale, dtype), f"{name}.b")
-        super().__init__(impl)
+        b = uniform(rng, (output_size,), init_scale, dtype)
+        self.b = Parameter(b, f"{name}.b", impl=impl)
 
     def forward(self, x: Array, training: bool = True) -> Array:
         """Return scores (T, B, output_size) for x (T, B, input_size)."""
         self.begin_pass(training)
         W = self.W.data.T if self.tied else self.W.data
         check_shapes("Linear.forward", "W D V, x * D", W, x)
-        y, cache = IMPLEMENTATIONS[self.impl].linear_forward(x, W, self.b.data)
+        y, cache = self.functions.linear_forward(x, W, self.b.data)
         if training:
             self.pending = cache
         return y
@@ -255,62 +271,17 @@ class Linear(Layer):
         cache = self.take_pending()
         shape = (*cache.x.shape[:-1], cache.W.shape[1])
         check_array("Linear.backward", "dy", dy, shape, cache.x.dtype, "it has the shape of y")
-        dx, dW, db = IMPLEMENTATIONS[self.impl].linear_backward(dy, cache)
+        dx, dW, db = self.functions.linear_backward(dy, cache)
         self.W.accumulate(dW.T if self.tied else dW)
         self.b.accumulate(db)
         return dx
 
 
-def stack_forward(
-    functions: ModuleType,
-    cell: Cell,
-    layers: Sequence[Mapping[str, Array]],
-    x: Array,
-    state: Any,
-    masks: Mapping[str, Array],
-    **arguments: Any,
-) -> tuple[Array, Any, list[Any], list[dict[str, Any]]]:
-    """Compute the forward pass of recurrent layers, as one pure function.
+class PendingStack(NamedTuple):
+    """What a stack keeps of a forward pass."""
 
-    Parameters
-    ----------
-    functions : module
-        `numpylstm.functional`, or `numpylstm.reference`, with which all arrays may be complex.
-    cell : Cell
-    layers : sequence of dict of name -> array
-        The parameters of each layer, in the order of the cell's record.
-    x : (T, B, D)
-    state : state of the cell, (L, B, H)
-    masks : dict of name -> array
-        What is dropped: ``masks["1.x"]`` from the input of layer 1, ``masks["0.Wh"]`` from the Wh
-        of layer 0.
-    arguments
-        Options of the cell, and lengths.
-
-    Returns
-    -------
-    hs : (T, B, H)
-        Of the top layer.
-    state : state of the cell, (L, B, H)
-        After the window.
-    caches : list
-        Of each layer, from the input up.
-    dropped : list of dict
-        Of each layer: the caches of the dropout of its arrays, by name.
-    """
-    forward = cell.function(functions, "forward")
-    finals, caches, every = [], [], []
-    for k, (parameters, *initial) in enumerate(zip(layers, *state, strict=True)):
-        given, dropped = {"x": x, **parameters}, {}
-        for name in given if masks else ():
-            if (mask := masks.get(f"{k}.{name}")) is not None:
-                given[name], dropped[name] = functions.dropout_forward(given[name], mask)
-        x_in, *weights = given.values()  # in the order of the cell's arguments
-        x, *final, cache = forward(x_in, *initial, *weights, **arguments)
-        finals.append(final)
-        caches.append(cache)
-        every.append(dropped)
-    return x, cell.State(*map(np.array, zip(*finals, strict=True))), caches, every
+    shape: tuple[int, ...]  # of hs
+    cache: dict[str, Any]
 
 
 class RecurrentStack(Layer):
@@ -358,87 +329,63 @@ class RecurrentStack(Layer):
         name: str | None = None,
         **options: Any,
     ) -> None:
+        super().__init__(impl)
         self.options = cell_options(cell, options)
         self.cell = CELLS[cell]
-        self.arguments = self.cell.arguments(self.options)
+        self.chosen = ChosenCell(self.cell, self.options)
         where = self.cell.title
         check_sizes(where, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
         check_in("layer", "dropout", dropout, "[0, 1)")
         check_flag("layer", "dropout_locked", dropout_locked)
         check_in("layer", "dropout_weights", dropout_weights, "[0, 1)")
         check_weight_drop(cell, self.options, dropout_weights)
-        super().__init__(impl)
-        D, H = int(input_size), int(hidden_size)
-        self.input_size, self.hidden_size, self.num_layers = D, H, int(num_layers)
-        self.input_shape = f"(T, B, {D})"
-        self.prefix, self.rng = name or cell, generator(rng)
-        self.dropout, self.dropout_locked = float(dropout), dropout_locked
+        self.input_size = int(input_size)
+        self.hidden_size = int(hidden_size)
+        self.num_layers = int(num_layers)
+        self.dropout = float(dropout)
+        self.dropout_locked = dropout_locked
         self.dropout_weights = float(dropout_weights)
-        self.by_layer: dict[str, dict[str, Parameter]] = {}
-        self.path_names = {"by_layer": ""}
+        self.dtype = float_dtype("layer", dtype)
+        self.rng = generator(rng)
+        self.prefix = name or cell
+        self.input_shape = f"(T, B, {self.input_size})"
+        self.path_names = {"by_path": ""}
+        self.by_path: dict[str, Parameter] = {}
         for k in range(self.num_layers):
-            parameters = {}
-            for key, shape in self.cell.shapes(D if k == 0 else H, H, self.options).items():
-                data = uniform(self.rng, shape, init_scale, dtype)
-                parameters[key] = Parameter(data, f"{self.prefix}.{k}.{key}")
-            for key, vector in self.cell.vectors.items():
-                if vector.initial is not None and key in parameters:
-                    parameters[key].data[...] = self.rng.uniform(*vector.initial, H)
-            for block, option in self.cell.biases.items():
-                start = self.cell.blocks.index(block) * H
-                parameters["b"].data[start : start + H] += self.options[option]
-            self.by_layer[str(k)] = parameters
-        self.dtype = np.dtype(dtype)  # which `uniform` has checked
+            D = self.input_size if k == 0 else self.hidden_size
+            arrays = initial_layer(
+                self.cell, self.options, D, self.hidden_size, init_scale, self.dtype, self.rng
+            )
+            for key, array in arrays.items():
+                path = f"{k}.{key}"
+                self.by_path[path] = Parameter(array, f"{self.prefix}.{path}", impl=impl)
 
     @property
     def layers(self) -> list[tuple[Parameter, ...]]:
         """The parameters of each layer, in the order of the arguments of the cell."""
-        return [tuple(parameters.values()) for parameters in self.by_layer.values()]
+        names = self.chosen.parameters
+        layers = range(self.num_layers)
+        return [tuple(self.by_path[f"{k}.{name}"] for name in names) for k in layers]
+
+    def arrays(self) -> dict[str, Array]:
+        """Return the parameters by their paths within the stack, such as ``0.Wx``."""
+        arrays: dict[str, Array] = {}
+        for path, parameter in self.by_path.items():
+            arrays[path] = parameter.data
+        return arrays
 
     def zero_state(self, batch_size: int) -> Any:
         """Return the initial state: zeros, (L, B, H), but for the m of an sLSTM, which is -1e30."""
         check_sizes(self.cell.title, batch_size=batch_size)
-        shape, start = (self.num_layers, batch_size, self.hidden_size), self.cell.start
-        return self.cell.State(
-            *(np.full(shape, start.get(name, 0), self.dtype) for name in self.cell.State._fields)
-        )
-
-    def check_state(self, where: str, argument: str, state: Any, batch_size: int) -> None:
-        """Raise unless `state` is a finite state of this stack for `batch_size` sequences."""
-        State = self.cell.State
-        if not isinstance(state, State):
-            raise TypeError(
-                f"{where}: {argument} must be {State.__name__}({', '.join(State._fields)}), got "
-                f"{type(state).__name__}; zero_state(batch_size) makes one"
-            )
-        shape = (self.num_layers, batch_size, self.hidden_size)
-        because = "(L, B, H); B is fixed by x (T, B, D)"
-        for field, array in zip(State._fields, state, strict=True):
-            name = f"{argument}.{field}"
-            check_array(where, name, array, shape, self.dtype, because)
-            check_finite(where, name, array, "it overflowed where the state was computed")
-
-    def arrays(self) -> list[dict[str, Array]]:
-        """Return the parameters of each layer by name, as `stack_forward` takes them."""
-        layers: list[dict[str, Array]] = []
-        for own in self.by_layer.values():
-            layers.append({})
-            for name, parameter in own.items():
-                layers[-1][name] = parameter.data
-        return layers
+        return zero_state(self.cell, self.num_layers, batch_size, self.hidden_size, self.dtype)
 
     def draw_masks(self, T: int, B: int) -> dict[str, Array]:
-        """Draw the dropout masks of a window, as `stack_forward` takes them."""
-        masks = {}
-        if self.dropout > 0:
-            shape, axis = (T, B, self.hidden_size), 0 if self.dropout_locked else None
-            for k in range(1, self.num_layers):
-                masks[f"{k}.x"] = self.draw_mask(self.dropout, shape, self.dtype, axis)
-        if self.dropout_weights > 0:
-            for layer, own in self.by_layer.items():
-                shape = own["Wh"].data.shape
-                masks[f"{layer}.Wh"] = self.draw_mask(self.dropout_weights, shape, self.dtype)
-        return masks
+        """Draw the dropout masks of a window by name: ``1.x``, ``0.Wh``."""
+        return draw_stack_masks(self.functions, self, self.arrays(), "", T, B, self.rng)
+
+    def mask_names(self) -> set[str]:
+        """Return the names that masks may have: of the input of each layer and each parameter."""
+        return stack_mask_names("", self.num_layers, self.chosen.parameters)
 
     def forward(
         self,
@@ -460,8 +407,8 @@ class RecurrentStack(Layer):
         lengths : (B,) integers from 0 to T, optional
             Where each sequence ends, if the batch is padded. The rest of x is not read.
         masks : dict of name -> array, optional
-            What is dropped, as in `stack_forward`; by default what `draw_masks` returns. Not used
-            without `training`.
+            What is dropped: ``masks["1.x"]`` from the input of layer 1, ``masks["0.Wh"]`` from the
+            Wh of layer 0; by default what `draw_masks` returns. Not used without `training`.
 
         Returns
         -------
@@ -475,25 +422,28 @@ class RecurrentStack(Layer):
         self.begin_pass(training)
         because = "time comes first, and D is fixed by Wx"
         check_array(where, "x", x, ("T", "B", self.input_size), self.dtype, because)
+        T, B, _ = x.shape
         if lengths is not None:
-            lengths = check_lengths(where, "lengths", lengths, *x.shape[:2])
+            lengths = check_lengths(where, "lengths", lengths, T, B)
         check_finite(where, "x", x, lengths=lengths)
         if state is None:
-            state = self.zero_state(x.shape[1])
+            state = self.zero_state(B)
         else:
-            self.check_state(where, "state", state, x.shape[1])
+            self.check_state(where, "state", state, B)
+        if masks is not None:
+            check_masks(where, masks, self.mask_names())
         if not training:
             masks = {}
         elif masks is None:
-            masks = self.draw_masks(*x.shape[:2])
-        functions, arrays = IMPLEMENTATIONS[self.impl], self.arrays()
-        hs, state, caches, dropped = stack_forward(
-            functions, self.cell, arrays, x, state, masks, **self.arguments, lengths=lengths
+            masks = self.draw_masks(T, B)
+        cache: dict[str, Any] = {}
+        hs, state = stack_forward(
+            self.functions, self.chosen, self.arrays(), "", x, state, masks, cache, lengths
         )
         if training:
-            self.pending = hs.shape, caches, dropped
+            self.pending = PendingStack(hs.shape, cache)
         hs = hs.view()
-        hs.flags.writeable = False  # the caches hold it
+        hs.flags.writeable = False  # the cache holds it
         return hs, state
 
     def backward(self, dhs: Array, dstate: Any = None) -> tuple[Array, Any]:
@@ -513,71 +463,39 @@ class RecurrentStack(Layer):
         dstate : state of the cell
             The gradient of the state before the window.
         """
-        where, (shape, caches, every) = f"{self.cell.title}.backward", self.take_pending()
-        check_array(where, "dhs", dhs, shape, self.dtype, "it has the shape of hs")
-        if dstate is None:
-            zeros = np.zeros((self.num_layers, shape[1], self.hidden_size), self.dtype)
-            dstate = self.cell.State(*[zeros] * len(self.cell.State._fields))
-        else:
-            self.check_state(where, "dstate", dstate, shape[1])
-        functions = IMPLEMENTATIONS[self.impl]
-        backward = self.cell.function(functions, "backward")
-        before = []  # of each layer, from the top
-        for own, *final in reversed([*zip(self.by_layer.values(), *dstate, strict=True)]):
-            dx, *rest = backward(dhs, *final, caches.pop())  # frees the memory of the cache
-            before.append(rest[: len(final)])
-            # A GRU without bn returns a None more.
-            gradients = dict(zip(own, rest[len(final) :], strict=False))
-            gradients["x"] = dx
-            for name, dropped in every.pop().items():
-                gradients[name] = functions.dropout_backward(gradients[name], dropped)
-            for name, parameter in own.items():
-                parameter.accumulate(gradients[name])
-            dhs = gradients["x"]
-        return dhs, self.cell.State(*map(np.array, zip(*reversed(before), strict=True)))
+        where = f"{self.cell.title}.backward"
+        pending = self.take_pending()
+        check_array(where, "dhs", dhs, pending.shape, self.dtype, "it has the shape of hs")
+        if dstate is not None:
+            self.check_state(where, "dstate", dstate, pending.shape[1])
+        gradients: dict[str, Array] = {}
+        dx, dstate = stack_backward(
+            self.functions, self.chosen, "", self.num_layers, dhs, dstate, pending.cache, gradients
+        )
+        for path, gradient in gradients.items():
+            self.by_path[path].accumulate(gradient)
+        return dx, dstate
+
+    def check_state(self, where: str, argument: str, state: Any, batch_size: int) -> None:
+        """Raise unless `state` is a finite state of this stack for `batch_size` sequences."""
+        shape = self.num_layers, batch_size, self.hidden_size
+        check_state(where, argument, state, self.cell.State, shape, self.dtype)
 
     def sizes(self) -> dict[str, Any]:
         """Return the settings that `repr` shows."""
-        sizes = ("input_size", "hidden_size", "num_layers")
-        dropping = ("dropout", "dropout_locked", "dropout_weights")
-        return {
-            **({"cell": self.cell.name} if type(self) is RecurrentStack else {}),
-            **{name: getattr(self, name) for name in sizes},
-            **self.options,
-            **{name: value for name in dropping if (value := getattr(self, name))},
-        }
+        sizes: dict[str, Any] = {}
+        if type(self) is RecurrentStack:
+            sizes["cell"] = self.cell.name
+        for name in ("input_size", "hidden_size", "num_layers"):
+            sizes[name] = getattr(self, name)
+        sizes |= self.options
+        for name in ("dropout", "dropout_locked", "dropout_weights"):
+            if getattr(self, name):
+                sizes[name] = getattr(self, name)
+        return sizes
 
 
-@dataclass(eq=False, repr=False)
-class StackOfCell(RecurrentStack):
-    """Base class of the stacks of one cell: its fields are the arguments of their constructors.
-
-    Each adds the options of its cell.
-    """
-
-    kind = ""  # the cell
-
-    input_size: int
-    hidden_size: int
-    num_layers: int = 1
-    _: KW_ONLY
-    dropout: float = 0.0
-    dropout_locked: bool = False
-    dropout_weights: float = 0.0
-    init_scale: float = 0.05
-    dtype: Any = "float32"
-    impl: str = "fast"
-    rng: Any = None
-    name: str | None = None
-
-    def __post_init__(self) -> None:
-        super().__init__(
-            self.kind, **{each.name: getattr(self, each.name) for each in fields(self)}
-        )
-
-
-@dataclass(kw_only=True, eq=False, repr=False)
-class RNN(StackOfCell):
+class RNN(RecurrentStack):
     """Vanilla recurrent layers: ``h = f(x @ Wx + h_prev @ Wh + b)``.
 
     Parameters
@@ -589,13 +507,40 @@ class RNN(StackOfCell):
         As for `RecurrentStack`.
     """
 
-    kind = "rnn"
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        activation: str = "tanh",
+        dropout: float = 0.0,
+        dropout_locked: bool = False,
+        dropout_weights: float = 0.0,
+        init_scale: float = 0.05,
+        dtype: DTypeLike = "float32",
+        impl: str = "fast",
+        rng: Rng = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(
+            "rnn",
+            input_size,
+            hidden_size,
+            num_layers,
+            activation=activation,
+            dropout=dropout,
+            dropout_locked=dropout_locked,
+            dropout_weights=dropout_weights,
+            init_scale=init_scale,
+            dtype=dtype,
+            impl=impl,
+            rng=rng,
+            name=name,
+        )
 
-    activation: str = "tanh"
 
-
-@dataclass(kw_only=True, eq=False, repr=False)
-class LSTM(StackOfCell):
+class LSTM(RecurrentStack):
     """Long short-term memory layers; see `numpylstm.reference.lstm_step_forward`.
 
     Parameters
@@ -609,13 +554,40 @@ class LSTM(StackOfCell):
         As for `RecurrentStack`.
     """
 
-    kind = "lstm"
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        forget_bias: float = 1.0,
+        dropout: float = 0.0,
+        dropout_locked: bool = False,
+        dropout_weights: float = 0.0,
+        init_scale: float = 0.05,
+        dtype: DTypeLike = "float32",
+        impl: str = "fast",
+        rng: Rng = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(
+            "lstm",
+            input_size,
+            hidden_size,
+            num_layers,
+            forget_bias=forget_bias,
+            dropout=dropout,
+            dropout_locked=dropout_locked,
+            dropout_weights=dropout_weights,
+            init_scale=init_scale,
+            dtype=dtype,
+            impl=impl,
+            rng=rng,
+            name=name,
+        )
 
-    forget_bias: float = 1.0
 
-
-@dataclass(kw_only=True, eq=False, repr=False)
-class GRU(StackOfCell):
+class GRU(RecurrentStack):
     """Gated recurrent layers; see `numpylstm.reference.gru_step_forward`.
 
     Parameters
@@ -631,9 +603,37 @@ class GRU(StackOfCell):
         As for `RecurrentStack`.
     """
 
-    kind = "gru"
-
-    reset: str = "after"
+    def __init__(
+        self,
+        input_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        reset: str = "after",
+        dropout: float = 0.0,
+        dropout_locked: bool = False,
+        dropout_weights: float = 0.0,
+        init_scale: float = 0.05,
+        dtype: DTypeLike = "float32",
+        impl: str = "fast",
+        rng: Rng = None,
+        name: str | None = None,
+    ) -> None:
+        super().__init__(
+            "gru",
+            input_size,
+            hidden_size,
+            num_layers,
+            reset=reset,
+            dropout=dropout,
+            dropout_locked=dropout_locked,
+            dropout_weights=dropout_weights,
+            init_scale=init_scale,
+            dtype=dtype,
+            impl=impl,
+            rng=rng,
+            name=name,
+        )
 
 
 class SequenceCrossEntropy(Layer):
@@ -673,7 +673,7 @@ class SequenceCrossEntropy(Layer):
         targets = check_ids(where, "targets", targets, V, (T, B), "T and B are fixed by logits")
         if weights is not None:
             check_weights(where, "weights", weights, targets.shape, logits.dtype)
-        loss, cache = IMPLEMENTATIONS[self.impl].sequence_cross_entropy_forward(
+        loss, cache = self.functions.sequence_cross_entropy_forward(
             logits, targets, weights, **self.averaging
         )
         if training:
@@ -686,13 +686,12 @@ class SequenceCrossEntropy(Layer):
         check_shapes(where, "logits T B V", logits)
         T, B, V = logits.shape
         targets = check_ids(where, "targets", targets, V, (T, B), "T and B are fixed by logits")
-        _, cache = IMPLEMENTATIONS[self.impl].sequence_cross_entropy_forward(logits, targets)
+        _, cache = self.functions.sequence_cross_entropy_forward(logits, targets)
         return cache.nll, cache.predicted
 
     def backward(self) -> Array:
         """Return the gradient of the loss with respect to the logits, (T, B, V)."""
-        cache = self.take_pending()
-        return IMPLEMENTATIONS[self.impl].sequence_cross_entropy_backward(cache)
+        return self.functions.sequence_cross_entropy_backward(self.take_pending())
 
 
 class SquaredError(Layer):
@@ -707,7 +706,7 @@ class SquaredError(Layer):
         check_shapes(where, "y * K, targets * K", y, targets)
         if weights is not None:
             check_weights(where, "weights", weights, y.shape[:-1], y.dtype)
-        loss, cache = IMPLEMENTATIONS[self.impl].squared_error_forward(y, targets, weights)
+        loss, cache = self.functions.squared_error_forward(y, targets, weights)
         if training:
             self.pending = cache
         return float(loss)
@@ -719,4 +718,4 @@ class SquaredError(Layer):
 
     def backward(self) -> Array:
         """Return the gradient of the loss with respect to y."""
-        return IMPLEMENTATIONS[self.impl].squared_error_backward(self.take_pending())
+        return self.functions.squared_error_backward(self.take_pending())

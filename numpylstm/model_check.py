@@ -1,6 +1,6 @@
 """Gradient checks of whole models.
 
-`check_model` is for language models: the loss is `numpylstm.models.language_model_forward` with the
+`check_model` is for language models: the loss is `numpylstm.network.loss_forward` with the
 functions of `numpylstm.reference`, which accept complex numbers, so a model of any `impl` is
 checked forward and backward at once. `check_module` compares any layer or model, also of a class of
 your own, with the slope of its own forward pass.
@@ -12,18 +12,17 @@ each kind of cell, with dropout, and prints the tables.
 import copy
 import sys
 from collections.abc import Callable
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from numpylstm import reference
+from numpylstm import network, reference
 from numpylstm.cells import State, examples
 from numpylstm.checks import Array, Rng, check_array, check_number, generator
 from numpylstm.laboratory import gradcheck
 from numpylstm.laboratory.gradcheck import Report
-from numpylstm.models import LanguageModel, check_window, language_model_forward
+from numpylstm.models import LanguageModel, check_window
 
 EVERY_ENTRY_UP_TO = 2_000  # parameters: one evaluation each, a few seconds in all
 LOOSE = 1e-9  # a thousand times the usual: initial values may be large, units saturated
@@ -38,12 +37,7 @@ def pass_of_copy(
     has its own arrays and its own generator, in the same position: the model does not change, and
     copies of either dtype draw the same masks.
     """
-    twin = copy.deepcopy(model)
-    twin.encoder.config = replace(model.config, dtype=np.dtype(dtype).name)  # of its masks
-    twin.encoder.recurrent.dtype = np.dtype(dtype)
-    for parameter in twin.all_parameters().values():
-        parameter.data = parameter.data.astype(dtype)
-        parameter.zero_grad()
+    twin = model.astype(dtype)
     state = type(state)(*(part.astype(dtype) for part in state))
     masks = twin.draw_masks(*x.shape)
     twin.forward(x, y, state, masks=masks)
@@ -121,8 +115,10 @@ def check_model(
     arrays, gradients, masks = pass_of_copy(model, x, y, state, np.float64)
 
     def loss(point: dict[str, Array]) -> Any:
-        given = arrays | point
-        return language_model_forward(reference, model.config, given, x, y, state, masks).loss
+        value, _, _ = network.loss_forward(
+            reference, model.config, arrays | point, x, y, state, masks
+        )
+        return value
 
     trained = {path: arrays[path] for path in gradients}
     return gradcheck.check(
@@ -222,7 +218,7 @@ def check_precision(
     """
     check_number("check_precision", "tolerance", tolerance)
     x, y, state = _start("check_precision", model, x, y, state, generator(rng))
-    dtype = model.encoder.recurrent.dtype
+    dtype = np.dtype(model.config.dtype)
     _, own, _ = pass_of_copy(model, x, y, state, dtype)
     _, exact, _ = pass_of_copy(model, x, y, state, np.float64)
     entries = tuple(gradcheck.compare(path, own[path], exact[path], tolerance) for path in own)

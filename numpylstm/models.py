@@ -1,24 +1,24 @@
-"""Models: a stack of layers with a loss on top, and parameters by path.
+"""Models: a network with a loss on top, and parameters by path.
 
 `LanguageModel` predicts the next token at every step (many-to-many). The models of whole sequences
 are in `numpylstm.sequence_models`. Text generation (one-to-many) is `numpylstm.sampling.generate`,
 which feeds a language model its own output.
 
-A model is an `Encoder` (embedding, recurrent layers and dropout), a `Linear` decoder and a loss. It
-is a dataclass: its fields are the arguments of its constructor. Most of them are settings, which a
-`ModelConfig` checks and holds.
+A model owns its settings (`config`), its parameters, the generator of its masks and the cache of
+one pending forward pass. It checks its arguments and calls the functions of `numpylstm.network`.
 """
 
 from __future__ import annotations  # so that help() says DTypeLike, not all that it stands for
 
+import copy
 from collections.abc import Mapping
-from dataclasses import KW_ONLY, dataclass, fields
-from typing import Any, NamedTuple, Self
+from dataclasses import replace
+from typing import Any, Self
 
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from numpylstm.bidirectional import Bidirectional
+from numpylstm import network
 from numpylstm.cells import CELLS, State
 from numpylstm.checks import (
     Array,
@@ -27,231 +27,85 @@ from numpylstm.checks import (
     check_ids,
     check_kind,
     check_sizes,
+    check_state,
+    check_weights,
     float_dtype,
     generator,
 )
 from numpylstm.config import ConfigError, ModelConfig, plain, settings_of
 from numpylstm.functional import softmax
-from numpylstm.layers import (
-    IMPLEMENTATIONS,
-    Embedding,
-    Layer,
-    Linear,
-    RecurrentStack,
-    SequenceCrossEntropy,
-    SquaredError,
-    stack_forward,
-)
-from numpylstm.parameters import Module
+from numpylstm.layers import Embedding
+from numpylstm.masks import check_masks, draw_masks, stack_mask_names
+from numpylstm.parameters import IMPLEMENTATIONS, Module, Parameter, initial_arrays
+from numpylstm.stack import zero_state
 
 
-class ForwardPass(NamedTuple):
-    """Result of `language_model_forward`, with the caches from the recurrent layers up."""
+class Setting:
+    """A read-only attribute of a model: a setting of its `config`, or an option of its cell."""
 
-    loss: Any
-    state: Any  # after the window; (L, B, H) arrays
-    cells: list[Any]  # one cache for each layer, from the input up
-    decoder: Any
-    criterion: Any
+    def __set_name__(self, owner: type, name: str) -> None:
+        self.name = name
 
+    def __get__(self, model: Any, owner: type | None = None) -> Any:
+        if model is None:
+            return self
+        config = model.config
+        if self.name in config.options:
+            return config.options[self.name]
+        if not hasattr(config, self.name):
+            raise AttributeError(f"{self.name} is no option of the cell {config.cell!r}")
+        return getattr(config, self.name)
 
-def language_model_forward(
-    functions: Any,
-    config: ModelConfig,
-    arrays: Mapping[str, Array],
-    x: Array,
-    y: Array,
-    state: Any,
-    masks: Mapping[str, Array],
-) -> ForwardPass:
-    """Compute the forward pass of a whole language model as one pure function.
-
-    It is for checks and experiments; training goes through `LanguageModel.forward`.
-
-    Parameters
-    ----------
-    functions : module
-        `numpylstm.reference`, or any object with functions of the same names.
-    config : ModelConfig
-    arrays : dict of path -> array
-        The parameters of a `LanguageModel`, as in its state dict; without ``decoder.W`` the
-        transposed embedding table is used. With `reference`, they may be complex.
-    x, y : (T, B) ids
-    state : state of the cell, (L, B, H)
-    masks : dict of name -> array
-        Dropout masks, of the shape of what they drop: ``"words"`` of the embedding table,
-        ``"input"`` after the embedding, ``"output"`` before the decoder, and those of
-        `numpylstm.layers.stack_forward`. Without a mask nothing is dropped.
-    """
-    cell = CELLS[config.cell]
-
-    def drop(name: str, values: Array) -> Any:
-        return functions.dropout_forward(values, masks[name])[0] if name in masks else values
-
-    layers = [
-        {key: arrays[f"{cell.name}.{k}.{key}"] for key in cell.parameters(config.options)}
-        for k in range(config.num_layers)
-    ]
-    table = drop("words", arrays["embedding.W"])
-    vectors, _ = functions.embedding_forward(x, table)  # (T, B, D)
-    vectors, arguments = drop("input", vectors), cell.arguments(config.options)
-    hs, state, caches, _ = stack_forward(
-        functions, cell, layers, vectors, state, masks, **arguments
-    )
-    W = arrays["decoder.W"] if "decoder.W" in arrays else arrays["embedding.W"].T
-    hs = drop("output", hs)
-    logits, decoder = functions.linear_forward(hs, W, arrays["decoder.b"])  # (T, B, V)
-    loss, criterion = functions.sequence_cross_entropy_forward(logits, y, **config.averaging)
-    return ForwardPass(loss, state, caches, decoder, criterion)
-
-
-class Encoder(Layer):
-    """Inputs to hidden states: embedding of ids, dropout, recurrent layers, dropout.
-
-    All models share it. Without `vocab_size`, the inputs are vectors and there is no embedding.
-    Without `every_step`, the results are the hidden states at the end of each sequence, (1, B, H);
-    with two directions, (1, B, 2H), each direction where it has read the whole sequence.
-    """
-
-    def __init__(
-        self,
-        config: ModelConfig,
-        vocab_size: int | None,
-        bidirectional: bool,
-        every_step: bool,
-        rng: np.random.Generator,
-    ) -> None:
-        super().__init__(config.impl)
-        self.config, self.every_step, self.rng = config, every_step, rng
-        self.input_size, self.width = config.input_size, config.hidden_size * (1 + bidirectional)
-        learned: Any = {"dtype": config.dtype, "impl": config.impl, "rng": rng}
-        self.embedding: Any = None
-        if vocab_size is not None:
-            scale = config.init_scale_embedding
-            scale = config.init_scale if scale is None else scale
-            self.embedding = Embedding(vocab_size, self.input_size, init_scale=scale, **learned)
-        kind: Any = Bidirectional if bidirectional else RecurrentStack
-        self.recurrent: Any = kind(
-            config.cell,
-            self.input_size,
-            config.hidden_size,
-            config.num_layers,
-            dropout=config.dropout,
-            dropout_locked=config.dropout_locked,
-            dropout_weights=config.dropout_weights,
-            init_scale=config.init_scale,
-            **config.options,
-            **learned,
+    def __set__(self, model: Any, value: Any) -> None:
+        change = f"{self.name}={value!r}"
+        if not hasattr(model.config, self.name):
+            change = f"options={{**model.config.options, {self.name!r}: {value!r}}}"
+        raise AttributeError(
+            f"{type(model).__name__}: {self.name} must not be set, since it is a setting of the "
+            f"config; model.config = dataclasses.replace(model.config, {change}) changes it"
         )
-        self.path_names = {"recurrent": self.recurrent.prefix}
-
-    def draw_masks(self, T: int, B: int) -> dict[str, Any]:
-        """Draw the dropout masks of a window, as `language_model_forward` takes them."""
-        config, dtype, masks = self.config, self.config.dtype, {}
-        of_input = config.dropout if config.dropout_input is None else config.dropout_input
-        of_output = config.dropout if config.dropout_output is None else config.dropout_output
-        axis = 0 if config.dropout_locked else None
-        if config.dropout_words > 0:  # a whole row of the table, (V, D)
-            shape = self.embedding.W.data.shape
-            masks["words"] = self.draw_mask(config.dropout_words, shape, dtype, same_along=1)
-        if of_input > 0:
-            masks["input"] = self.draw_mask(of_input, (T, B, self.input_size), dtype, axis)
-        masks |= self.recurrent.draw_masks(T, B)
-        if of_output > 0:
-            shape = (T if self.every_step else 1, B, self.width)
-            masks["output"] = self.draw_mask(of_output, shape, dtype, axis)
-        return masks
-
-    def forward(
-        self,
-        x: Array,
-        state: State | None,
-        training: bool,
-        lengths: Array | None = None,
-        masks: Mapping[str, Array] | None = None,
-    ) -> tuple[Array, State]:
-        """Return the hidden states of the top layer, (T, B, H), and the state after the window."""
-        self.begin_pass(training)
-        functions, (T, B) = IMPLEMENTATIONS[self.impl], x.shape[:2]
-        if not training:
-            masks = {}
-        elif masks is None:
-            masks = self.draw_masks(T, B)
-        dropped: dict[str, Any] = {}
-        if self.embedding is not None:
-            ids, x = x, self.embedding.forward(x, training)
-            if "words" in masks:  # the rows that were looked up, in place of the whole table
-                x, dropped["words"] = functions.dropout_forward(x, masks["words"][ids])
-        if "input" in masks:
-            x, dropped["input"] = functions.dropout_forward(x, masks["input"])
-        hs, state = self.recurrent.forward(x, state, training, lengths, masks)
-        shape, last = hs.shape, None
-        if not self.every_step:
-            ends = np.full(B, T) if lengths is None else lengths
-            unit, H = np.arange(self.width), self.config.hidden_size
-            t = np.where(unit < H, ends[:, None] - 1, 0)  # if it ends at 0, hs is 0
-            last = t[None], np.arange(B)[:, None], unit
-            hs = hs[last]
-        if "output" in masks:
-            hs, dropped["output"] = functions.dropout_forward(hs, masks["output"])
-        if training:
-            self.pending = dropped, shape, last  # where the last hidden states are in hs
-        return hs, state
-
-    def backward(self, dhs: Array) -> None:
-        """Backpropagate the gradient of what `forward` returned to every parameter."""
-        functions, (dropped, shape, last) = IMPLEMENTATIONS[self.impl], self.take_pending()
-        if "output" in dropped:
-            dhs = functions.dropout_backward(dhs, dropped["output"])
-        if last is not None:  # gradients reach earlier steps through time only
-            dhs, dlast = np.zeros(shape, dhs.dtype), dhs
-            dhs[last] = dlast
-        dx, _ = self.recurrent.backward(dhs)  # truncated: no gradient of the first state
-        for name in ("input", "words"):
-            if name in dropped:
-                dx = functions.dropout_backward(dx, dropped[name])
-        if self.embedding is not None:
-            self.embedding.backward(dx)
 
 
-OPTIONS = ("activation", "forget_bias", "reset", "factors", "forget_gate")
-"""The options of the cells that are arguments of a model."""
-
-
-@dataclass(kw_only=True, eq=False, repr=False)
 class Model(Module):
-    """Base class: an encoder, a decoder and a loss.
+    """Base class: a network with a loss on top.
 
-    The fields of a class are the arguments of its constructor. Those that are settings of a
-    `ModelConfig` are checked by one, `config`, from which the parts are made.
+    A class has a constructor with the settings as arguments, and `from_config`; both end in
+    `build`.
+
+    Attributes
+    ----------
+    by_path : dict of path -> Parameter
+    rng : Generator
+        Source of the dropout masks.
     """
 
-    answer = "vocab_size"  # the field that is the size of an answer
-    every_step = True  # answer at each step, not once for a sequence
-    bidirectional = False
-    tied = False
-    classes = True  # answers are ids of classes, not real numbers
+    answer = "vocab_size"  # the argument that is the size of an answer
+    fixed: Mapping[str, bool] = {}  # what is no argument of the class, and its value
+    unshown: frozenset[str] = frozenset({"hidden_size", "num_layers", "init_scale"})
+    other_functions: Any = None  # in place of those of `impl`; see `numpylstm.museum.infect`
 
-    vocab_size: Any
-    embedding_size: int | None = None
-    cell: str = "lstm"
-    activation: str = "tanh"
-    forget_bias: float = 1.0
-    reset: str = "after"
-    factors: str = "positive"
-    forget_gate: str = "sigmoid"
-    dropout: float = 0.0
-    dropout_input: float | None = None
-    dropout_output: float | None = None
-    dropout_locked: bool = False
-    dropout_weights: float = 0.0
-    dropout_words: float = 0.0
-    init_scale: float | None = 0.05
-    init_scale_embedding: float | None = None
-    dtype: DTypeLike = "float32"
-    impl: str = "fast"
-    options: Mapping[str, Any] | None = None
-    rng: Any = None
+    hidden_size = Setting()
+    num_layers = Setting()
+    embedding_size = Setting()
+    cell = Setting()
+    activation = Setting()
+    forget_bias = Setting()
+    reset = Setting()
+    factors = Setting()
+    forget_gate = Setting()
+    dropout = Setting()
+    dropout_input = Setting()
+    dropout_output = Setting()
+    dropout_locked = Setting()
+    dropout_weights = Setting()
+    dropout_words = Setting()
+    tied = Setting()
+    init_scale = Setting()
+    init_scale_embedding = Setting()
+    dtype = Setting()
+    impl = Setting()
+    average_across_timesteps = Setting()
+    average_across_batch = Setting()
 
     @classmethod
     def from_config(
@@ -277,100 +131,181 @@ class Model(Module):
             As in the constructor of the class.
         """
         check_kind(f"{cls.__name__}.from_config", "config", config, ModelConfig)
-        given = config.to_dict() | {
-            "vocab_size": vocab_size,
-            cls.answer: vocab_size if answer_size is None else answer_size,
-            "bidirectional": bidirectional,
-            "every_step": cls.every_step if every_step is None else every_step,
-            "rng": rng,
-        }
-        if vocab_size is None:
-            given["input_size"], given["embedding_size"] = config.input_size, None
-        if given["vocab_size"] != vocab_size:
+        if answer_size is None:
+            answer_size = vocab_size
+        if every_step is None:
+            every_step = cls.fixed.get("every_step", True)
+        for name, value in {"bidirectional": bidirectional, "every_step": every_step}.items():
+            cls.check_fixed(name, value)
+        if cls.answer == "vocab_size" and answer_size != vocab_size:
             raise ConfigError("answer_size", f"must be the vocab_size, got {answer_size}")
-        names = {each.name for each in fields(cls)}
-        for name in ("tied", "bidirectional", "every_step"):
-            fixed = getattr(cls, name)  # where it is no argument
-            if name not in names and given[name] != fixed:
-                problem = f"must be {fixed} for a {cls.__name__}, got {given[name]!r}"
-                raise ConfigError(name, problem)
-        return cls(**{name: value for name, value in given.items() if name in names})
+        model = cls.__new__(cls)
+        config = cls.completed(config.of_model())
+        model.build(config, vocab_size, answer_size, bidirectional, every_step, rng)
+        return model
 
-    def __post_init__(self) -> None:
-        where, given = type(self).__name__, vars(self)
-        self.dtype = float_dtype("model", self.dtype).name
-        options = {name: given[name] for name in OPTIONS} | dict(self.options or {})
-        settings = {
-            each.name: getattr(self, each.name)
-            for each in settings_of(ModelConfig)
-            if hasattr(self, each.name)
-        }
-        self.config = config = ModelConfig(options=options, **settings)
-        given |= {name: config.options[name] for name in OPTIONS if name in config.options}
-        if self.vocab_size is not None:
-            check_sizes(where, vocab_size=self.vocab_size)
-        check_sizes(where, **{self.answer: given[self.answer]})
-        check_flag(where, "bidirectional", self.bidirectional)
-        check_flag(where, "every_step", self.every_step)
+    @classmethod
+    def completed(cls, config: ModelConfig) -> ModelConfig:
+        """Return a configuration with those defaults that differ in this class."""
+        return config
+
+    @classmethod
+    def check_fixed(cls, name: str, value: Any) -> None:
+        """Raise a ConfigError if the class fixes something at another value."""
+        expected = cls.fixed.get(name, value)
+        if value != expected:
+            raise ConfigError(name, f"must be {expected} for a {cls.__name__}, got {value!r}")
+
+    def build(
+        self,
+        config: ModelConfig,
+        vocab_size: Any,
+        answer_size: Any,
+        bidirectional: bool,
+        every_step: bool,
+        rng: Rng,
+    ) -> None:
+        """Check the sizes and draw the parameters."""
+        where = type(self).__name__
+        if vocab_size is not None:
+            check_sizes(where, vocab_size=vocab_size)
+        check_sizes(where, **{self.answer: answer_size})
+        check_flag(where, "bidirectional", bidirectional)
+        check_flag(where, "every_step", every_step)
+        self.vocab_size = plain(vocab_size)
+        self.answer_size = plain(answer_size)
+        self.bidirectional = bidirectional
+        self.every_step = every_step
+        self.check_config(config)
+        self._config = config
+        self.rng = generator(rng)
+        self.input_shape = f"(T, B, {config.input_size})" if vocab_size is None else "(T, B)"
+        self.path_names = {"by_path": ""}
+        arrays = initial_arrays(config, vocab_size, answer_size, bidirectional, self.rng)
+        self.by_path: dict[str, Parameter] = {}
+        for path, array in arrays.items():
+            self.by_path[path] = Parameter(array, path, impl=config.impl)
+
+    @property
+    def config(self) -> ModelConfig:
+        """The settings; every pass reads them here.
+
+        ``model.config = dataclasses.replace(model.config, dropout=0.5)`` changes one. Settings
+        that decide the shapes of the parameters cannot change.
+        """
+        return self._config
+
+    @config.setter
+    def config(self, config: ModelConfig) -> None:
+        check_kind(f"{type(self).__name__}.config", "config", config, ModelConfig)
+        self.check_config(config)
+        check_same_shapes(self._config, config)
+        self._config = config.of_model()
+        for parameter in self.by_path.values():
+            parameter.impl = config.impl
+
+    def check_config(self, config: ModelConfig) -> None:
+        """Raise a ConfigError unless this model can have these settings."""
+        for name in self.fixed:
+            if hasattr(config, name):
+                self.check_fixed(name, getattr(config, name))
         if config.dropout_words and self.vocab_size is None:
             raise ConfigError(
                 "dropout_words",
                 f"must be 0 with vectors, which have no table, got {config.dropout_words}",
             )
-        self.vocab_size, self.rng = plain(self.vocab_size), generator(self.rng)
-        self.input_shape = f"(T, B, {config.input_size})" if self.vocab_size is None else "(T, B)"
-        self.path_names = {"encoder": ""}
-        self.encoder = Encoder(
-            config, self.vocab_size, self.bidirectional, self.every_step, self.rng
-        )
-        self.decoder = Linear(
-            self.encoder.width,
-            self.answer_size,
-            name="decoder",
-            init_scale=config.init_scale,
-            dtype=config.dtype,
-            impl=config.impl,
-            rng=self.rng,
-            tied=self.encoder.embedding.W if config.tied else None,
-        )
-        self.criterion: Any = SquaredError(impl=config.impl)
-        if self.classes:
-            self.criterion = SequenceCrossEntropy(**config.averaging, impl=config.impl)
+
+    def astype(self, dtype: DTypeLike) -> Self:
+        """Return a copy in float32 or float64, without gradients and without a pending pass.
+
+        Its generator begins where that of this model stands.
+        """
+        twin = copy.deepcopy(self)
+        twin.pending = None
+        twin._config = replace(self.config, dtype=float_dtype("astype", dtype).name)
+        for parameter in twin.by_path.values():
+            parameter.data = parameter.data.astype(dtype)
+            parameter.zero_grad()
+        return twin
 
     @property
-    def answer_size(self) -> int:
-        """The number of classes, or of numbers in an answer."""
-        return plain(getattr(self, self.answer))
+    def functions(self) -> Any:
+        """The module with the mathematics."""
+        if self.other_functions is not None:
+            return self.other_functions
+        return IMPLEMENTATIONS[self._config.impl]
 
     @property
-    def embedding(self) -> Embedding:
-        """The embedding of ids; `model.embedding.load(vectors)` loads pretrained vectors."""
-        return self.encoder.embedding
+    def embedding(self) -> Embedding | None:
+        """The embedding as a layer; `model.embedding.load(vectors)` loads pretrained vectors."""
+        if self.vocab_size is None:
+            return None
+        return Embedding.of(self.by_path["embedding.W"], self.config.impl)
 
-    def zero_state(self, batch_size: int) -> State:
+    def arrays(self) -> dict[str, Array]:
+        """Return the arrays themselves, by path; `state_dict` returns copies."""
+        arrays: dict[str, Array] = {}
+        for path, parameter in self.by_path.items():
+            arrays[path] = parameter.data
+        return arrays
+
+    def zero_state(self, batch_size: int) -> Any:
         """Return the initial state: zeros, (L, B, H); with two directions, a pair."""
-        return self.encoder.recurrent.zero_state(batch_size)
+        config = self.config
+        cell = CELLS[config.cell]
+        check_sizes(cell.title, batch_size=batch_size)
+        states = [
+            zero_state(
+                cell, config.num_layers, batch_size, config.hidden_size, np.dtype(config.dtype)
+            )
+            for _ in range(1 + self.bidirectional)
+        ]
+        return tuple(states) if self.bidirectional else states[0]
+
+    def checked_state(self, where: str, state: Any, batch_size: int) -> Any:
+        """Return the state before a window, by default zeros; raise unless it fits this model."""
+        if state is None:
+            return self.zero_state(batch_size)
+        config = self.config
+        shape = config.num_layers, batch_size, config.hidden_size
+        kind = CELLS[config.cell].State
+        check_state(where, "state", state, kind, shape, np.dtype(config.dtype))
+        return state
 
     def draw_masks(self, T: int, B: int) -> dict[str, Array]:
-        """Draw the dropout masks of a window by name, as `forward` does."""
-        return self.encoder.draw_masks(T, B)
+        """Draw the dropout masks of a window by name, as `forward` does; see `network`."""
+        return draw_masks(
+            self.functions, self.config, self.arrays(), T, B, self.rng, self.every_step
+        )
 
     def backward(self) -> None:
         """Add the gradient of the pending loss to the `grad` of every parameter."""
-        self.encoder.backward(self.decoder.backward(self.criterion.backward()))
+        gradients, _ = network.loss_backward(self.functions, self.config, self.take_pending())
+        for path, parameter in self.by_path.items():
+            parameter.accumulate(gradients[path])
 
     def sizes(self) -> dict[str, Any]:
         """Return the settings that `repr` shows: those that differ from their defaults."""
-        hidden = {"options", "rng", "init_scale", *OPTIONS}
+        config = self.config
+        shown: dict[str, Any] = {}
+        if self.vocab_size is not None:
+            shown["vocab_size"] = self.vocab_size
+        shown[self.answer] = self.answer_size
+        shown["hidden_size"] = config.hidden_size
+        if config.num_layers != 1:
+            shown["num_layers"] = config.num_layers
         if self.vocab_size is None:
-            hidden |= {"vocab_size", "embedding_size"}
-        named = vars(self) | self.config.to_dict() | {self.answer: self.answer_size}
-        shown = {
-            each.name: named[each.name]
-            for each in sorted(fields(self), key=lambda each: bool(each.kw_only))
-            if each.name not in hidden and named[each.name] != each.default
-        }
-        return shown | dict(self.config.options)
+            shown["input_size"] = config.input_size
+        for each in settings_of(ModelConfig):
+            value = getattr(config, each.name)
+            if each.name not in self.unshown and value != each.default:
+                shown[each.name] = value
+        if self.vocab_size is None:
+            shown.pop("embedding_size", None)
+        for name, default in {"bidirectional": False, "every_step": True}.items():
+            if name not in self.fixed and getattr(self, name) != default:
+                shown[name] = getattr(self, name)
+        return shown | dict(config.options)
 
     def __repr__(self) -> str:
         rows = [
@@ -380,7 +315,6 @@ class Model(Module):
         return "\n".join([super().__repr__(), *rows])
 
 
-@dataclass(eq=False, repr=False)
 class LanguageModel(Model):
     """A recurrent language model: at every step, a probability for each possible next token.
 
@@ -438,14 +372,63 @@ class LanguageModel(Model):
     ['decoder.W', 'decoder.b', 'embedding.W', 'lstm.0.Wh', 'lstm.0.Wx', 'lstm.0.b']
     """
 
-    vocab_size: int
-    hidden_size: int
-    num_layers: int = 1
-    _: KW_ONLY
-    init_scale: float = 0.05
-    tied: bool = False
-    average_across_timesteps: bool = False
-    average_across_batch: bool = True
+    fixed: Mapping[str, bool] = {"bidirectional": False, "every_step": True}
+
+    def __init__(
+        self,
+        vocab_size: int,
+        hidden_size: int,
+        num_layers: int = 1,
+        *,
+        embedding_size: int | None = None,
+        cell: str = "lstm",
+        activation: str = "tanh",
+        forget_bias: float = 1.0,
+        reset: str = "after",
+        factors: str = "positive",
+        forget_gate: str = "sigmoid",
+        dropout: float = 0.0,
+        dropout_input: float | None = None,
+        dropout_output: float | None = None,
+        dropout_locked: bool = False,
+        dropout_weights: float = 0.0,
+        dropout_words: float = 0.0,
+        tied: bool = False,
+        init_scale: float = 0.05,
+        init_scale_embedding: float | None = None,
+        dtype: DTypeLike = "float32",
+        impl: str = "fast",
+        average_across_timesteps: bool = False,
+        average_across_batch: bool = True,
+        options: Mapping[str, Any] | None = None,
+        rng: Rng = None,
+    ) -> None:
+        config = ModelConfig.with_options(
+            options,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            embedding_size=embedding_size,
+            cell=cell,
+            activation=activation,
+            forget_bias=forget_bias,
+            reset=reset,
+            factors=factors,
+            forget_gate=forget_gate,
+            dropout=dropout,
+            dropout_input=dropout_input,
+            dropout_output=dropout_output,
+            dropout_locked=dropout_locked,
+            dropout_weights=dropout_weights,
+            dropout_words=dropout_words,
+            tied=tied,
+            init_scale=init_scale,
+            init_scale_embedding=init_scale_embedding,
+            dtype=float_dtype("model", dtype).name,
+            impl=impl,
+            average_across_timesteps=average_across_timesteps,
+            average_across_batch=average_across_batch,
+        )
+        self.build(config, vocab_size, vocab_size, False, True, rng)
 
     def forward(
         self,
@@ -465,7 +448,7 @@ class LanguageModel(Model):
         state : state of the cell, optional
             The state after the previous window; `zero_state` by default.
         training : bool
-            Apply dropout, and keep the caches for `backward`.
+            Apply dropout, and keep the cache for `backward`.
         weights : (T, B), optional
             Weight of each token in the loss; 0 for padding.
         masks : dict of name -> array, optional
@@ -477,51 +460,87 @@ class LanguageModel(Model):
         state : state of the cell
             Pass it to the next window: truncated backpropagation through time.
         """
-        self.criterion.begin_pass(training)  # also if an error follows
-        where, V = "LanguageModel.forward", self.vocab_size
-        x = check_ids(where, "x", x, V, ("T", "B"), "time comes first")
-        y = check_ids(where, "y", y, V, x.shape, "it has the shape of x")
+        self.begin_pass(training)
+        where = "LanguageModel.forward"
+        x, y, state = self.checked_window(where, x, y, state)
+        if weights is not None:
+            check_weights(where, "weights", weights, x.shape, np.dtype(self.config.dtype))
         if masks is not None:
-            self._check_masks(masks)
-        hs, state = self.encoder.forward(x, state, training, masks=masks)
-        logits = self.decoder.forward(hs, training)
-        return self.criterion.forward(logits, y, weights, training), state
+            check_masks(where, masks, self.mask_names())
+        if not training:
+            masks = {}
+        elif masks is None:
+            masks = self.draw_masks(*x.shape)
+        loss, state, cache = network.loss_forward(
+            self.functions, self.config, self.arrays(), x, y, state, masks, weights=weights
+        )
+        if training:
+            self.pending = cache
+        return float(loss), state
 
-    def _check_masks(self, masks: Mapping[str, Array]) -> None:
-        """Raise a ValueError for a mask that would drop nothing."""
-        names = ("x", *self.encoder.recurrent.by_layer["0"])
-        known = {f"{k}.{name}" for k in range(self.config.num_layers) for name in names}
-        for name in masks.keys() - known - {"words", "input", "output"}:
-            raise ValueError(
-                f"LanguageModel.forward: masks must have the names of draw_masks, got {name!r}"
-            )
+    def checked_window(
+        self, where: str, x: ArrayLike, y: ArrayLike, state: State | None
+    ) -> tuple[Array, Array, State]:
+        """Return copies of x and y, and the state; raise unless they are those of a window."""
+        x = check_ids(where, "x", x, self.vocab_size, ("T", "B"), "time comes first")
+        y = check_ids(where, "y", y, self.vocab_size, x.shape, "it has the shape of x")
+        return x, y, self.checked_state(where, state, x.shape[1])
+
+    def mask_names(self) -> set[str]:
+        """Return the names that masks may have; see `numpylstm.masks`."""
+        config = self.config
+        names = stack_mask_names(
+            f"{config.cell}.", config.num_layers, config.chosen_cell.parameters
+        )
+        return names | {"words", "input", "output"}
 
     def training_scores(self) -> tuple[Array, Array]:
         """Return the nll and the predicted ids, both (T, B), of the pending forward pass.
 
         They are available between `forward` and `backward`, at no extra cost.
         """
-        if self.criterion.pending is None:
+        if self.pending is None:
             raise RuntimeError("LanguageModel.training_scores: there is no pending forward pass")
-        return self.criterion.pending.nll, self.criterion.pending.predicted
+        criterion = self.pending["cross_entropy"]
+        return criterion.nll, criterion.predicted
 
     def score(
         self, x: ArrayLike, y: ArrayLike, state: State | None = None
     ) -> tuple[Array, Array, State]:
         """Return the nll of the targets in nats, the most probable ids, (T, B), and the state."""
-        logits, state = self.logits(x, state)
-        return *self.criterion.score(logits, y), state
+        x, y, state = self.checked_window("LanguageModel.score", x, y, state)
+        _, state, cache = network.loss_forward(
+            self.functions, self.config, self.arrays(), x, y, state, masks={}
+        )
+        criterion = cache["cross_entropy"]
+        return criterion.nll, criterion.predicted, state
 
     def logits(self, x: ArrayLike, state: State | None = None) -> tuple[Array, State]:
         """Return scores (T, B, V), whose softmax predicts the next token, and the state."""
-        x = check_ids("LanguageModel", "x", x, self.vocab_size, ("T", "B"), "time comes first")
-        hs, state = self.encoder.forward(x, state, training=False)
-        return self.decoder.forward(hs, training=False), state
+        where = "LanguageModel"
+        x = check_ids(where, "x", x, self.vocab_size, ("T", "B"), "time comes first")
+        state = self.checked_state(where, state, x.shape[1])
+        logits, state, _ = network.forward(
+            self.functions, self.config, self.arrays(), x, state, masks={}
+        )
+        return logits, state
 
     def probabilities(self, x: ArrayLike, state: State | None = None) -> tuple[Array, State]:
         """Return the probabilities of all next tokens, (T, B, V), and the state."""
         logits, state = self.logits(x, state)
         return softmax(logits), state
+
+
+def check_same_shapes(before: ModelConfig, after: ModelConfig) -> None:
+    """Raise a ConfigError unless a model keeps its parameters with other settings."""
+    problem = "must stay {!r}, got {!r}; it decides the shapes of the parameters: make a new model"
+    for each in settings_of(ModelConfig):
+        name = "input_size" if each.name == "embedding_size" else each.name
+        if each.metadata["shapes"] and getattr(after, name) != getattr(before, name):
+            values = getattr(before, name), getattr(after, name)
+            raise ConfigError(each.name, problem.format(*values))
+    if after.chosen_cell.parameters != before.chosen_cell.parameters:
+        raise ConfigError("options", problem.format(dict(before.options), dict(after.options)))
 
 
 def check_language_model(where: str, model: Any) -> None:
@@ -537,8 +556,4 @@ def check_window(
     Return copies of x and y, and the state, which is zero by default.
     """
     check_language_model(where, model)
-    x = check_ids(where, "x", x, model.vocab_size, ("T", "B"), "time comes first")
-    y = check_ids(where, "y", y, model.vocab_size, x.shape, "it has the shape of x")
-    state = model.zero_state(x.shape[1]) if state is None else state
-    model.encoder.recurrent.check_state(where, "state", state, x.shape[1])
-    return x, y, state
+    return model.checked_window(where, x, y, state)

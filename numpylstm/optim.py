@@ -1,7 +1,7 @@
 """Optimisers: clipping by the global norm, SGD, Adam, AdamW, averages and learning rates.
 
 The formulas are functions of `numpylstm.reference` (`sgd_update`, `momentum_update`,
-`adam_update`), which `numpylstm.functional` runs with kernels.
+`adam_update`), which `numpylstm.functional` runs with kernels; ``impl`` of a parameter chooses.
 """
 
 import math
@@ -10,7 +10,6 @@ from reprlib import repr as shortened
 
 import numpy as np
 
-from numpylstm import functional
 from numpylstm.checks import (
     Array,
     check_in,
@@ -19,7 +18,7 @@ from numpylstm.checks import (
     check_whole,
     real_array,
 )
-from numpylstm.parameters import Module, Parameter, Rows, parameters_of
+from numpylstm.parameters import IMPLEMENTATIONS, Module, Parameter, Rows, parameters_of
 
 Owners = Module | Mapping[str, Parameter] | Sequence[Module | Mapping[str, Parameter]]
 
@@ -50,7 +49,7 @@ def clip_by_global_norm(parameters: Owners, max_norm: float) -> float:
         if p.trainable and p.gradient is not None:
             values = p.gradient.values if isinstance(p.gradient, Rows) else p.gradient
             gradients.append(values)
-            total += functional.sum_of_squares(values)
+            total += float(IMPLEMENTATIONS[p.impl].sum_of_squares(values))
     norm = math.sqrt(total)
     if math.isfinite(norm) and norm > max_norm:
         for values in gradients:
@@ -146,16 +145,18 @@ class SGD(Optimizer):
 
     def update_parameter(self, path: str, parameter: Parameter) -> None:
         """Update one parameter with its gradient."""
-        data, gradient = parameter.data, parameter.gradient
+        functions = IMPLEMENTATIONS[parameter.impl]
+        data = parameter.data
+        gradient = parameter.gradient
         if self.momentum:
             velocity = self.memory["velocity"][path]
-            functional.momentum_update(data, velocity, parameter.grad, self.lr, self.momentum)
+            functions.momentum_update(data, velocity, parameter.grad, self.lr, self.momentum)
         elif isinstance(gradient, Rows):
             rows = data[gradient.rows]
-            functional.sgd_update(rows, gradient.values, self.lr)
+            functions.sgd_update(rows, gradient.values, self.lr)
             data[gradient.rows] = rows
         elif gradient is not None:
-            functional.sgd_update(data, gradient, self.lr)
+            functions.sgd_update(data, gradient, self.lr)
 
 
 class Adam(Optimizer):
@@ -220,15 +221,16 @@ class Adam(Optimizer):
 
     def update_parameter(self, path: str, parameter: Parameter) -> None:
         """Update one parameter with its gradient and its memory."""
-        m, v = self.memory["first_moment"][path], self.memory["second_moment"][path]
-        functional.adam_update(
+        beta1, beta2 = self.betas
+        IMPLEMENTATIONS[parameter.impl].adam_update(
             parameter.data,
-            m,
-            v,
+            self.memory["first_moment"][path],
+            self.memory["second_moment"][path],
             parameter.grad,
             self.steps,
             self.lr,
-            *self.betas,
+            beta1,
+            beta2,
             self.eps,
             self.weight_decay,
             self.decoupled,

@@ -6,12 +6,14 @@ before it is made.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
+from types import ModuleType
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import DTypeLike
 
-from numpylstm.cells import CELLS
+from numpylstm import functional, reference
+from numpylstm.cells import CELLS, Cell
 from numpylstm.checks import (
     Array,
     check_array,
@@ -24,6 +26,9 @@ from numpylstm.checks import (
 )
 from numpylstm.config import ModelConfig
 from numpylstm.kernels.memory import empty
+
+IMPLEMENTATIONS: dict[str, ModuleType] = {"fast": functional, "reference": reference}
+"""The modules with the mathematics, by the words that choose one."""
 
 DIRECTIONS = ("forward", "backward")  # names of the two stacks of a bidirectional model
 
@@ -46,6 +51,8 @@ class Parameter:
     trainable : bool
         False freezes the parameter: no gradient is kept for it, and `parameters()` of a model
         leaves it out.
+    impl : "fast" or "reference"
+        The functions that clip and update it: those of the layer or model that owns it.
 
     Attributes
     ----------
@@ -54,8 +61,11 @@ class Parameter:
         large table leaves `Rows`; `grad` is the same as an array.
     """
 
-    def __init__(self, data: Array, name: str = "parameter", trainable: bool = True) -> None:
+    def __init__(
+        self, data: Array, name: str = "parameter", trainable: bool = True, impl: str = "fast"
+    ) -> None:
         check_array("Parameter", "data", data)
+        self.impl = impl
         self.data = data
         self.name = name
         self.trainable = trainable
@@ -168,6 +178,58 @@ def parameter_shapes(
     yield "decoder.b", (columns,)
 
 
+def initial_arrays(
+    config: ModelConfig,
+    vocab_size: int | None,
+    answer_size: int,
+    bidirectional: bool,
+    rng: np.random.Generator,
+) -> dict[str, Array]:
+    """Draw the initial parameters of a model: path -> array, as `parameter_shapes` lists them."""
+    H = config.hidden_size
+    cell = CELLS[config.cell]
+    scale = config.init_scale
+    dtype = config.dtype
+    arrays: dict[str, Array] = {}
+    if vocab_size is not None:
+        of_table = config.init_scale_embedding
+        of_table = scale if of_table is None else of_table
+        arrays["embedding.W"] = uniform(rng, (vocab_size, config.input_size), of_table, dtype)
+    stacks = DIRECTIONS if bidirectional else (cell.name,)
+    for stack in stacks:
+        for layer in range(config.num_layers):
+            D = config.input_size if layer == 0 else H
+            of_layer = initial_layer(cell, config.options, D, H, scale, dtype, rng)
+            for key, array in of_layer.items():
+                arrays[f"{stack}.{layer}.{key}"] = array
+    if not config.tied:
+        arrays["decoder.W"] = uniform(rng, (H * len(stacks), answer_size), scale, dtype)
+    arrays["decoder.b"] = uniform(rng, (answer_size,), scale, dtype)
+    return arrays
+
+
+def initial_layer(
+    cell: Cell,
+    options: Mapping[str, Any],
+    D: int,
+    H: int,
+    scale: float,
+    dtype: DTypeLike,
+    rng: np.random.Generator,
+) -> dict[str, Array]:
+    """Draw the initial parameters of one recurrent layer: name -> array."""
+    arrays: dict[str, Array] = {}
+    for name, shape in cell.shapes(D, H, options).items():
+        arrays[name] = uniform(rng, shape, scale, dtype)
+    for name, vector in cell.vectors.items():
+        if vector.initial is not None and name in arrays:
+            arrays[name][...] = rng.uniform(*vector.initial, H)
+    for block, option in cell.biases.items():
+        start = cell.blocks.index(block) * H
+        arrays["b"][start : start + H] += options[option]
+    return arrays
+
+
 class Module:
     """Base class of layers and models, and of your own.
 
@@ -236,27 +298,40 @@ class Module:
         left: list[tuple[str, Any]] = [(self.prefix, self)]
         while left:
             path, value = left.pop()
-            if id(value) in met:
+            if id(value) in met:  # a tied table, or a list that holds itself
+                continue
+            met.add(id(value))
+            if isinstance(value, Parameter):
+                if path in found:
+                    raise ValueError(
+                        f"{type(self).__name__}: parameters must have one path each, got two with "
+                        f"the path {path!r}; give an attribute or a key another name"
+                    )
+                found[path] = value
                 continue
             names: Mapping[str, str | None] = {}
-            if isinstance(value, Parameter):
-                met.add(id(value))
-                found[path] = value
-            elif isinstance(value, Module):
-                met.add(id(value))
-                names, value = value.path_names, vars(value)
-            elif isinstance(value, list):
-                value = dict(enumerate(value))
-            if isinstance(value, dict):
-                for key, item in reversed(value.items()):
-                    name = names.get(key, key)
-                    if name is not None and isinstance(item, (Parameter, Module, dict, list)):
-                        left.append((f"{path}.{name}".strip("."), item))
+            items: Mapping[Any, Any] = {}
+            if isinstance(value, Module):
+                names = value.path_names
+                items = vars(value)  # the parameters of a Module are its attributes
+            elif isinstance(value, dict):
+                items = value
+            else:
+                items = dict(enumerate(value))
+            for key, item in reversed(items.items()):  # the last one put on `left` is taken next
+                name = names.get(key, key)
+                if name is not None and isinstance(item, (Parameter, Module, dict, list)):
+                    below = path if name == "" else f"{path}.{name}"
+                    left.append((below.removeprefix("."), item))
         return found
 
     def parameters(self) -> dict[str, Parameter]:
         """Return path -> Parameter, without the frozen parameters."""
-        return {path: p for path, p in self.all_parameters().items() if p.trainable}
+        found = self.all_parameters()
+        for path, parameter in list(found.items()):
+            if not parameter.trainable:
+                del found[path]
+        return found
 
     def freeze(self, paths: str | Iterable[str]) -> None:
         """Exclude parameters from training; an optimiser made afterwards leaves them out.

@@ -10,55 +10,80 @@ step by step with `advance`, which takes a state and returns the next.
 from __future__ import annotations  # so that help() says DTypeLike, not all that it stands for
 
 import math
-from dataclasses import KW_ONLY, dataclass
+from collections.abc import Mapping
+from dataclasses import replace
+from typing import Any
 
 import numpy as np
-from numpy.typing import ArrayLike
+from numpy.typing import ArrayLike, DTypeLike
 
+from numpylstm import network
 from numpylstm.cells import State
 from numpylstm.checks import (
     Array,
+    Rng,
     any_array,
     before_end,
     check_array,
     check_finite,
-    check_flag,
     check_ids,
     check_lengths,
     check_shape,
     check_sizes,
     check_weights,
+    float_dtype,
 )
+from numpylstm.config import ModelConfig
 from numpylstm.functional import softmax
 from numpylstm.models import Model
 
+MEAN_LOSS = {"tied": False, "average_across_timesteps": True, "average_across_batch": True}
+"""The settings that no model of whole sequences can have otherwise."""
 
-@dataclass(kw_only=True, eq=False, repr=False)
+
 class SequenceModel(Model):
     """Base class: inputs with lengths, forward pass, scores and predictions."""
 
-    average_across_timesteps = True
+    classes = True  # answers are ids of classes, not real numbers
+    unshown = Model.unshown | {"average_across_timesteps"}
 
-    input_size: int | None = None
-    bidirectional: bool = False
-    init_scale: float | None = None
+    @classmethod
+    def completed(cls, config: ModelConfig) -> ModelConfig:
+        """Return a configuration whose loss is the mean over all answers."""
+        return replace(config, average_across_timesteps=True)
 
-    def __post_init__(self) -> None:
-        where, hidden_size = type(self).__name__, vars(self)["hidden_size"]
-        if (self.vocab_size is None) == (self.input_size is None):
+    def check_given(self, **sizes: Any) -> None:
+        """Raise a TypeError that names the sizes which are missing."""
+        missing = [name for name, size in sizes.items() if size is None]
+        if missing:
+            where = type(self).__name__
+            example = ", ".join(f"{name}={sizes[name] or 2}" for name in sizes)
+            raise TypeError(
+                f"{where}: {' and '.join(missing)} must be given, as in "
+                f"{where}(vocab_size=100, {example})"
+            )
+
+    def size_of_vectors(
+        self, vocab_size: int | None, embedding_size: int | None, input_size: int | None
+    ) -> int | None:
+        """Return the embedding size; raise unless the inputs are either ids or vectors."""
+        where = type(self).__name__
+        if (vocab_size is None) == (input_size is None):
             raise TypeError(
                 f"{where}: vocab_size or input_size must be given, and not both; ids need a "
                 "vocab_size, vectors an input_size"
             )
-        if self.input_size is not None:
-            check_sizes(where, input_size=self.input_size)
-            if self.embedding_size is not None:
-                raise TypeError(f"{where}: embedding_size must be left out with input_size")
-            self.embedding_size = self.input_size
-        check_sizes(where, hidden_size=hidden_size)
-        if self.init_scale is None:
-            self.init_scale = 1 / math.sqrt(hidden_size)
-        super().__post_init__()
+        if input_size is None:
+            return embedding_size
+        check_sizes(where, input_size=input_size)
+        if embedding_size is not None:
+            raise TypeError(f"{where}: embedding_size must be left out with input_size")
+        return input_size
+
+    def scale_for(self, hidden_size: Any, init_scale: float | None) -> float:
+        """Return the scale of the initial values, by default ``1 / sqrt(H)``."""
+        check_sizes(type(self).__name__, hidden_size=hidden_size)
+        return 1 / math.sqrt(hidden_size) if init_scale is None else init_scale
 
     def forward(
         self,
@@ -84,12 +109,26 @@ class SequenceModel(Model):
             answer with a weight of 0 is not read: it may be -100, or NaN. Weights of the classes
             are ``of_class[y]``.
         """
+        self.begin_pass(training)
         where = f"{type(self).__name__}.forward"
-        check_flag(where, "training", training)
-        self.criterion.begin_pass(training)  # also if an error follows
-        x, y, lengths, weights = self.check_arguments(where, x, y, lengths, weights)
-        outputs, _ = self._outputs(x, None, lengths, training)
-        return self.criterion.forward(outputs, y, weights, training)
+        x, y, ends, weights = self.check_arguments(where, x, y, lengths, weights)
+        T, B = x.shape[:2]
+        loss, _, cache = network.loss_forward(
+            self.functions,
+            self.config,
+            self.arrays(),
+            x,
+            y,
+            self.zero_state(B),
+            self.draw_masks(T, B) if training else {},
+            lengths=ends,
+            weights=weights,
+            every_step=self.every_step,
+            squared_error=not self.classes,
+        )
+        if training:
+            self.pending = cache
+        return float(loss)
 
     def score(
         self,
@@ -103,11 +142,17 @@ class SequenceModel(Model):
         A loss is multiplied by its weight. At and past the end of a sequence it is 0.
         """
         where = f"{type(self).__name__}.score"
-        x, y, lengths, weights = self.check_arguments(where, x, y, lengths, weights)
-        outputs, _ = self._outputs(x, None, lengths)
-        losses, predicted = self.criterion.score(outputs, y)
-        if weights is not None:
-            losses = losses * weights
+        x, y, ends, counts = self.check_arguments(where, x, y, lengths, weights)
+        outputs, _ = self.outputs(where, x, None, ends)
+        if self.classes:
+            _, criterion = self.functions.sequence_cross_entropy_forward(outputs, y)
+            losses = criterion.nll
+            predicted = criterion.predicted
+        else:
+            losses = np.square(outputs - y).mean(axis=-1)
+            predicted = outputs
+        if counts is not None:
+            losses = losses * counts
         return (losses, predicted) if self.every_step else (losses[0], predicted[0])
 
     def predict(self, x: Array, lengths: ArrayLike | None = None) -> Array:
@@ -149,15 +194,25 @@ class SequenceModel(Model):
     ) -> tuple[Array, State]:
         """Return the outputs, without an axis of time if there is one answer, and the state."""
         x, ends, _ = self._inputs(where, x, lengths)
-        outputs, state = self._outputs(x, state, ends)
+        outputs, state = self.outputs(where, x, state, ends)
         check_finite(where, "the answer", outputs, "a parameter may be NaN, or a product overflow")
         return (outputs if self.every_step else outputs[0]), state
 
-    def _outputs(
-        self, x: Array, state: State | None, lengths: Array | None, training: bool = False
+    def outputs(
+        self, where: str, x: Array, state: State | None, ends: Array | None
     ) -> tuple[Array, State]:
-        hs, state = self.encoder.forward(x, state, training, lengths)
-        return self.decoder.forward(hs, training), state
+        """Return the outputs for checked inputs, with an axis of time, and the state."""
+        outputs, state, _ = network.forward(
+            self.functions,
+            self.config,
+            self.arrays(),
+            x,
+            self.checked_state(where, state, x.shape[1]),
+            masks={},
+            lengths=ends,
+            every_step=self.every_step,
+        )
+        return outputs, state
 
     def check_arguments(
         self,
@@ -172,24 +227,31 @@ class SequenceModel(Model):
         Return x, y, lengths and weights: x and y with 0 in place of what is not read, answers and
         weights with an axis of time, and None for the weights if all answers count alike.
         """
-        x, lengths, inside = self._inputs(where, x, lengths)
-        y, (T, B) = any_array(where, "y", y), x.shape[:2]
-        at, other, turned, answers = "for each sequence", "at each step", T, x.shape[1:2]
+        x, ends, inside = self._inputs(where, x, lengths)
+        y = any_array(where, "y", y)
+        T, B = x.shape[:2]
         if self.every_step:
-            at, other, turned, answers = other, at, B, x.shape[:2]
+            answers: tuple[int, ...] = (T, B)
+            when = "at each step"
+            otherwise = "for each sequence"
+        else:
+            answers = (B,)
+            when = "for each sequence"
+            otherwise = "at each step"
         shape = answers if self.classes else (*answers, self.answer_size)
-        because = f"an answer {at}"
+        because = f"an answer {when}"
         if y.ndim == len(shape):
-            if y.shape[0] == turned != shape[0]:
+            batch_first = B if self.every_step else T
+            if y.shape[0] == batch_first != shape[0]:
                 because += "; time comes first, and the x of batch-first data is x.swapaxes(0, 1)"
         elif not self.classes:
             because += "; one number is y[..., None], and "
-            because += f"every_step={not self.every_step} gives an answer {other}"
+            because += f"every_step={not self.every_step} gives an answer {otherwise}"
         elif y.ndim > 1 and y.shape[-1] == self.answer_size:
             because += "; the ids of one-hot answers are y.argmax(axis=-1)"
         else:
             kind = "SequenceClassifier" if self.every_step else "SequenceTagger"
-            because += f"; {kind} gives an answer {other}"
+            because += f"; {kind} gives an answer {otherwise}"
         check_shape(where, "y", y, shape, because)
         dtype = np.dtype(self.config.dtype)
         counts = None
@@ -207,15 +269,17 @@ class SequenceModel(Model):
         else:
             check_array(where, "y", y, y.shape, dtype)
             check_finite(where, "y", y, "a missing answer takes a weight of 0")
-        if not self.every_step:
-            y, counts = y[None], None if counts is None else counts[None]
-        return x, y, lengths, counts
+        if self.every_step:
+            return x, y, ends, counts
+        return x, y[None], ends, None if counts is None else counts[None]
 
     def _inputs(
         self, where: str, x: Array, lengths: ArrayLike | None
     ) -> tuple[Array, Array | None, Array | None]:
         """Return x, with id 0 past the ends, lengths, and a mask (T, B) of what is before them."""
-        x, ids, D = any_array(where, "x", x), self.vocab_size is not None, self.config.input_size
+        x = any_array(where, "x", x)
+        ids = self.vocab_size is not None
+        D = self.config.input_size
         because = "time comes first"
         if ids and x.ndim == 3:
             because = (
@@ -227,20 +291,21 @@ class SequenceModel(Model):
             if x.shape[1] == D:
                 because = "a single sequence is x[:, None]"
         check_shape(where, "x", x, ("T", "B") if ids else ("T", "B", D), because)
-        if not ids:
-            check_array(where, "x", x, x.shape, np.dtype(self.config.dtype))
-        if lengths is None:
-            return x, None, None
-        lengths = any_array(where, "lengths", lengths)
-        lengths = check_lengths(where, "lengths", lengths, *x.shape[:2])
-        inside = before_end(lengths, len(x))
+        T, B = x.shape[:2]
+        ends = inside = None
+        if lengths is not None:
+            ends = check_lengths(where, "lengths", any_array(where, "lengths", lengths), T, B)
+            inside = before_end(ends, T)
+            if ids:
+                x = x.copy()
+                x[~inside] = 0
         if ids:
-            x = x.copy()
-            x[~inside] = 0
-        return x, lengths, inside
+            x = check_ids(where, "x", x, self.vocab_size, (T, B))
+        else:
+            check_array(where, "x", x, x.shape, np.dtype(self.config.dtype))
+        return x, ends, inside
 
 
-@dataclass(eq=False, repr=False)
 class SequenceClassifier(SequenceModel):
     """A recurrent classifier: one answer after a whole sequence (many-to-one).
 
@@ -273,12 +338,70 @@ class SequenceClassifier(SequenceModel):
     >>> model.backward()
     """
 
-    answer, every_step = "num_classes", False
+    answer = "num_classes"
+    fixed: Mapping[str, bool] = {**MEAN_LOSS, "every_step": False}
 
-    vocab_size: int | None = None
-    num_classes: int | None = None
-    hidden_size: int | None = None
-    num_layers: int = 1
+    def __init__(
+        self,
+        vocab_size: int | None = None,
+        num_classes: int | None = None,
+        hidden_size: int | None = None,
+        num_layers: int = 1,
+        *,
+        input_size: int | None = None,
+        bidirectional: bool = False,
+        embedding_size: int | None = None,
+        cell: str = "lstm",
+        activation: str = "tanh",
+        forget_bias: float = 1.0,
+        reset: str = "after",
+        factors: str = "positive",
+        forget_gate: str = "sigmoid",
+        dropout: float = 0.0,
+        dropout_input: float | None = None,
+        dropout_output: float | None = None,
+        dropout_locked: bool = False,
+        dropout_weights: float = 0.0,
+        dropout_words: float = 0.0,
+        init_scale: float | None = None,
+        init_scale_embedding: float | None = None,
+        dtype: DTypeLike = "float32",
+        impl: str = "fast",
+        options: Mapping[str, Any] | None = None,
+        rng: Rng = None,
+    ) -> None:
+        self.check_given(num_classes=num_classes, hidden_size=hidden_size)
+        embedding_size = self.size_of_vectors(vocab_size, embedding_size, input_size)
+        init_scale = self.scale_for(hidden_size, init_scale)
+        config = ModelConfig.with_options(
+            options,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            embedding_size=embedding_size,
+            cell=cell,
+            activation=activation,
+            forget_bias=forget_bias,
+            reset=reset,
+            factors=factors,
+            forget_gate=forget_gate,
+            dropout=dropout,
+            dropout_input=dropout_input,
+            dropout_output=dropout_output,
+            dropout_locked=dropout_locked,
+            dropout_weights=dropout_weights,
+            dropout_words=dropout_words,
+            init_scale=init_scale,
+            init_scale_embedding=init_scale_embedding,
+            dtype=float_dtype("model", dtype).name,
+            impl=impl,
+            average_across_timesteps=True,
+        )
+        self.build(config, vocab_size, num_classes, bidirectional, self.fixed["every_step"], rng)
+
+    @property
+    def num_classes(self) -> int:
+        """The number of answers, C."""
+        return self.answer_size
 
     def predict(self, x: Array, lengths: ArrayLike | None = None) -> Array:
         """Return the most probable answers, (B,), or (T, B), meaningless past an end."""
@@ -305,10 +428,9 @@ class SequenceTagger(SequenceClassifier):
     (4, 3)
     """
 
-    every_step = True
+    fixed: Mapping[str, bool] = {**MEAN_LOSS, "every_step": True}
 
 
-@dataclass(eq=False, repr=False)
 class SequenceRegressor(SequenceModel):
     """A recurrent model of real numbers: K at each step, or after a whole sequence.
 
@@ -333,11 +455,69 @@ class SequenceRegressor(SequenceModel):
     (5, 3, 1)
     """
 
-    answer, classes = "num_outputs", False
+    answer = "num_outputs"
+    classes = False
+    fixed: Mapping[str, bool] = MEAN_LOSS
 
-    vocab_size: int | None = None
-    num_outputs: int | None = None
-    hidden_size: int | None = None
-    num_layers: int = 1
-    _: KW_ONLY
-    every_step: bool = True
+    def __init__(
+        self,
+        vocab_size: int | None = None,
+        num_outputs: int | None = None,
+        hidden_size: int | None = None,
+        num_layers: int = 1,
+        *,
+        input_size: int | None = None,
+        bidirectional: bool = False,
+        every_step: bool = True,
+        embedding_size: int | None = None,
+        cell: str = "lstm",
+        activation: str = "tanh",
+        forget_bias: float = 1.0,
+        reset: str = "after",
+        factors: str = "positive",
+        forget_gate: str = "sigmoid",
+        dropout: float = 0.0,
+        dropout_input: float | None = None,
+        dropout_output: float | None = None,
+        dropout_locked: bool = False,
+        dropout_weights: float = 0.0,
+        dropout_words: float = 0.0,
+        init_scale: float | None = None,
+        init_scale_embedding: float | None = None,
+        dtype: DTypeLike = "float32",
+        impl: str = "fast",
+        options: Mapping[str, Any] | None = None,
+        rng: Rng = None,
+    ) -> None:
+        self.check_given(num_outputs=num_outputs, hidden_size=hidden_size)
+        embedding_size = self.size_of_vectors(vocab_size, embedding_size, input_size)
+        init_scale = self.scale_for(hidden_size, init_scale)
+        config = ModelConfig.with_options(
+            options,
+            hidden_size=hidden_size,
+            num_layers=num_layers,
+            embedding_size=embedding_size,
+            cell=cell,
+            activation=activation,
+            forget_bias=forget_bias,
+            reset=reset,
+            factors=factors,
+            forget_gate=forget_gate,
+            dropout=dropout,
+            dropout_input=dropout_input,
+            dropout_output=dropout_output,
+            dropout_locked=dropout_locked,
+            dropout_weights=dropout_weights,
+            dropout_words=dropout_words,
+            init_scale=init_scale,
+            init_scale_embedding=init_scale_embedding,
+            dtype=float_dtype("model", dtype).name,
+            impl=impl,
+            average_across_timesteps=True,
+        )
+        self.build(config, vocab_size, num_outputs, bidirectional, every_step, rng)
+
+    @property
+    def num_outputs(self) -> int:
+        """The size of an answer, K."""
+        return self.answer_size

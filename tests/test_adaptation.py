@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 
 import numpylstm as nl
+from numpylstm import network
 from numpylstm.functional import softmax
 
 V = 13
@@ -51,7 +52,9 @@ def test_a_cache_adds_the_tokens_that_followed_similar_states(model, ids, size, 
     """As the formula of Grave et al. (2017), whatever the window."""
     result = nl.evaluate_with_cache(model, ids, 1, num_steps, size=size, theta=0.7, share=0.2)
     x = ids[:-1, None]
-    hs = model.encoder.forward(x, model.zero_state(1), training=False)[0][:, 0]
+    zero = model.zero_state(1)
+    _, _, cache = network.forward(model.functions, model.config, model.arrays(), x, zero, {})
+    hs = cache["decoder"].x[:, 0]
     p = softmax(model.logits(x)[0][:, 0])
     for t in range(1, len(p)):
         weights = {i: np.exp(0.7 * hs[t] @ hs[i]) for i in range(max(t - size, 0), t)}
@@ -70,7 +73,7 @@ def test_each_stream_has_a_cache_of_its_own(model, ids):
 
 @pytest.mark.parametrize("scale", [1, 1e4])  # with 1e4, some probabilities underflow
 def test_a_share_of_0_is_no_cache(model, ids, scale):
-    model.decoder.W.data *= scale
+    model.by_path["decoder.W"].data *= scale
     plain = nl.evaluate(model, ids, 2, 7).loss
     assert np.isfinite(plain)
     assert nl.evaluate_with_cache(model, ids, 2, 7, share=0).loss == pytest.approx(plain, rel=1e-12)

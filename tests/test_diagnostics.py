@@ -86,7 +86,7 @@ def test_a_stack_is_truncated_in_all_its_layers(rng, options, tau):
     """Each loss alone, in a model that starts tau steps before it from a stopped state."""
     net, x, y, state = model(rng, **options)
     table = diagnostics.model_lag_table(net, x, y, state)
-    stack = net.encoder.recurrent
+    stack = net
     kept = dict.fromkeys(table.parts, 0)
     for t in range(T):
         first = max(t - tau, 0)

@@ -346,6 +346,85 @@ def test_parameters_are_found_by_the_names_of_attributes():
     assert all((p.data == 0.5).all() for p in other.parameters().values())
 
 
+class TwoUnnamed(nl.Module):
+    def __init__(self):
+        self.path_names = {"first": "", "second": ""}
+        self.first, self.second = Scale(2), Scale(3)
+
+
+class OneAndItsText(nl.Module):
+    def __init__(self):
+        self.heads = {0: Scale(2), "0": Scale(3)}
+
+
+class ADotInAKey(nl.Module):
+    def __init__(self):
+        self.heads = {"a.b": Parameter(np.ones(2)), "a": {"b": Parameter(np.ones(3))}}
+
+
+@pytest.mark.parametrize(
+    ("kind", "path"), [(TwoUnnamed, "g"), (OneAndItsText, "heads.0.g"), (ADotInAKey, "heads.a.b")]
+)
+def test_two_parameters_with_one_path_are_refused(kind, path):
+    """One of them would be left out of training, saving and checking, in silence."""
+    message = (
+        rf"{kind.__name__}: parameters must have one path each, got two with the path '{path}'"
+    )
+    net = kind()
+    for call in (
+        net.parameters,
+        net.state_dict,
+        lambda: net.load_state_dict({}),
+        lambda: net.freeze(path),
+        lambda: nl.SGD(net, lr=1.0),
+        lambda: nl.clip_by_global_norm(net, 1.0),
+    ):
+        with pytest.raises(ValueError, match=message):
+            call()
+
+
+def test_a_list_or_dict_that_holds_itself_has_its_parameters_once():
+    net = Scale(2)
+    net.parts = [Scale(3)]
+    net.parts.append(net.parts)
+    net.table = {"own": Parameter(np.ones(4))}
+    net.table["again"] = [net.table, net]
+    assert list(net.parameters()) == ["g", "parts.0.g", "table.own"]
+
+
+@pytest.mark.parametrize("training", [True, False])
+@pytest.mark.parametrize(
+    ("make", "name"),
+    [
+        (lambda: LSTM(D, H, 2, rng=0), "lstm.1.x"),
+        (lambda: LSTM(D, H, 2, rng=0), "2.x"),
+        (lambda: nl.RecurrentStack("mingru", D, H, rng=0), "0.Wh"),
+        (lambda: nl.Bidirectional("lstm", D, H, rng=0), "0.Wh"),
+        (lambda: nl.Bidirectional("lstm", D, H, rng=0), "forward"),
+    ],
+)
+def test_a_mask_with_an_unknown_name_is_refused(make, name, training, rng):
+    """It would drop nothing."""
+    x = rng.random((T, B, D), dtype=np.float32)
+    with pytest.raises(ValueError, match=f"masks must have names such as .*, got '{name}'; draw_m"):
+        make().forward(x, training=training, masks={name: np.ones(1, np.float32)})
+
+
+def test_the_masks_of_two_directions_are_named_as_in_a_model(rng):
+    both = nl.Bidirectional("lstm", D, H, 2, dropout=0.5, dropout_weights=0.5, rng=0)
+    x = rng.random((T, B, D), dtype=np.float32)
+    model = nl.SequenceTagger(
+        input_size=D, num_classes=V, hidden_size=H, num_layers=2, bidirectional=True,
+        dropout=0.5, dropout_weights=0.5,
+    )  # fmt: skip
+    masks = both.draw_masks(T, B)
+    assert masks.keys() == model.draw_masks(T, B).keys() - {"input", "output"}
+    hs, _ = both.forward(x, masks=masks)
+    for name in masks:  # each of them has an effect
+        others = {other: mask for other, mask in masks.items() if other != name}
+        assert not np.array_equal(both.forward(x, masks=others)[0], hs), name
+
+
 def test_an_optimiser_moves_a_module_of_your_own(rng):
     net = Net()
     for p in net.parameters().values():

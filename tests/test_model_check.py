@@ -1,14 +1,15 @@
 """Whole models: every backward pass, compared with the slope of the textbook's loss."""
 
+import copy
+
 import numpy as np
 import pytest
 from conftest import B, D, H, L, T, V
 from support.bad_calls import assert_refused
 
 import numpylstm as nl
-from numpylstm import cells, functional, gradcheck, model_check, reference
+from numpylstm import cells, functional, gradcheck, model_check, reference, stack
 from numpylstm.cli import train as train_command
-from numpylstm.layers import stack_forward
 from numpylstm.model_check import (
     check_examples,
     check_model,
@@ -59,32 +60,31 @@ def test_every_parameter_of_a_model_to_1e_12(kind, impl, ids):
 @pytest.mark.parametrize("cell", cells.CELLS)
 def test_every_gradient_of_a_stack_to_1e_12(cell, impl, rng):
     """With dropout between the layers; of the input and of the initial state too."""
-    stack = nl.RecurrentStack(
+    layers = nl.RecurrentStack(
         cell, D, H, L, dropout=0.4, init_scale=0.5, dtype="float64", impl=impl, rng=0
     )
-    x, state = rng.normal(size=(T, B, D)), random_state(stack, B, rng)
-    masks = stack.draw_masks(T, B)
-    for k, (Wx, *_) in enumerate(stack.layers):  # of any matrix
-        masks[f"{k}.Wx"] = reference.dropout_mask(rng.random(Wx.data.shape), 0.3, np.float64)
-    hs, after = stack.forward(x, state, masks=masks)
+    x, state = rng.normal(size=(T, B, D)), random_state(layers, B, rng)
+    masks = layers.draw_masks(T, B)
+    for k in range(L):  # of any matrix
+        shape = layers.by_path[f"{k}.Wx"].data.shape
+        masks[f"{k}.Wx"] = reference.dropout_mask(rng.random(shape), 0.3, np.float64)
+    hs, after = layers.forward(x, state, masks=masks)
     dhs, *dstate = (rng.normal(size=array.shape) for array in (hs, *after))
-    dx, before = stack.backward(dhs, type(after)(*dstate))
-
-    names = stack.cell.parameters(stack.options)
+    dx, before = layers.backward(dhs, type(after)(*dstate))
 
     def loss(a):
         start = [a[f"{name}0"] for name in state._fields]
-        layers = [{name: a[f"{cell}.{k}.{name}"] for name in names} for k in range(L)]
-        hs, after, *_ = stack_forward(
-            reference, stack.cell, layers, a["x"], start, masks, **stack.arguments
+        named = {f"{cell}.{name}": mask for name, mask in masks.items()}
+        hs, after = stack.stack_forward(
+            reference, layers.chosen, a, f"{cell}.", a["x"], start, named, {}
         )
         return sum((d * y).sum() for d, y in zip((dhs, *dstate), (hs, *after), strict=True))
 
     states = {f"{name}0": getattr(state, name) for name in state._fields}
-    gradients = {path: parameter.grad for path, parameter in stack.parameters().items()}
+    gradients = {path: parameter.grad for path, parameter in layers.parameters().items()}
     gradients |= {f"{name}0": getattr(before, name) for name in state._fields} | {"x": dx}
     report = gradcheck.check(
-        loss, stack.state_dict() | states | {"x": x}, gradients, method="complex"
+        loss, layers.state_dict() | states | {"x": x}, gradients, method="complex"
     )
     assert report.passed, f"\n{report}"
     assert report.tolerance <= 1e-12
@@ -99,22 +99,54 @@ def test_the_examples_of_the_module_to_1e_12():
         assert report.worst.relative_error <= 1e-12
 
 
-@pytest.mark.parametrize("lost", ["gradient", "mask"])
-def test_weight_drop_that_is_lost_in_a_published_way_is_found(lost, ids, monkeypatch):
-    """A Wh without a gradient (fastai #2591), and a mask without effect (awd-lstm-lm #5)."""
-    model, forward = make("regularised lstm"), nl.RecurrentStack.forward
-
-    def unmasked(self, x, state, training, lengths, masks):
-        masks = {name: mask for name, mask in masks.items() if not name.endswith("Wh")}
-        return forward(self, x, state, training, lengths, masks)
-
-    if lost == "gradient":
-        Wh = model.parameters()["lstm.0.Wh"]
-        monkeypatch.setattr(Wh, "accumulate", lambda gradient: None)
-    else:
-        monkeypatch.setattr(nl.RecurrentStack, "forward", unmasked)
+def test_weight_drop_without_a_gradient_is_found(ids, monkeypatch):
+    """In a published way: Wh gets no gradient (fastai #2591)."""
+    model = make("regularised lstm")
+    Wh = model.parameters()["lstm.0.Wh"]
+    monkeypatch.setattr(Wh, "accumulate", lambda gradient: None)
     wrong = {entry.path for entry in check_model(model, *ids).entries if not entry.passed}
-    assert wrong == ({"lstm.0.Wh"} if lost == "gradient" else model.parameters().keys())
+    assert wrong == {"lstm.0.Wh"}
+
+
+def compare_with_weights_dropped_by_hand(model, x, y):
+    """Compare weight drop with a model that has each product Wh * mask as its Wh.
+
+    `check_model` cannot see a mask that the network loses: it would lose it on both sides.
+    """
+    masks = model.draw_masks(*x.shape)
+    of_weights = {path: mask for path, mask in masks.items() if path.endswith(".Wh")}
+    assert len(of_weights) == L
+    by_hand = copy.deepcopy(model)
+    for path, mask in of_weights.items():
+        by_hand.parameters()[path].data *= mask
+    others = {name: mask for name, mask in masks.items() if name not in of_weights}
+    loss, _ = model.forward(x, y, masks=masks)
+    expected, _ = by_hand.forward(x, y, masks=others)
+    np.testing.assert_allclose(loss, expected, rtol=1e-13)
+    model.backward()
+    by_hand.backward()
+    for path, parameter in by_hand.parameters().items():
+        expected = parameter.grad * of_weights.get(path, 1)
+        got = model.parameters()[path].grad
+        np.testing.assert_allclose(got, expected, rtol=1e-10, atol=1e-13, err_msg=path)
+
+
+@pytest.mark.parametrize("impl", ["fast", "reference"])
+@pytest.mark.parametrize("cell", ["rnn", "lstm", "gru", "slstm"])
+def test_weight_drop_is_a_product_with_the_mask(cell, impl, ids):
+    compare_with_weights_dropped_by_hand(make(f"regularised {cell}", impl=impl), *ids)
+
+
+def test_weight_drop_whose_mask_has_no_effect_is_found(ids, monkeypatch):
+    """In a published way (awd-lstm-lm #5)."""
+    drop = stack.drop_forward
+
+    def without_effect(functions, name, x, masks, cache):
+        return x if name.endswith("Wh") else drop(functions, name, x, masks, cache)
+
+    monkeypatch.setattr(stack, "drop_forward", without_effect)
+    with pytest.raises(AssertionError, match="Not equal to tolerance"):
+        compare_with_weights_dropped_by_hand(make("regularised lstm"), *ids)
 
 
 def test_a_float32_model_is_checked_in_float64(ids):

@@ -9,11 +9,10 @@ from conftest import B, D, H, L, T, V, random_state
 from support.bad_calls import assert_refused
 
 import numpylstm as nl
-from numpylstm import reference
+from numpylstm import network, reference
 from numpylstm.cells import CELLS
 from numpylstm.config import settings_of
 from numpylstm.model_check import check_module
-from numpylstm.models import language_model_forward
 
 VARIANTS = {
     "lstm": {"embedding_size": D},
@@ -96,7 +95,10 @@ def test_state_dict_is_a_copy_and_loads_back(rng):
         (lambda m, a: a.pop("decoder.b"), "missing: decoder.b; unknown: none"),
         (lambda m, a: a.update(extra=a["decoder.b"]), "missing: none; unknown: extra"),
         (lambda m, a: a.update({"decoder.b": a["decoder.b"][1:]}), "decoder.b must have shape"),
-        (lambda m, a: m.decoder.b.data.setflags(write=False), "decoder.b must be writeable"),
+        (
+            lambda m, a: m.by_path["decoder.b"].data.setflags(write=False),
+            "decoder.b must be writeable",
+        ),
     ],
 )
 def test_arrays_are_loaded_all_or_not_at_all(spoil, message):
@@ -280,8 +282,8 @@ def test_the_masks_of_a_model(rng, locked, dropout, of_input, of_output, of_weig
     for name, p, drawn, shape in [
         ("words", of_words, (V, 1), (V, D)),
         ("input", dropout if of_input is None else of_input, (steps, B, D), (T, B, D)),
-        *((f"{k}.x", dropout, (steps, B, H), (T, B, H)) for k in range(1, L)),
-        *((f"{k}.Wh", of_weights, (H, 4 * H), (H, 4 * H)) for k in range(L)),
+        *((f"lstm.{k}.x", dropout, (steps, B, H), (T, B, H)) for k in range(1, L)),
+        *((f"lstm.{k}.Wh", of_weights, (H, 4 * H), (H, 4 * H)) for k in range(L)),
         ("output", dropout if of_output is None else of_output, (steps, B, H), (T, B, H)),
     ]:
         if p:
@@ -289,8 +291,8 @@ def test_the_masks_of_a_model(rng, locked, dropout, of_input, of_output, of_weig
             masks[name] = reference.dropout_mask(uniform, p, np.float64)
     x, y = window(rng)
     state, arrays = model.zero_state(B), model.state_dict()
-    expected = language_model_forward(reference, model.config, arrays, x, y, state, masks)
-    assert model.forward(x, y)[0] == pytest.approx(expected.loss, rel=1e-12)
+    expected, _, _ = network.loss_forward(reference, model.config, arrays, x, y, state, masks)
+    assert model.forward(x, y)[0] == pytest.approx(expected, rel=1e-12)
     assert model.rng.bit_generator.state == source.bit_generator.state
 
 
@@ -354,8 +356,7 @@ def test_without_a_state_everything_starts_from_zeros(rng):
 
 def test_parameters_are_a_dict_by_path_of_whatever_has_some(rng):
     model = language_model()
-    parts = [model.embedding, model.encoder.recurrent, model.decoder]
-    together = {path: p for part in parts for path, p in part.parameters().items()}
+    together = {**model.embedding.parameters(), **model.parameters()}
     assert together == model.parameters()
     assert [p.name for p in together.values()] == list(together)
     assert nl.Dropout(0.5).parameters() == nl.SequenceCrossEntropy().parameters() == {}

@@ -7,6 +7,7 @@ from support.bad_calls import assert_refused
 from test_models import check_gradients
 
 import numpylstm as nl
+from numpylstm import network
 
 C, K = 7, 2  # classes, numbers of an answer
 LENGTHS = np.array([3, 0, 5])
@@ -109,9 +110,11 @@ def test_a_padded_batch_is_each_sequence_alone(rng, kind, inputs, bidirectional)
 def test_an_answer_comes_from_the_final_states_of_both_directions(rng):
     model = make("last regressor", "vectors", bidirectional=True)
     x, _ = data(rng, "last regressor", "vectors")
-    _, states = model.encoder.recurrent.forward(x, training=False, lengths=LENGTHS)
+    _, states = network.forward(
+        model.functions, model.config, model.arrays(), x, model.zero_state(B), {}, LENGTHS, False
+    )[:2]
     ends = np.concatenate([state.h[-1] for state in states], axis=-1)
-    want = ends @ model.decoder.W.data + model.decoder.b.data
+    want = ends @ model.by_path["decoder.W"].data + model.by_path["decoder.b"].data
     np.testing.assert_allclose(model.predict(x, LENGTHS), want, rtol=1e-12)
 
 
@@ -120,7 +123,7 @@ def test_an_answer_after_nothing(rng):
     model = make("last regressor", "vectors", bidirectional=True)
     x = np.full((T, B, D), np.nan)
     answer = model.predict(x, np.zeros(B, int))
-    np.testing.assert_array_equal(answer, np.tile(model.decoder.b.data, (B, 1)))
+    np.testing.assert_array_equal(answer, np.tile(model.by_path["decoder.b"].data, (B, 1)))
 
 
 # --- two directions ------------------------------------------------------------------------------
@@ -308,7 +311,7 @@ def test_an_answer_that_is_no_number_is_refused(rng, kind):
     ("tagger.forward(x, y, weights=np.ones((5, 3)))", "weights must have dtype float32", TypeError),
     ("nl.SequenceTagger(num_classes=2, hidden_size=4)", "vocab_size or input_size", TypeError),
     ("nl.SequenceTagger(11, 2, 4, input_size=6)", "must be given, and not both", TypeError),
-    ("nl.SequenceTagger(11, hidden_size=4)", "num_classes must be a whole number", TypeError),
+    ("nl.SequenceTagger(11, hidden_size=4)", "num_classes must be given", TypeError),
     ("nl.SequenceTagger(None, 2, 4, input_size=6, embedding_size=6)",
      "embedding_size must be left out with input_size", TypeError),
     ("nl.SequenceTagger(11, 2, 4, every_step=True)", "unexpected keyword argument", TypeError),

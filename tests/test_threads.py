@@ -187,7 +187,7 @@ def test_a_model_is_copied_and_pickled(cell, impl):
     copies = [copy.deepcopy(model), pickle.loads(pickle.dumps(model))]  # noqa: S301
     losses = [m.forward(x, y, m.zero_state(3))[0] for m in (model, *copies)]
     assert losses[0] == losses[1] == losses[2]
-    assert all(c.encoder.recurrent.impl == model.encoder.recurrent.impl for c in copies)
+    assert all(c.config.impl == model.config.impl for c in copies)
 
 
 def test_nothing_changes_for_other_libraries():

@@ -168,7 +168,9 @@ def torch_module(model: Model) -> Any:
             kind = getattr(torch.nn, cell.upper())
             sizes = config.input_size, config.hidden_size, config.num_layers
             self.add_module(cell, kind(*sizes, bidirectional=bidirectional, **names))
-            self.decoder = torch.nn.Linear(model.encoder.width, model.answer_size)
+            self.decoder = torch.nn.Linear(
+                config.hidden_size * (1 + bidirectional), model.answer_size
+            )
             if config.tied:
                 self.decoder.weight = self.embedding.weight
 
@@ -390,7 +392,7 @@ def _made(
                 f"{where}: {hidden} must be given, one of {', '.join(option.choices)}: the arrays "
                 f"of a {cell.title} do not show it"
             )
-    every_step = settings.pop("every_step", kind.every_step)
+    every_step = settings.pop("every_step", kind.fixed.get("every_step", True))
     config = ModelConfig(
         **settings,
         cell=name,

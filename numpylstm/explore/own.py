@@ -5,12 +5,12 @@ the browser. For a larger model it holds what was recorded on one text.
 """
 
 import base64
-import copy
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
+from numpylstm import network
 from numpylstm.cells import CELLS
 from numpylstm.checks import Array, NotFinite
 from numpylstm.config import TrainConfig
@@ -20,8 +20,9 @@ from numpylstm.evaluation import Watch, evaluate
 from numpylstm.explore import assemble, cell_record
 from numpylstm.functional import softmax
 from numpylstm.laboratory.diagnostics import cell_activations
-from numpylstm.layers import IMPLEMENTATIONS
-from numpylstm.models import LanguageModel, language_model_forward
+from numpylstm.masks import Cache
+from numpylstm.models import LanguageModel
+from numpylstm.stack import stack_backward, stack_forward
 
 MOST_PARAMETERS = 2_000_000
 """Parameters of a model that the page carries whole, as float32."""
@@ -102,12 +103,14 @@ def rank_cells(
     vary most are measured. Each layer has a list of (cell, rise), the largest rise first; a rise is
     None, which is larger than any, if the loss is then not finite.
     """
-    config, (x, y) = model.config, (ids[:-1, None], ids[1:, None])
-    functions, arrays = IMPLEMENTATIONS[model.encoder.impl], model.state_dict()
+    config = model.config
+    arrays = model.state_dict()
+    x = ids[:-1, None]
+    y = ids[1:, None]
 
     def loss(arrays: Mapping[str, Array], state: Any) -> float:
-        passed = language_model_forward(functions, config, arrays, x, y, state, masks={})
-        return float(passed.criterion.nll.mean(dtype=np.float64))
+        _, _, cache = network.loss_forward(model.functions, config, arrays, x, y, state, masks={})
+        return float(cache["cross_entropy"].nll.mean(dtype=np.float64))
 
     base = loss(arrays, model.zero_state(1))
     memory = CELLS[config.cell].memory
@@ -180,20 +183,28 @@ def listens(model: LanguageModel, ids: Array, p: Array) -> Array:
     p (T, V) are the predictions. Entry [t, s] of the result (T - 1, T - 1) is the norm of
     d log p(ids[t + 1]) / d x[s], of the embedded token s.
     """
-    arrays, N = model.state_dict(), len(ids) - 1
-    recurrent = copy.deepcopy(model.encoder.recurrent)  # whose gradients are not used
+    functions = model.functions
+    config = model.config
+    chosen = config.chosen_cell
+    prefix = f"{config.cell}."
+    arrays = model.arrays()
+    N = len(ids) - 1
     dlogits = p[:-1].copy()
     dlogits[np.arange(N), ids[1:]] -= 1
-    W = arrays["decoder.W"] if "decoder.W" in arrays else arrays["embedding.W"].T
+    W = arrays["embedding.W"].T if config.tied else arrays["decoder.W"]
     dlast = (dlogits @ W.T).astype(W.dtype)  # (N, H)
     norms = np.zeros((N, N))
     for first in range(0, N, AT_ONCE):  # a column of the batch for each prediction
         places = np.arange(first, min(first + AT_ONCE, N))
         T, B = int(places[-1]) + 1, len(places)
-        x = model.encoder.embedding.forward(np.repeat(ids[:T, None], B, axis=1), training=False)
-        hs, _ = recurrent.forward(x, masks={})
+        columns = np.repeat(ids[:T, None], B, axis=1)
+        x, _ = functions.embedding_forward(columns, arrays["embedding.W"])
+        cache: Cache = {}
+        hs, _ = stack_forward(functions, chosen, arrays, prefix, x, model.zero_state(B), {}, cache)
         dhs = np.zeros_like(hs)
         dhs[places, np.arange(B)] = dlast[places]
-        dx, _ = recurrent.backward(dhs)
+        dx, _ = stack_backward(
+            functions, chosen, prefix, config.num_layers, dhs, None, cache, gradients={}
+        )
         norms[places, :T] = np.linalg.norm(dx, axis=-1).T
     return norms

@@ -6,21 +6,20 @@ from the next window for every final state. All mathematics is in `numpylstm.ref
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import FunctionType, SimpleNamespace
 from typing import Any
 
 import numpy as np
 
-from numpylstm import reference
+from numpylstm import network, reference
 from numpylstm.cells import CELLS
 from numpylstm.checks import Array
 from numpylstm.config import ModelConfig
 from numpylstm.laboratory import gradcheck
-from numpylstm.laboratory.doctor import chain
-from numpylstm.laboratory.doctor.lines import LOSSES, Layer
 from numpylstm.laboratory.mistakes import around
 from numpylstm.laboratory.mistakes.famous import check_mutant
 from numpylstm.laboratory.mistakes.record import Mistake
-from numpylstm.layers import IMPLEMENTATIONS
+from numpylstm.masks import Cache
 from numpylstm.models import LanguageModel, check_language_model
 from numpylstm.parameters import parameter_shapes
 
@@ -50,11 +49,31 @@ def state_paths(config: ModelConfig) -> list[str]:
     ]
 
 
-def layers(arrays: Mapping[str, Array], config: ModelConfig) -> chain.Chain:
-    """Return the layers of the patient (dropout only before the decoder) with their paths."""
-    cell = Layer(config.cell, False, tuple(CELLS[config.cell].arguments(config.options).items()))
-    (loss,) = (loss for loss in LOSSES if dict(loss.options) == config.averaging)
-    return chain.stacked(arrays, cell, loss, config.num_layers + 1)
+def stacked_state(arrays: Mapping[str, Array], config: ModelConfig, form: str) -> Any:
+    """Return the state with the arrays of all layers: of the form ``{}0`` or ``d{}T``."""
+    cell = CELLS[config.cell]
+    parts = []
+    for name in cell.states:
+        paths = [f"{cell.name}.{k}.{form.format(name)}" for k in range(config.num_layers)]
+        parts.append(np.stack([arrays[path] for path in paths]))
+    return cell.State(*parts)
+
+
+def loss_and_cache(arrays: Mapping[str, Array], config: ModelConfig) -> tuple[Any, Cache]:
+    """Return the loss plus the gradients from the next window times the final states."""
+    loss, final, cache = network.loss_forward(
+        reference,
+        config,
+        arrays,
+        arrays["ids"],
+        arrays["targets"],
+        stacked_state(arrays, config, "{}0"),
+        {"output": arrays["mask"]},
+        weights=arrays["weights"],
+    )
+    for dpart, part in zip(stacked_state(arrays, config, "d{}T"), final, strict=True):
+        loss = loss + np.sum(dpart * part)
+    return loss, cache
 
 
 def loss_and_gradients(
@@ -64,14 +83,15 @@ def loss_and_gradients(
 
     The loss includes the gradients from the next window times the final states.
     """
-    links, (of_layers, outside) = layers(arrays, config), f
-    value, run = chain.forward(links, arrays)
-    gradients = dict(
-        chain.backward(
-            links, run, arrays, lambda layer: getattr(of_layers, f"{layer.name}_backward")
-        )
-    )
-    keys = CELLS[config.cell].parameters(config.options)
+    of_layers, outside = f
+    cell = CELLS[config.cell]
+    value, cache = loss_and_cache(arrays, config)
+    dfinal = stacked_state(arrays, config, "d{}T")
+    gradients, dstate = network.loss_backward(of_layers, config, cache, dfinal)
+    for name, dpart in zip(cell.states, dstate, strict=True):
+        for k in range(config.num_layers):
+            gradients[f"{cell.name}.{k}.{name}0"] = dpart[k]
+    keys = cell.parameters(config.options)
     paths = [{k: f"{config.cell}.{n}.{k}" for k in keys} for n in range(config.num_layers)]
     room = outside.zero_gradients([{k: arrays[path] for k, path in of.items()} for of in paths])
     for of, own in zip(paths, room, strict=True):
@@ -143,9 +163,9 @@ def case(mutant: Mistake | None = None, *, cell: str = "lstm", seed: int = 20141
             arrays[path] = array
         else:
             fixed[path] = 0.2 * array
-    links, f = layers(arrays | fixed, config), functions(mutant)
+    f = functions(mutant)
     whole = Case(
-        lambda a: chain.forward(links, a)[0],
+        lambda a: loss_and_cache(a, config)[0],
         lambda a: loss_and_gradients(a, config, f)[1],
         arrays,
         fixed,
@@ -203,9 +223,9 @@ def infect(model: LanguageModel, mutant: Mistake) -> LanguageModel:
         raise ValueError(
             f"infect: {mutant.name!r} is a mistake of {words[0]}, got a model with {words[1]}"
         )
-    impl = f"museum: {mutant.name}"
-    IMPLEMENTATIONS[impl] = mutant.functions()
-    encoder = model.encoder
-    for layer in (encoder, model.embedding, encoder.recurrent, model.decoder, model.criterion):
-        layer.impl = impl
+    own = vars(mutant.functions()).items()
+    # Functions alone, so that the model can be copied: a module cannot.
+    model.other_functions = SimpleNamespace(
+        **{name: value for name, value in own if isinstance(value, FunctionType)}
+    )
     return model

@@ -3,9 +3,9 @@
 from collections import namedtuple
 from typing import Any, NamedTuple
 
-from numpylstm.cells import State
+from numpylstm import network
+from numpylstm.cells import CELLS, State
 from numpylstm.checks import Array, check_ids, check_shape, real_array
-from numpylstm.layers import IMPLEMENTATIONS, RecurrentStack, stack_forward
 from numpylstm.models import LanguageModel
 from numpylstm.sequence_models import SequenceClassifier
 
@@ -58,19 +58,16 @@ def cell_activations(
     ((5, 3, 6), True)
     """
     where = "cell_activations"
-    embedding, recurrent = model.encoder.embedding, model.encoder.recurrent
-    if embedding is None or not isinstance(recurrent, RecurrentStack):
+    if model.vocab_size is None or model.bidirectional:
         raise ValueError(f"{where}: model must read ids, in one direction, got {model!r:.200}")
-    cell = recurrent.cell
-    ids = check_ids(where, "ids", ids, len(embedding.W.data), ("T", "B"))
-    x = embedding.forward(ids, training=False)
-    state = recurrent.zero_state(ids.shape[1]) if state is None else state
-    recurrent.check_state(where, "state", state, ids.shape[1])
-    functions, arrays = IMPLEMENTATIONS[recurrent.impl], recurrent.arrays()
-    _, _, caches, _ = stack_forward(functions, cell, arrays, x, state, {}, **recurrent.arguments)
-    names = [unit.name for unit in cell.units]
+    config = model.config
+    ids = check_ids(where, "ids", ids, model.vocab_size, ("T", "B"))
+    state = model.checked_state(where, state, ids.shape[1])
+    _, _, cache = network.forward(model.functions, config, model.arrays(), ids, state, masks={})
+    layers = [cache[f"{config.cell}.{k}"] for k in range(config.num_layers)]
+    names = [unit.name for unit in CELLS[config.cell].units]
     Activations: Any = namedtuple("Activations", names)  # type: ignore[misc]
-    return [Activations(*(getattr(cache, name) for name in names)) for cache in caches]
+    return [Activations(*(getattr(layer, name) for name in names)) for layer in layers]
 
 
 def gate_saturation(gate: Array) -> GateSaturation:

@@ -19,7 +19,7 @@ from typing import Any
 
 import numpy as np
 
-from numpylstm.cells import State
+from numpylstm.cells import CELLS, State
 from numpylstm.checks import Array, check_shape, check_whole, real_array
 from numpylstm.laboratory.diagnostics import steps
 from numpylstm.models import LanguageModel
@@ -143,7 +143,9 @@ def _of_model(
     model: LanguageModel, x: Array, y: Array, state: State | None, measure: Measure
 ) -> dict[str, Array]:
     caches, dhs = steps.forward_pass(model, x, y, state)
-    names = [[p.name for p in layer] for layer in model.encoder.recurrent.layers]
+    config = model.config
+    keys = CELLS[config.cell].parameters(config.options)
+    names = [[f"{config.cell}.{k}.{key}" for key in keys] for k in range(config.num_layers)]
     return _tables(dhs, caches, names, measure)
 
 

@@ -10,10 +10,10 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpylstm import reference
+from numpylstm import network, reference
 from numpylstm.cells import CELLS, Cell, State
 from numpylstm.checks import Array
-from numpylstm.models import LanguageModel, check_window, language_model_forward
+from numpylstm.models import LanguageModel, check_window
 
 Cache = Any
 """The cache of a cell's forward pass, such as `numpylstm.reference.LSTMCache`."""
@@ -125,7 +125,8 @@ def forward_pass(
     x, y, state = check_window("diagnostics", model, x, y, state)
     arrays = {path: array.astype(np.float64) for path, array in model.state_dict().items()}
     start = tuple(part.astype(np.float64) for part in state)
-    passed = language_model_forward(reference, model.config, arrays, x, y, start, masks={})
-    dlogits = reference.sequence_cross_entropy_backward(passed.criterion)
-    dhs, _, _ = reference.linear_backward(dlogits, passed.decoder)
-    return passed.cells, dhs
+    config = model.config
+    _, _, cache = network.loss_forward(reference, config, arrays, x, y, start, masks={})
+    dlogits = reference.sequence_cross_entropy_backward(cache["cross_entropy"])
+    dhs, _, _ = reference.linear_backward(dlogits, cache["decoder"])
+    return [cache[f"{config.cell}.{k}"] for k in range(config.num_layers)], dhs

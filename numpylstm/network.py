@@ -1,0 +1,236 @@
+"""The pass of a whole network, forward and backward, as pure functions on one page.
+
+A network is an embedding (if its inputs are ids), recurrent layers in one or two directions
+(`numpylstm.stack`), a linear decoder, and dropout between them (`numpylstm.masks`). The functions
+here call those of `numpylstm.functional`, or of `numpylstm.reference`, with which all arrays may be
+complex. They draw no random numbers, and change no argument but the cache on the way back. They
+leave the checks to their callers: the models, the model check, the diagnostics and the museum.
+
+Everything goes by name, in four dicts:
+
+arrays      The parameters by path, as in a state dict: ``embedding.W``, ``lstm.0.Wx``, ...,
+            ``decoder.W``, ``decoder.b``. The paths say which network it is. Without ``embedding.W``
+            the inputs are vectors; without ``decoder.W`` the decoder is the transposed table; with
+            ``forward.0.Wx`` and ``backward.0.Wx`` there are two directions.
+masks       What is dropped, as `numpylstm.masks` lists it: ``words``, ``input`` and
+            ``output`` of the recurrent layers, ``lstm.1.x`` of the input of a layer, and
+            ``lstm.0.Wh`` of a parameter. Without a mask nothing is dropped.
+cache       The caches of all calls: ``embedding``, ``lstm.0``, ..., ``decoder``, and those of the
+            dropout by the names of the masks. The backward pass takes each one out, which frees its
+            memory.
+gradients   By path, as the arrays; that of a large embedding table as `Rows`.
+"""
+
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from numpylstm.checks import Array, check_finite
+from numpylstm.config import ModelConfig
+from numpylstm.masks import Arrays, Cache, drop_backward, drop_forward
+from numpylstm.parameters import Rows
+from numpylstm.stack import (
+    Gradients,
+    both_backward,
+    both_forward,
+    stack_backward,
+    stack_forward,
+)
+
+
+def forward(
+    functions: Any,
+    config: ModelConfig,
+    arrays: Arrays,
+    x: Array,
+    state: Any,
+    masks: Arrays,
+    lengths: Array | None = None,
+    every_step: bool = True,
+) -> tuple[Array, Any, Cache]:
+    """Compute the outputs of a network.
+
+    Parameters
+    ----------
+    functions : module
+        `numpylstm.functional` or `numpylstm.reference`, or an object with the same functions.
+    config : ModelConfig
+    arrays, masks : dict of name -> array
+    x : (T, B) ids or (T, B, D) vectors
+    state : state of the cell, (L, B, H)
+        With two directions, a pair.
+    lengths : (B,) integers, optional
+        The end of each sequence.
+    every_step : bool
+        False for one output after each sequence, True for one at each step.
+
+    Returns
+    -------
+    outputs : (T, B, K), or (1, B, K) without `every_step`
+    state : as the argument, after the last step
+    cache : dict
+        For `backward`.
+    """
+    chosen = config.chosen_cell
+    cache: Cache = {}
+    if "embedding.W" in arrays:
+        ids = x
+        x, cache["embedding"] = functions.embedding_forward(ids, arrays["embedding.W"])  # (T, B, D)
+        if "words" in masks:  # the rows that were looked up, in place of the whole table
+            x, cache["words"] = functions.dropout_forward(x, masks["words"][ids])
+    x = drop_forward(functions, "input", x, masks, cache)
+    check_finite("network.forward", "x", x, "the embedding may have overflowed", lengths)
+    if "backward.0.Wx" in arrays:
+        hs, state = both_forward(functions, chosen, arrays, x, state, masks, cache, lengths)
+    else:
+        hs, state = stack_forward(
+            functions, chosen, arrays, f"{config.cell}.", x, state, masks, cache, lengths
+        )
+    if not every_step:
+        hs, cache["last"] = last_forward(hs, lengths, config.hidden_size)  # (1, B, .)
+    hs = drop_forward(functions, "output", hs, masks, cache)
+    W = arrays["embedding.W"].T if config.tied else arrays["decoder.W"]
+    outputs, cache["decoder"] = functions.linear_forward(hs, W, arrays["decoder.b"])
+    return outputs, state, cache
+
+
+def backward(
+    functions: Any, config: ModelConfig, cache: Cache, doutputs: Array, dstate: Any = None
+) -> tuple[Gradients, Any]:
+    """Go back through `forward`: its lines in reverse, each replaced by its gradient.
+
+    Parameters
+    ----------
+    functions, config
+        As for `forward`.
+    cache : dict
+        Of `forward`; empty afterwards.
+    doutputs : array with the shape of the outputs
+    dstate : gradient of the state after the last step, optional
+        By default zeros, as in truncated backpropagation.
+
+    Returns
+    -------
+    gradients : dict of path -> array or Rows
+        Of all parameters, and ``x`` if the inputs are vectors.
+    dstate : gradient of the state before the first step
+    """
+    chosen = config.chosen_cell
+    L = config.num_layers
+    gradients: Gradients = {}
+    dhs, dW, db = functions.linear_backward(doutputs, cache.pop("decoder"))
+    gradients["decoder.b"] = db
+    dhs = drop_backward(functions, "output", dhs, cache)
+    if "last" in cache:
+        dhs = last_backward(dhs, cache.pop("last"))
+    if "backward.0" in cache:
+        dx, dstate = both_backward(functions, chosen, L, dhs, dstate, cache, gradients)
+    else:
+        dx, dstate = stack_backward(
+            functions, chosen, f"{config.cell}.", L, dhs, dstate, cache, gradients
+        )
+    dx = drop_backward(functions, "input", dx, cache)
+    dx = drop_backward(functions, "words", dx, cache)
+    if "embedding" in cache:
+        gradients["embedding.W"] = table_backward(functions, dx, cache.pop("embedding"))
+    else:
+        gradients["x"] = dx
+    if config.tied:  # one array at two places has the sum of their gradients
+        gradients["embedding.W"] = sum_of(dW.T, gradients["embedding.W"])
+    else:
+        gradients["decoder.W"] = dW
+    return gradients, dstate
+
+
+# --- with a loss on top --------------------------------------------------------------------------
+
+
+def loss_forward(
+    functions: Any,
+    config: ModelConfig,
+    arrays: Arrays,
+    x: Array,
+    y: Array,
+    state: Any,
+    masks: Arrays,
+    *,
+    lengths: Array | None = None,
+    weights: Array | None = None,
+    every_step: bool = True,
+    squared_error: bool = False,
+) -> tuple[Any, Any, Cache]:
+    """Compute the loss of a network, the cross-entropy or the squared error of its outputs.
+
+    The arguments are those of `forward`, with the targets y and the weights of the targets. Returns
+    the loss, the state after the last step and the cache.
+    """
+    outputs, state, cache = forward(functions, config, arrays, x, state, masks, lengths, every_step)
+    if squared_error:
+        loss, cache["squared_error"] = functions.squared_error_forward(outputs, y, weights)
+    else:
+        loss, cache["cross_entropy"] = functions.sequence_cross_entropy_forward(
+            outputs,
+            y,
+            weights,
+            average_across_timesteps=config.average_across_timesteps,
+            average_across_batch=config.average_across_batch,
+        )
+    return loss, state, cache
+
+
+def loss_backward(
+    functions: Any, config: ModelConfig, cache: Cache, dstate: Any = None
+) -> tuple[Gradients, Any]:
+    """Go back through `loss_forward`; the result is that of `backward`."""
+    if "squared_error" in cache:
+        doutputs = functions.squared_error_backward(cache.pop("squared_error"))
+    else:
+        doutputs = functions.sequence_cross_entropy_backward(cache.pop("cross_entropy"))
+    return backward(functions, config, cache, doutputs, dstate)
+
+
+# --- small steps ---------------------------------------------------------------------------------
+
+
+class LastCache(NamedTuple):
+    """The places of the last hidden states."""
+
+    place: tuple[Array, Array, Array]  # indices of hs
+    shape: tuple[int, ...]  # of hs
+
+
+def last_forward(hs: Array, lengths: Array | None, H: int) -> tuple[Array, LastCache]:
+    """Take hs where each sequence has been read: at its end, and by a backward stack at its start.
+
+    Returns (1, B, H), or (1, B, 2H), and the cache.
+    """
+    T, B, width = hs.shape
+    ends = np.full(B, T) if lengths is None else lengths
+    unit = np.arange(width)
+    t = np.where(unit < H, ends[:, None] - 1, 0)  # of an empty sequence -1, where hs is 0
+    place = t[None], np.arange(B)[:, None], unit
+    return hs[place], LastCache(place, hs.shape)
+
+
+def last_backward(dlast: Array, cache: LastCache) -> Array:
+    """Return dhs: zero where hs was not taken, since gradients reach it through time only."""
+    dhs = np.zeros(cache.shape, dlast.dtype)
+    dhs[cache.place] = dlast
+    return dhs
+
+
+def table_backward(functions: Any, dx: Array, cache: Any) -> Array | Rows:
+    """Return the gradient of an embedding table: as `Rows` if some were certainly not used."""
+    if cache.ids.size < cache.shape[0]:
+        rows, values = functions.embedding_backward_rows(dx, cache)
+        return Rows(rows, values)
+    return functions.embedding_backward(dx, cache)
+
+
+def sum_of(dense: Array, gradient: Array | Rows) -> Array:
+    """Add a gradient to another one, in place."""
+    if isinstance(gradient, Rows):
+        dense[gradient.rows] += gradient.values
+    else:
+        dense += gradient
+    return dense
