@@ -19,3 +19,9 @@ def either(names: Iterable[str]) -> str:
     if len(quoted) == 1:
         return quoted[0]
     return f"{', '.join(quoted[:-1])} or {quoted[-1]}"
+
+
+def brief(error: object) -> str:
+    """Return the first line of a message, or a part of it: libraries quote files in theirs."""
+    line = str(error).partition("\n")[0]
+    return line if len(line) <= 600 else f"{line[:600]} ..."

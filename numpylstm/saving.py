@@ -24,7 +24,7 @@ from numpy.typing import NDArray
 
 from numpylstm.checks import Rng, check_array, check_finite, generator
 from numpylstm.config import ModelConfig
-from numpylstm.errors import NumpylstmError, either
+from numpylstm.errors import NumpylstmError, brief, either
 from numpylstm.models import LanguageModel, Model
 from numpylstm.parameters import parameter_shapes
 from numpylstm.sequence_models import SequenceClassifier, SequenceRegressor, SequenceTagger
@@ -110,7 +110,7 @@ def read_arrays(
                 arrays = dict(members)
             meta = json.loads(arrays.pop("meta").tobytes())
         except Exception as error:  # the readers raise whatever the bytes lead to
-            reason = "it has no meta" if isinstance(error, KeyError) else error
+            reason = "it has no meta" if isinstance(error, KeyError) else brief(error)
             raise CheckpointError(
                 f"{path} is not a whole {name}: {reason}; it may be truncated or another kind of "
                 "file"
@@ -150,7 +150,7 @@ def fitting_together(path: Path) -> Iterator[None]:
     try:
         yield
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
-        raise CheckpointError(f"{path} is inconsistent: {error}") from error
+        raise CheckpointError(f"{path} is inconsistent: {brief(error)}") from error
 
 
 # --- models ------------------------------------------------------------------------------------

@@ -167,6 +167,23 @@ def test_a_broken_checkpoint_is_refused_in_one_sentence(name, good, place):
         assert " ".join(says.split()) in said
 
 
+def with_a_long_name(good):
+    """Let the header of a member claim a name of 60,000 bytes, so that it is the file itself."""
+    content = bytearray(good.content + bytes(60_000))
+    content[26:28] = (60_000).to_bytes(2, "little")
+    return bytes(content)
+
+
+@pytest.mark.parametrize("make", [with_a_long_name, with_config(**{60_000 * "x": 1})])
+def test_a_refusal_quotes_little_of_the_file(make, good, place):
+    """The reader of zip files and Python's own sentences quote whatever names they find."""
+    path = place / "last.npz"
+    path.write_bytes(make(good))
+    with pytest.raises(CheckpointError) as error:
+        load(path)
+    assert len(str(error.value)) < 1000
+
+
 HOSTILE = ["\x1b[2J", "\x1b]0;owned\x07", "\x9b31m", "\u202etxt.exe", "\x08\x08", "\x7f"]
 
 

@@ -15,6 +15,7 @@ from numpylstm import saving
 from numpylstm.checks import check_choice, check_kind
 from numpylstm.config import TrainConfig
 from numpylstm.data import UNK, Vocabulary
+from numpylstm.errors import brief
 from numpylstm.exchange.arrays import (
     LOG,
     copied,
@@ -98,7 +99,7 @@ def import_model(
         except (ImportError, MemoryError, saving.CheckpointError):
             raise
         except Exception as error:  # the readers raise whatever the bytes lead to
-            reason = str(error).partition("\n")[0] or type(error).__name__
+            reason = brief(error) or type(error).__name__
             raise saving.CheckpointError(
                 f"{path} cannot be imported: {reason}; it must be safetensors, a state dict from "
                 "torch.save, or from numpy.savez(path, *keras_model.get_weights())"
