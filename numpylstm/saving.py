@@ -108,7 +108,7 @@ def read_arrays(
             member_names(file)  # refuses sizes beyond the file before anything is allocated
             with np.load(file, allow_pickle=False) as members:
                 arrays = dict(members)
-            meta = json.loads(arrays.pop("meta").tobytes())
+            meta = json.loads(arrays.pop("meta").tobytes(), parse_constant=no_constant)
         except Exception as error:  # the readers raise whatever the bytes lead to
             reason = "it has no meta" if isinstance(error, KeyError) else brief(error)
             raise CheckpointError(
@@ -126,6 +126,11 @@ def read_arrays(
             f"{max(versions)}; another version of numpylstm may have written it"
         )
     return arrays, meta
+
+
+def no_constant(name: str) -> None:
+    """Refuse NaN and the infinities in a JSON object, which JSON lacks and nothing here writes."""
+    raise ValueError(f"its meta holds {name}")
 
 
 def member_names(file: IO[bytes]) -> list[str]:

@@ -98,6 +98,19 @@ def flipped(content):
     return bytes(changed)
 
 
+def test_a_file_under_the_name_of_another_is_replaced(folder):
+    """Its code takes other arguments: to run it would end the process."""
+    kernel = compiling.kernel(double)
+    for dtype in (np.float32, np.float64):
+        kernel(np.ones(3, dtype), 0, 1)
+    one, other = folder.rglob("double*.nbc")
+    swapped = one.read_bytes(), other.read_bytes()
+    other.write_bytes(swapped[0])
+    one.write_bytes(swapped[1])
+    assert compilations() == 1
+    assert compilations() == 0
+
+
 DAMAGES = [lambda content: b"", lambda content: content[:50], lambda content: b"x" * 99, flipped]
 
 

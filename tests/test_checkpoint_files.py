@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import json
 import os
 import pickle
 import re
@@ -19,6 +20,7 @@ from support.runs import call, made_up
 import numpylstm as nl
 from numpylstm.saving import CheckpointError
 from numpylstm.training.checkpoint import load, restore_model, restore_run, save
+from numpylstm.training.metrics import Row
 
 V = 21
 
@@ -108,6 +110,21 @@ def without_array(name):
     return lambda good: pack({k: v for k, v in good.arrays.items() if k != name}, good.meta)
 
 
+def with_rows(**changes):
+    """Change all rows of metrics but the first."""
+
+    def change(good):
+        first, *rows = (Row(*row) for row in good.meta["rows"])
+        rows = [list(row._replace(**changes)) for row in rows]
+        return with_meta(rows=[list(first), *rows])(good)
+
+    return change
+
+
+def with_tally(**changes):
+    return lambda good: with_meta(tally=good.meta["tally"] | changes)(good)
+
+
 WHOLE = "is not a whole numpylstm checkpoint: "
 BROKEN = {  # how a good checkpoint is broken, and what the message says
     # damaged, or another kind of file
@@ -121,6 +138,10 @@ BROKEN = {  # how a good checkpoint is broken, and what the message says
     "an array of objects": (
         with_array("state/h", lambda _: np.array([Payload()], object)),
         WHOLE + "Object arrays cannot be loaded when allow_pickle=False",
+    ),
+    "a NaN in the meta object": (
+        lambda good: pack(good.arrays, json.dumps({**good.meta, "epoch": np.nan}).encode()),
+        WHOLE + "its meta holds NaN",
     ),
     "a pickle for meta": (lambda good: pack(good.arrays, pickle.dumps(3)), WHOLE),
     # would take memory
@@ -142,7 +163,18 @@ BROKEN = {  # how a good checkpoint is broken, and what the message says
 BROKEN_RUNS = {  # the model can be read, and only a run cannot go on
     "a batch far beyond the state": (with_config(batch_size=10**15), ""),
     "no state": (without_array("state/c"), "state/c is missing"),
-    "a text for the number of the update": (with_meta(step="x"), "inconsistent"),
+    "a text for the number of the update": (with_meta(step="x"), "step must be a whole number"),
+    "an update before the first": (with_meta(step=-1), "step must be from 0 to"),
+    "an epoch without a validation": (with_meta(epoch=7), "its counts do not agree: 7 epochs"),
+    "a loss that is none": (with_meta(valid_losses=["x"]), "valid_losses must be a number"),
+    "rows of nothing": (with_meta(rows=[[]]), "missing 7 required positional arguments"),
+    "rows of texts": (with_meta(rows=[["x"] * 7]), "epoch of a row must be a number, got 'x'"),
+    "an accuracy above 1": (with_rows(accuracy=2), "accuracy of a row must be in [0, 1], got 2"),
+    "a perplexity of 0": (with_rows(perplexity=0), "perplexity of a row must be positive and fin"),
+    "rows out of order": (with_rows(step=1), "its rows are not in order, at step 1"),
+    "updates that were not counted": (with_tally(steps=0), "its counts do not agree"),
+    "updates without tokens": (with_tally(tokens=0), "its tally has updates without tokens"),
+    "a tally of texts": (with_tally(nll="x"), "nll of the tally must be a number, got 'x'"),
 }
 
 

@@ -484,36 +484,40 @@ def test_characters_are_called_characters_and_have_bits(folder, here):
     assert re.search(r"\nbits +\d\.\d{4} per character\n", out)
 
 
-def interrupt_while(doing, monkeypatch):
-    """Raise SIGINT when the first part of an activity is done."""
+def interrupt_while(doing, monkeypatch, number):
+    """Raise a signal when the first part of an activity is done."""
     share = Display.share
 
     def interrupted(self, done, total):
         share(self, done, total)
         if self.doing == doing:
-            signal.raise_signal(signal.SIGINT)
+            signal.raise_signal(number)
 
     monkeypatch.setattr(Display, "share", interrupted)
 
 
 @pytest.mark.usefixtures("signals_reach_a_child")
-def test_what_takes_long_can_be_interrupted(folder, here, monkeypatch):
+@pytest.mark.parametrize("number", [signal.SIGINT, signal.SIGTERM])
+def test_what_takes_long_can_be_interrupted(folder, here, monkeypatch, number):
+    """By Ctrl-C and by SIGTERM, with one sentence."""
+    status, out = 128 + number, f"unscored-{number}"
     with monkeypatch.context() as patch:
-        patch.setattr(corpus, "tokenize", lambda *_: signal.raise_signal(signal.SIGINT))
-        _, err = here("numpylstm-train", "--train", "text.txt", "--out", "never", expect=130)
+        patch.setattr(corpus, "tokenize", lambda *_: signal.raise_signal(number))
+        _, err = here("numpylstm-train", "--train", "text.txt", "--out", "never", expect=status)
         assert err == "numpylstm-train: interrupted; reading the text was not finished\n"
         assert not (folder / "never").exists()
-        _, err = here("numpylstm-eval", "run", expect=130)
+        _, err = here("numpylstm-eval", "run", expect=status)
         assert err == "numpylstm-eval: interrupted; reading the text was not finished\n"
     with monkeypatch.context() as patch:
-        interrupt_while("scoring", patch)
-        _, err = here("numpylstm-eval", "run", expect=130)
+        interrupt_while("scoring", patch, number)
+        _, err = here("numpylstm-eval", "run", expect=status)
         assert err == "numpylstm-eval: interrupted; scoring was not finished\n"
     with monkeypatch.context() as patch:
-        interrupt_while("scoring the test text", patch)
-        arguments = ("--train", "text.txt", "--out", "unscored", *SMALL, "--epochs", "1")
-        _, err = here("numpylstm-train", *arguments, expect=130)
+        interrupt_while("scoring the test text", patch, number)
+        arguments = ("--train", "text.txt", "--out", out, *SMALL, "--epochs", "1")
+        _, err = here("numpylstm-train", *arguments, expect=status)
     said, _, command = err.partition("; continue with ")
     assert said == "numpylstm-train: interrupted; scoring the test text was not finished"
-    assert called(command) == ["numpylstm-train", "--resume", "unscored"]
-    assert "Test perplexity" in here("numpylstm-train", "--resume", "unscored")[0]
+    assert called(command) == ["numpylstm-train", "--resume", out]
+    assert "Test perplexity" in here("numpylstm-train", "--resume", out)[0]
+    assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL

@@ -97,6 +97,12 @@ def change(path, **meta):
     last.write_bytes(with_meta(**meta)(take_apart(last.read_bytes())))
 
 
+def spoil_result(path, part, value):
+    """Change a part of the result of a run."""
+    result = json.loads((path / "result.json").read_text())
+    (path / "result.json").write_text(json.dumps(result | {part: value}))
+
+
 def test_runs_that_are_not_over(compare, copy, tmp_path):
     """Without a result there is the validation."""
     out, _ = compare("one", copy(), "--picture", tmp_path / "both.png")
@@ -132,7 +138,7 @@ def test_a_result_of_an_earlier_end_is_not_that_of_the_run(copy):
     path = copy("result.json")
     run = read_run(path, "run")
     assert run.test is not None
-    change(path, rows=[*map(list, run.rows), list(ROWS[1])])
+    change(path, rows=[*map(list, run.rows), list(ROWS[1]._replace(step=200))])
     assert read_run(path, "run").test is None
 
 
@@ -142,6 +148,12 @@ def test_a_result_of_an_earlier_end_is_not_that_of_the_run(copy):
         (lambda path: (path / "last.npz").unlink(), "holds no last.npz; name the folder of a run"),
         (lambda path: (path / "last.npz").write_text("x"), "is not a whole numpylstm checkpoint"),
         (lambda path: change(path, rows=[]), "no validation yet"),
+        (lambda path: change(path, rows=[[1] * 4]), "last.npz is inconsistent: "),
+        (lambda path: change(path, rows=[["x"] * 7]), "epoch of a row must be a number, got 'x'"),
+        (lambda path: change(path, epoch="x"), "last.npz is inconsistent: epoch 'x'"),
+        (lambda path: spoil_result(path, "test", []), "it was damaged or changed"),
+        (lambda path: spoil_result(path, "test", {"perplexity": "x"}), "damaged or changed"),
+        (lambda path: spoil_result(path, "time", {"tokens_per_second": -1}), "damaged or changed"),
         (lambda path: (path / "result.json").write_text("{}"), "it was damaged or changed"),
     ],
 )

@@ -4,6 +4,7 @@ import threading
 from concurrent.futures import ThreadPoolExecutor
 
 import pytest
+from support.checkpoints import take_apart, with_meta
 from support.processes import run_program
 from support.runs import BIN, files
 
@@ -102,6 +103,14 @@ def test_a_damaged_checkpoint_is_named(tmp_path, train, whole, best, capsys):
         (tmp_path / run_folder.LAST).write_bytes(whole[run_folder.BEST])
         assert train("--resume", tmp_path) == 0
         assert files(tmp_path) == whole
+
+
+def test_a_window_past_the_end_of_an_epoch_is_refused(tmp_path, train, whole, capsys):
+    """By the text; the checkpoint alone does not tell."""
+    good = take_apart(whole[run_folder.LAST])
+    (tmp_path / run_folder.LAST).write_bytes(with_meta(window=98)(good))
+    assert train("--resume", tmp_path, "--epochs", "3") == 2
+    assert "last.npz is inconsistent: window 98 of an epoch of 97" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("name", run_folder.FILES)

@@ -12,6 +12,7 @@ from support.runs import made_up
 
 import numpylstm as nl
 from numpylstm.cli import train as train_command
+from numpylstm.data import DataError
 from numpylstm.evaluation import Evaluation
 from numpylstm.training import loop, schedules, session
 from numpylstm.training.checkpoint import load, restore_run, save
@@ -257,6 +258,27 @@ def test_a_run_that_a_limit_ended_goes_on_as_if_there_had_been_none(corpus, save
         run = again(run)
         assert list(nl.train(run, corpus)) == []
     assert saved(run) == saved(whole)
+
+
+def test_a_run_ends_where_a_row_of_metrics_was_due(corpus, saved, again):
+    """The limit came later, so that row gets the validation, and loses it if the run goes on."""
+    whole, run = new_run(corpus), new_run(corpus)
+    list(nl.train(whole, corpus))
+    train_to(run, corpus, 7)  # the seventh update has a row
+    run.config = replace(run.config, steps=7)
+    [row] = nl.train(run, corpus)
+    assert (row.step, row.valid_perplexity is None) == (7, False)
+    assert run.rows == [row]
+    run = again(run)
+    run.config = whole.config
+    list(nl.train(run, corpus))
+    assert saved(run) == saved(whole)
+
+
+def test_a_text_of_unknown_tokens_teaches_nothing():
+    text = np.zeros(400, np.int32)
+    with pytest.raises(DataError, match="made up: the train text must hold a token besides <unk>"):
+        new_run(made_up(1, text, text, text))
 
 
 @pytest.mark.parametrize("limit", [14, 17], ids=["of an epoch", "within an epoch"])

@@ -3,7 +3,9 @@
 import csv
 import io
 import json
+import os
 import re
+import sys
 from pathlib import Path
 
 import numpy as np
@@ -23,10 +25,12 @@ from support.notebook_cells import (
     tagged,
     tags,
 )
+from support.processes import run_program
 
 from numpylstm import grading
 from numpylstm.laboratory.workbook import desk
 from numpylstm.tape.__main__ import main
+from numpylstm.tape.comparison import LARGEST
 
 PATH = Path(__file__).parent.parent / "notebooks" / "workbook.ipynb"
 NOTEBOOK = read(PATH)
@@ -464,6 +468,25 @@ class TestTheTeachersDesk:
 
         assert r"student: \x1b[2Jx\ny  points: 0" in line_of("\u001b[2Jx\ny")
         assert line_of("=HYPERLINK(1)", "--csv").startswith("eve.json,'=HYPERLINK(1),0,")
+
+    @pytest.mark.skipif(not hasattr(os, "mkfifo"), reason="named pipes as POSIX has them")
+    def test_what_is_no_file_of_a_student_is_not_waited_for(self, tmp_path):
+        """Nor does it fill the memory, or end the marking of the class."""
+        os.mkfifo(tmp_path / "pipe.json")
+        (tmp_path / "zero.json").symlink_to("/dev/zero")
+        (tmp_path / "large.json").write_bytes(b" " * (LARGEST + 1))
+        (tmp_path / "\u0101da.json").write_text(
+            grading.submission([functions()["sgd"]], "\u0101da")
+        )
+        grade = sys.executable, "-m", "numpylstm.tape", "grade", tmp_path
+        out, err = run_program(*grade, expect=1, PYTHONIOENCODING="cp1252")
+        assert err == ""
+        large, pipe, zero, ada = out.splitlines()
+        assert "it is larger than 20,000,000 bytes" in large
+        for line in (pipe, zero):
+            assert "cannot be graded: " in line
+            assert ".json: must be a regular file" in line
+        assert ada.startswith(r"file: \u0101da.json  student: \u0101da  points: ")
 
     def test_numbers_of_a_neighbour_are_wrong(self):
         """The name of a student seeds them."""

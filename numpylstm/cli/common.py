@@ -26,7 +26,7 @@ from numpylstm.config import DATA, GROUPS, MODEL, ConfigError, TrainConfig, kind
 from numpylstm.errors import NumpylstmError
 from numpylstm.printing import printable
 from numpylstm.training.display import LINES, waiting
-from numpylstm.training.signals import Stopped
+from numpylstm.training.signals import Stopped, terminable
 
 if TYPE_CHECKING:
     from numpylstm.data.configured import ScoredText
@@ -211,7 +211,7 @@ def run(
     for stream in (sys.stdout, sys.stderr):
         if isinstance(stream, io.TextIOWrapper):  # for characters outside its encoding
             stream.reconfigure(errors="backslashreplace")
-    with warnings.catch_warnings(), lines_to(Terminal(prog)):
+    with warnings.catch_warnings(), lines_to(Terminal(prog)), terminable():
         warnings.filterwarnings("default", category=UserWarning, module="numpylstm")
         warnings.showwarning = lambda message, *_: complain(f"{prog}: warning: {one_line(message)}")
         try:
@@ -236,7 +236,7 @@ def described(error: BaseException) -> tuple[str, int]:
     """Return the message and the exit status for an error that a user can cause."""
     match error:
         case KeyboardInterrupt():
-            return "interrupted", EXIT_INTERRUPTED
+            return "interrupted", getattr(error, "status", EXIT_INTERRUPTED)
         case ConfigError():
             return f"error: {flag(error.setting)} {error.problem}", error.exit_status
         case NumpylstmError():

@@ -8,6 +8,8 @@ from typing import Any, NamedTuple
 from numpylstm.config import DATA, settings_with
 from numpylstm.report.findings import last_is_better
 from numpylstm.report.result import read_result
+from numpylstm.saving import CheckpointError
+from numpylstm.training.checkpoint import rows_of
 from numpylstm.training.metrics import Row, best_row
 from numpylstm.training.run_folder import RunFolderError, load_last
 
@@ -33,8 +35,10 @@ class ComparedRun(NamedTuple):
 def read_run(folder: Path, name: str) -> ComparedRun:
     """Read the folder of a run, finished or not, with at least one finished epoch."""
     saved = load_last(folder)
-    rows = [Row(*row) for row in saved.meta["rows"]]
-    best = best_row(rows, saved.meta["epoch"])
+    rows, epochs = rows_of(saved), saved.meta["epoch"]
+    if not isinstance(epochs, int):
+        raise CheckpointError(f"{saved.path} is inconsistent: epoch {epochs!r}")
+    best = best_row(rows, epochs)
     if best is None or best.valid_perplexity is None:
         raise RunFolderError(
             f"{folder}: this run has no validation yet; it has one after its first epoch"
@@ -50,8 +54,8 @@ def read_run(folder: Path, name: str) -> ComparedRun:
         epoch=best.epoch,
         test=result.get("test", {}).get("perplexity"),
         tokens_per_second=result.get("time", {}).get("tokens_per_second"),
-        fingerprint=saved.meta["fingerprint"],
-        better=last_is_better(rows, saved.meta["epoch"]),
+        fingerprint=str(saved.meta["fingerprint"]),
+        better=last_is_better(rows, epochs),
     )
 
 

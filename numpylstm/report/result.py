@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from numpylstm import __version__
+from numpylstm.checks import check_in
 from numpylstm.data import Corpus
 from numpylstm.evaluation import Evaluation, safe_exp
 from numpylstm.kernels.threads import PROCESSORS, get_num_threads
@@ -127,4 +128,7 @@ def read_result(folder: Path) -> dict[str, Any] | None:
         result: dict[str, Any] = json.load(file)
         if (result["format"], result["version"]) != (FORMAT, VERSION):
             raise ValueError
+        for part, name in ("test", "perplexity"), ("time", "tokens_per_second"):
+            if (value := result[part][name]) is not None:  # None stands for infinity
+                check_in("result", f"{part}.{name}", value, "[0, inf)")
         return result

@@ -1,6 +1,7 @@
 """``python -m numpylstm.tape``: show the tape, grade your numbers or a folder of submissions."""
 
 import argparse
+import io
 import sys
 from collections.abc import Sequence
 from pathlib import Path
@@ -67,6 +68,8 @@ def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit status."""
     parser = make_parser()
     arguments = parser.parse_args(argv)
+    if isinstance(sys.stdout, io.TextIOWrapper):  # for names outside its encoding
+        sys.stdout.reconfigure(errors="backslashreplace")
     try:
         match arguments.command:
             case "grade" | "strip":

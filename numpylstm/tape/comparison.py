@@ -11,6 +11,7 @@ from numpylstm.tape.formulas import made_of
 from numpylstm.tape.golden import TapeError, load
 
 TOLERANCE = 1e-6
+LARGEST = 20_000_000  # bytes of a file to read; all numbers of a tape take a hundredth of it
 
 
 class Wrong(NamedTuple):
@@ -124,7 +125,10 @@ def _pairs(
 
 
 def read(path: Path) -> Any:
-    """Read a JSON file of answers; a TapeError if that is impossible, or a name is repeated."""
+    """Read a JSON file of answers; a TapeError if that is impossible, or a name is repeated.
+
+    No more than `LARGEST` bytes are read.
+    """
 
     def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         result: dict[str, Any] = {}
@@ -135,6 +139,10 @@ def read(path: Path) -> Any:
         return result
 
     try:
-        return json.loads(path.read_text("utf-8-sig"), object_pairs_hook=once)
+        with path.open("rb") as file:
+            content = file.read(LARGEST + 1)
+        if len(content) > LARGEST:
+            raise ValueError(f"it is larger than {LARGEST:,} bytes")
+        return json.loads(content.decode("utf-8-sig"), object_pairs_hook=once)
     except (OSError, ValueError, RecursionError) as error:  # ValueError: not UTF-8, or not JSON
         raise TapeError(f"{path}: must be JSON in a readable UTF-8 file; {error}") from error

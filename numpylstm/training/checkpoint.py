@@ -8,13 +8,20 @@ for other programs.
 
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
-from operator import index
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from numpylstm.checks import Array, check_array, check_finite, check_kind
+from numpylstm.checks import (
+    Array,
+    check_array,
+    check_finite,
+    check_in,
+    check_kind,
+    check_whole,
+)
 from numpylstm.config import TrainConfig
 from numpylstm.data import Vocabulary
 from numpylstm.models import LanguageModel
@@ -24,6 +31,20 @@ from numpylstm.training.loop import Arrays, Run
 from numpylstm.training.metrics import Row, Tally
 
 FORMAT, VERSION, READ = "numpylstm checkpoint", 3, (2, 3)
+MOST = 2**53  # epochs and updates
+RANGES = {
+    "epoch": f"[1, {MOST}]",
+    "step": f"[1, {MOST}]",
+    "lr": "[0, inf)",
+    "cost": "[0, inf)",
+    "perplexity": "(0, inf)",
+    "accuracy": "[0, 1]",
+    "gradient_norm": "[0, inf)",
+    "valid_perplexity": "(0, inf)",
+    "valid_accuracy": "[0, 1]",
+    "clipped": "[0, 1]",
+}
+"""Ranges of the numbers in a row of metrics."""
 
 
 @dataclass(frozen=True)
@@ -141,12 +162,45 @@ def restore_run(checkpoint: Checkpoint) -> Run:
             check_array("checkpoint", name, saved, array.shape, array.dtype)
             check_finite("checkpoint", name, saved)
             np.copyto(array, saved)
-        run.epoch, run.window = index(meta["epoch"]), index(meta["window"])
-        run.step = run.optimizer.steps = index(meta["step"])
-        run.valid_losses = [float(loss) for loss in meta["valid_losses"]]
-        run.rows = [Row(*row) for row in meta["rows"]]
-        run.tally = Tally(**meta["tally"])
+        for name in ("epoch", "window", "step"):
+            setattr(run, name, check_whole("checkpoint", name, meta[name], 0, MOST))
+        run.optimizer.steps = run.step
+        for loss in meta["valid_losses"]:
+            check_in("checkpoint", "valid_losses", loss, "[0, inf)")
+            run.valid_losses.append(float(loss))
+        run.rows, run.tally = rows_of(checkpoint), Tally(**meta["tally"])
+        check_counts(run)
     return run
+
+
+def rows_of(checkpoint: Checkpoint) -> list[Row]:
+    """Return the rows of metrics of a run; a CheckpointError refuses numbers out of range."""
+    with fitting_together(checkpoint.path):
+        rows = [Row(*row) for row in checkpoint.meta["rows"]]
+        for row in rows:
+            for name, interval in RANGES.items():
+                value = getattr(row, name)
+                if value is not None or not name.startswith("valid_"):
+                    check_in("checkpoint", f"{name} of a row", value, interval)
+        for before, after in pairwise(rows):
+            if not (before.step < after.step and before.epoch <= after.epoch):
+                raise ValueError(f"its rows are not in order, at step {after.step}")
+    return rows
+
+
+def check_counts(run: Run) -> None:
+    """Raise a ValueError unless the counts of a run agree with each other."""
+    for name, value in asdict(run.tally).items():
+        check_in("checkpoint", f"{name} of the tally", value, "[0, inf)")
+    last = run.rows[-1].step if run.rows else 0
+    since = run.step - last  # updates after the last row
+    if len(run.valid_losses) != run.epoch or not 0 <= since <= run.tally.steps:
+        raise ValueError(
+            f"its counts do not agree: {run.epoch} epochs with {len(run.valid_losses)} validation "
+            f"losses, {run.step} updates with {run.tally.steps} after the row of update {last}"
+        )
+    if run.tally.tokens < run.tally.steps:
+        raise ValueError("its tally has updates without tokens")
 
 
 def memory(run: Run) -> dict[str, Array]:

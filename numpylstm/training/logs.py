@@ -87,7 +87,8 @@ def written(model: LanguageModel, corpus: Corpus, length: int, seed: int) -> str
 def read_samples(path: Path) -> list[Sample]:
     """Read the samples in a file; none if it is missing or damaged."""
     with suppress(RunFolderError), reading(path, "samples") as file:
-        return [Sample(**entry) for entry in json.load(file)]
+        entries = json.load(file)
+        return [Sample(int(e["epoch"]), int(e["step"]), str(e["text"])) for e in entries]
     return []
 
 

@@ -14,7 +14,7 @@ import numpy as np
 from numpylstm.cells import CELLS, State
 from numpylstm.checks import Array, NotFinite, check_kind
 from numpylstm.config import ConfigError, TrainConfig
-from numpylstm.data import Corpus, DataError, Vocabulary, batches, num_batches
+from numpylstm.data import UNK, Corpus, DataError, Vocabulary, batches, num_batches
 from numpylstm.data.configured import check_fingerprint, fingerprint
 from numpylstm.errors import NumpylstmError
 from numpylstm.evaluation import Evaluation, Watch, evaluate, safe_exp
@@ -276,8 +276,17 @@ def close_row(run: Run, valid: Evaluation | None = None) -> Row:
 
 
 def add_row(run: Run, valid: Evaluation | None) -> Row:
-    """Add the row of metrics of the tally, with a validation if there was one."""
+    """Add the row of metrics of the tally, with a validation if there was one.
+
+    If a row was due at this update, and the run was then told to end here, that row gets the
+    validation.
+    """
     tally = run.tally
+    if tally.steps == 0 and valid is not None:
+        run.rows[-1] = run.rows[-1]._replace(
+            valid_perplexity=valid.perplexity, valid_accuracy=valid.accuracy
+        )
+        return run.rows[-1]
     row = Row(
         epoch=run.epoch + 1,
         step=run.step,
@@ -304,8 +313,10 @@ def end_epoch(run: Run, valid: Evaluation) -> Row:
 
 
 def take_back_validation(run: Run) -> None:
-    """Remove the row that a limit of steps added within an epoch; its tally goes on."""
-    run.rows.pop()
+    """Remove the validation that a limit of steps added within an epoch; its tally goes on."""
+    row = run.rows.pop()
+    if run.tally.steps == 0:
+        run.rows.append(row._replace(valid_perplexity=None, valid_accuracy=None))
     if run.tally.steps >= run.config.log_every:
         close_row(run)
 
@@ -373,6 +384,11 @@ def check_corpus(config: TrainConfig, corpus: Corpus) -> None:
             f"{corpus.source}: the train text must have at least {B * (T + 1)} tokens for {B} "
             f"streams of {T} steps, got {have}; use a longer text, or a smaller batch_size or "
             "num_steps"
+        )
+    if len(corpus.vocabulary) < 2:
+        raise DataError(
+            f"{corpus.source}: the train text must hold a token besides {UNK}, got none; there is "
+            "nothing to predict"
         )
     parallel.check_shards(config.shards)
 

@@ -14,6 +14,7 @@ from numpylstm.config import ConfigError, TrainConfig, settings_with, updated
 from numpylstm.data import Corpus, Vocabulary, batches, num_batches
 from numpylstm.data.configured import load_corpus, load_same_text, splits_punctuation
 from numpylstm.model_check import check_before_training
+from numpylstm.saving import CheckpointError
 from numpylstm.training import logs, parallel, run_folder
 from numpylstm.training.checkpoint import load, restore_model, restore_run
 from numpylstm.training.display import LINES, Progress, Timing, waiting
@@ -48,6 +49,12 @@ def resume(folder: Path, changes: Mapping[str, Any]) -> tuple[Run, Corpus]:
     change_settings(run, changes)
     corpus = load_same_text(run.config, run.vocabulary, run.fingerprint)
     check_corpus(run.config, corpus)
+    windows = num_batches(len(corpus.train), run.config.batch_size, run.config.num_steps)
+    if run.window > windows:
+        raise CheckpointError(
+            f"{folder / run_folder.LAST} is inconsistent: window {run.window} of an epoch of "
+            f"{windows}"
+        )
     return run, corpus
 
 

@@ -1,7 +1,8 @@
-"""Requests to stop a run, a signal or a deadline; `session` then saves the run."""
+"""Requests to stop: of a run, which `session` then saves, or of anything else a command does."""
 
 import math
 import signal
+import threading
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
@@ -14,6 +15,30 @@ class Stopped(Exception):
     def __init__(self, status: int) -> None:
         super().__init__(f"stopped with status {status}")
         self.status = status
+
+
+class Terminated(KeyboardInterrupt):
+    """SIGTERM came, which ends a command as Ctrl-C does; `status` is its exit status."""
+
+    status = 128 + signal.SIGTERM
+
+
+@contextmanager
+def terminable() -> Iterator[None]:
+    """Raise Terminated at SIGTERM, unless somebody else takes care of the signal."""
+
+    def end(number: int, frame: Any) -> None:
+        raise Terminated
+
+    ours = threading.current_thread() is threading.main_thread()
+    ours = ours and signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+    if ours:
+        signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        if ours:
+            signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 @contextmanager

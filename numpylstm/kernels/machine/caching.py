@@ -3,7 +3,8 @@
 Numba's own cache does not fit. It compares the source file of a kernel only, not those of the
 functions that the kernel calls; it cannot find a kernel that another function made; two processes
 may overwrite its index; and a damaged file ends the process. Here the name of a file is a hash of
-all that its content depends on, and its first bytes are a checksum of the rest.
+all that its content depends on, and its first bytes are a checksum of its name and the rest: a file
+under the name of another is not loaded, since it could end the process too.
 """
 
 import hashlib
@@ -28,6 +29,10 @@ _warned = False
 
 def _digest(*parts):
     return hashlib.sha256(repr(parts).encode()).hexdigest()[:16]
+
+
+def _checksum(name, content):
+    return hashlib.sha256(name.encode() + content).digest()
 
 
 _SOURCE = _digest(*(path.read_bytes() for path in sorted(_KERNELS.rglob("*.py"))))
@@ -61,10 +66,10 @@ class DiskCache:
     def load_overload(self, signature, target_context):
         """Return the compiled form for a signature; None if there is none or it is damaged."""
         try:
-            file = _folder() / self._file(signature, target_context.codegen())
-            content = file.read_bytes()
+            name = self._file(signature, target_context.codegen())
+            content = (_folder() / name).read_bytes()
             checksum, compiled = content[:_CHECKSUM], content[_CHECKSUM:]
-            if hashlib.sha256(compiled).digest() != checksum:
+            if _checksum(name, compiled) != checksum:
                 return None
             target_context.refresh()
             return CompileResult._rebuild(target_context, *pickle.loads(compiled))  # noqa: S301
@@ -76,10 +81,11 @@ class DiskCache:
         try:
             folder = _folder()
             content = dumps(compiled._reduce())
+            name = self._file(signature, compiled.codegen)
             folder.mkdir(parents=True, exist_ok=True)
             with tempfile.NamedTemporaryFile(dir=folder, suffix=".tmp", delete=False) as file:
-                file.write(hashlib.sha256(content).digest() + content)
-            os.replace(file.name, folder / self._file(signature, compiled.codegen))
+                file.write(_checksum(name, content) + content)
+            os.replace(file.name, folder / name)
             for old in folder.glob(f"{self.name}*.nbc"):
                 if not old.name.startswith(self.name + _SOURCE):
                     old.unlink(missing_ok=True)

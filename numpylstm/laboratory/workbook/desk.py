@@ -28,6 +28,8 @@ TITLES = ["file", "student", "points", "of", *BLANKS, "errors", "note"]
 
 def read_submission(path: Path) -> tuple[str, dict[str, Any]]:
     """Return the student's name and the answers by blank."""
+    if not path.is_file():  # a named pipe would be waited for
+        raise tape.TapeError(f"{path}: must be a regular file")
     content = tape.read(path)
     if not isinstance(content, dict) or not isinstance(content.get("answers"), dict):
         raise tape.TapeError(f"{path}: must be a submission that the workbook wrote")
