@@ -37,10 +37,11 @@ def test_on_the_site_it_links_to_the_notebooks_and_the_textbook():
     names = re.findall(r'href="\./tutorials/generated/(\w+)\.html"', site)
     assert len(names) >= 8
     assert all((notebooks / f"{name}.ipynb").is_file() for name in names)
-    lines = Path(reference.__file__).read_text(encoding="utf-8").splitlines()
-    quoted = re.findall(r"<code>([^<]+)</code><br>reference.py, line (\d+)", PAGE)
+    chapters = Path(reference.__file__).parent
+    quoted = re.findall(r"<code>([^<]+)</code><br>reference/(\w+\.py), line (\d+)", PAGE)
     assert len(quoted) >= 8
-    for code, line in quoted:
+    for code, chapter, line in quoted:
+        lines = (chapters / chapter).read_text(encoding="utf-8").splitlines()
         assert lines[int(line) - 1].strip().startswith(html.unescape(code))
     assert "tutorials/" not in PAGE
 

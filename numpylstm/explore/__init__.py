@@ -11,16 +11,15 @@ tapes and the gradients of the reference, to 1e-12.
 import base64
 import hashlib
 import html
-import inspect
 import json
 import random
 import re
 from pathlib import Path
 from typing import Any
 
-from numpylstm import reference
 from numpylstm.cells import CELLS, Cell
 from numpylstm.data.text import read_embedded
+from numpylstm.textbook import chapters, source_of
 
 __all__ = ["FOLDER", "page", "write_page"]
 
@@ -65,7 +64,7 @@ def page(site: str | None = None) -> str:
         "own_text": {
             "texts": {
                 "Python's language reference": read_embedded()["train"][:OWN_TEXT],
-                "The textbook of this project": inspect.getsource(reference)[:OWN_TEXT],
+                "The textbook of this project": "".join(chapters().values())[:OWN_TEXT],
                 "Brackets": brackets(20_000),
             },
             "cells": {name: CELLS[name].title for name in ("lstm", "rnn")},
@@ -112,11 +111,13 @@ def _with_links(text: str, site: str | None) -> str:
 
     def line(match: re.Match[str]) -> str:
         function, code = match.groups()
-        lines, first = inspect.getsourcelines(getattr(reference, function))
+        source = source_of(function)
+        lines = source.text.splitlines()
         place = next(k for k, each in enumerate(lines) if each.strip().startswith(code))
-        where = f"reference.py, line {first + place}"
+        where = f"reference/{source.chapter}, line {source.line + place}"
         if site is not None:
-            where = f'<a href="{site}/_modules/numpylstm/reference.html#{function}">{where}</a>'
+            page = f"{site}/_modules/numpylstm/reference/{source.chapter.removesuffix('.py')}.html"
+            where = f'<a href="{page}#{function}">{where}</a>'
         return f"<code>{html.escape(code)}</code><br>{where}"
 
     def notebook(match: re.Match[str]) -> str:
@@ -154,8 +155,7 @@ def _read(name: str) -> str:
 
 def _source(name: str) -> str:
     """Return the source of a function of the textbook, without its docstring."""
-    function = getattr(reference, name)
-    source = inspect.getsource(function)
+    source = source_of(name).text
     return re.sub(r'\n    """.*?"""\n', "\n", source, count=1, flags=re.S).rstrip()
 
 

@@ -1,12 +1,12 @@
 // The textbook in JavaScript: every forward pass with its backward pass that a language model of RNN,
 // LSTM or GRU layers needs, without dropout.
 //
-// Read numpylstm/reference.py beside it: functions, letters and names are the same, in the same order.
+// Read numpylstm/reference/ beside it: functions, letters and names are the same, in the same order.
 // Expressions such as `f * c_prev + i * g` are a `map` over entries here; everything else is line for
 // line the same. The tests compare both with the golden tapes.
 //
 // A sequence, (T, B, D), is a list of T matrices (B, D); a bias (H,) is a matrix of one row. Results are
-// lists, in the order of reference.py, and the cache of a sequence is the list of the caches of its
+// lists, in the order of the textbook, and the cache of a sequence is the list of the caches of its
 // steps. No argument is changed.
 
 import {

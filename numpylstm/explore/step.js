@@ -94,7 +94,7 @@ const EQUATIONS = {
   },
 };
 
-// All numbers of one step by their names in reference.py; names of weights end in the block: Wx_i,
+// All numbers of one step by their names in the textbook; names of weights end in the block: Wx_i,
 // dWx_i. dc_total is the whole gradient of c; dc is the part from the next step.
 export function compute(cell, outside, weights) {
   const { state, step_forward, step_backward } = CELLS[cell];

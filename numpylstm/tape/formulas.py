@@ -6,10 +6,10 @@
 import ast
 import re
 from functools import cache
-from importlib.resources import files
 
 from numpylstm.cells import CELLS
 from numpylstm.tape.golden import load
+from numpylstm.textbook import source_of
 
 AROUND = {
     "x": "row ids[t] of embedding.W",
@@ -66,10 +66,9 @@ def _assignments(function: str) -> dict[str, tuple[str, set[str]]]:
 
     Of several choices the first is taken. What is only taken from the cache is left out.
     """
-    text = files("numpylstm").joinpath("reference.py").read_text("utf-8")
-    (code,) = (node for node in ast.parse(text).body if getattr(node, "name", "") == function)
+    text = source_of(function).text
     found: dict[str, tuple[str, set[str]]] = {}
-    for node in ast.walk(code):
+    for node in ast.walk(ast.parse(text)):
         if isinstance(node, ast.Assign) and not _from_cache(node.value):
             line = " ".join((ast.get_source_segment(text, node) or "").split())
             for target in _names(node.targets[0]):

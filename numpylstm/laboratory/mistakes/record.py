@@ -61,12 +61,18 @@ class Mistake:
         return "\n".join(line for line in lines if not line.startswith("@@"))
 
     def functions(self) -> Any:
-        """Return a copy of the module with the mistake in it."""
-        module = ModuleType(f"{self.module} with {self.name}")
+        """Return a copy of the module with the mistake in it.
+
+        Of the textbook, the chapter with the mistake is run again; all other functions are its own.
+        """
         right = importlib.import_module(self.module)
-        text = inspect.getsource(right).replace(*self.sources())
-        exec(compile(text, module.__name__, "exec"), module.__dict__)
-        return module
+        copy = ModuleType(f"{self.module} with {self.name}")
+        for name in getattr(right, "__all__", ()):
+            setattr(copy, name, getattr(right, name))
+        chapter: Any = inspect.getmodule(getattr(right, self.function))
+        text = inspect.getsource(chapter).replace(*self.sources())
+        exec(compile(text, copy.__name__, "exec"), copy.__dict__)
+        return copy
 
 
 def enumeration(words: Iterable[str]) -> str:

@@ -297,5 +297,5 @@ def _computes(target: ast.expr, value: ast.expr) -> bool:
     made = ast.unparse(value.func) if isinstance(value, ast.Call) else ""
     if isinstance(target, ast.Tuple):
         return made == "np.split" or isinstance(value, ast.Subscript)
-    room = made.endswith("Cache") or (made.startswith("np.") and made.endswith("_like"))
+    room = made.endswith("Cache") or re.fullmatch(r"np\.(zeros|\w+_like)", made)
     return not room and not ast.unparse(target).endswith("_next")
