@@ -25,8 +25,7 @@ With these seven you can write, train and check a language model. Then:
 11. ``attention.py``: reading all steps of another sequence
 12. ``linear_attention.py``, ``delta_rule.py``: states that are matrices
 
-No layer or model of this package uses the last two chapters; they are functions for layers of your
-own.
+No layer or model uses the functions of the last two; they are for layers of your own.
 
 How to read it
 --------------

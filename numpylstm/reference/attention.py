@@ -1,6 +1,6 @@
 """Attention: each step of one sequence reads a weighted mean of all steps of another.
 
-No layer or model of this package uses it. The functions are for a `numpylstm.Module` of your own.
+No layer or model uses it; the functions are for a `numpylstm.Module` of your own.
 """
 
 from typing import NamedTuple
@@ -29,7 +29,7 @@ def attention_forward(queries, keys, values, lengths=None):
     Step t has a query and each place s of the other sequence a key, and their dot product scores
     how well the two fit; the softmax of the scores says how much of the value of each place the
     step receives. So a decoder need not find a whole sequence in one state, and the gradient goes
-    from each step straight to the places that it read.
+    from each step straight to the places that it read. No layer or model uses this function.
 
     Parameters
     ----------

@@ -1,7 +1,7 @@
 """The delta rules: a state that is a matrix, where a value replaces what is stored at its key.
 
-K is the number of entries of a key, and here V that of a value. No layer or model of this package
-uses them. The functions are for a `numpylstm.Module` of your own.
+K is the number of entries of a key, and here V that of a value. No layer or model uses them; the
+functions are for a `numpylstm.Module` of your own.
 """
 
 from typing import NamedTuple
@@ -127,7 +127,8 @@ def delta_rule_forward(q, k, v, beta, S0):
     Written out, ``S_t = (I - beta_t outer(k_t, k_t)) @ S_(t-1) + beta_t outer(k_t, v_t)``: for keys
     of length 1, the matrix in front has the eigenvalue ``1 - beta_t`` along the key and 1 across
     it. With beta in [0, 2] it stays within [-1, 1]; above 1 it is negative, and the state can
-    count parity (Grazzi et al. 2024). Yang et al. (2024) compute windows of steps at a time.
+    count parity (Grazzi et al. 2024). Yang et al. (2024) compute windows of steps at a time. No
+    layer or model uses this function.
 
     Parameters
     ----------
@@ -183,7 +184,8 @@ def gated_delta_rule_forward(q, k, v, beta, decay, S0):
     """The delta rule on a state that fades: ``decay_t * S_(t-1)`` stands for ``S_(t-1)``.
 
     The decay is a forget gate for all of the matrix at once, and the delta rule forgets at one key
-    (Yang, Kautz and Hatamizadeh 2025). With beta = 0 the state only fades.
+    (Yang, Kautz and Hatamizadeh 2025). With beta = 0 the state only fades. No layer or model uses
+    this function.
 
     Parameters
     ----------

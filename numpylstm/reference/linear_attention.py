@@ -1,7 +1,7 @@
 """Linear attention: a state that is a matrix, where values are written at keys and read by queries.
 
-K is the number of entries of a key, and here V that of a value. No layer or model of this package
-uses it. The functions are for a `numpylstm.Module` of your own.
+K is the number of entries of a key, and here V that of a value. No layer or model uses it; the
+functions are for a `numpylstm.Module` of your own.
 """
 
 from typing import NamedTuple
@@ -93,7 +93,8 @@ def linear_attention_forward(q, k, v, S0):
     This is attention without its softmax (Katharopoulos et al. 2020): ``o_t`` is the sum of the
     values so far, each times ``q_t @ k_s``. Attention keeps all keys and values and grows with the
     text; here their sum is kept, whose size is fixed. As fast weights it is older than the LSTM
-    (Schmidhuber 1992). Nothing is scaled or normalised: that is up to the caller.
+    (Schmidhuber 1992). Nothing is scaled or normalised: that is up to the caller. No layer or model
+    uses this function.
 
     Parameters
     ----------

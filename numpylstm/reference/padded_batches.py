@@ -22,12 +22,12 @@ import numpy as np
 __all__ = [
     "PaddedCache",
     "PaddedWindow",
-    "pack",
-    "padded_backward",
-    "padded_forward",
     "padded_windows",
     "per_step",
+    "pack",
     "unpack",
+    "padded_forward",
+    "padded_backward",
 ]
 
 
