@@ -3,6 +3,7 @@
 Their numbers are compared with the textbook's in Node (`test_engine.py`, `test_instruments.py`).
 """
 
+import json
 import re
 import shutil
 from pathlib import Path
@@ -12,9 +13,13 @@ import numpy as np
 import pytest
 from support.pages import contrast, untrained
 
-from numpylstm import explore
+from numpylstm import explore, tape
 from numpylstm.data.text import tokenize
 from numpylstm.explore import own
+from numpylstm.explore.player import write_player
+from numpylstm.laboratory.mistakes.record import Mistake
+from numpylstm.tape import working
+from numpylstm.tape.golden import CELLS as ON_TAPE
 
 webdriver = pytest.importorskip("selenium.webdriver", reason="selenium is not installed")
 from selenium.common.exceptions import StaleElementReferenceException  # noqa: E402
@@ -370,6 +375,206 @@ def test_inside_the_front_page(browser, page, tmp_path):
     high = browser.execute_script("return document.body.offsetHeight")
     browser.switch_to.default_content()
     wait(browser, lambda: 0 <= frame.size["height"] - high < 9)
+
+
+# --- the player ----------------------------------------------------------------------------------
+
+
+class Player:
+    """The page that plays the tape, as a reader handles it."""
+
+    def __init__(self, browser):
+        self.browser = browser
+
+    def find(self, selector):
+        return self.browser.find_element("css selector", selector)
+
+    def all(self, selector):
+        return self.browser.find_elements("css selector", selector)
+
+    def at(self):
+        return int(self.find(".scrubber").get_attribute("value"))
+
+    def go(self, line, place):
+        """Step until the line that runs contains `line`, in a place such as ``t = 1, layer 0``."""
+        self.browser.execute_script(
+            """
+            const text = (selector) => document.querySelector(selector).textContent;
+            const [line, place] = arguments;
+            const there = () => text(".now").includes(line) && text("h2").includes(place);
+            while (!there()) document.querySelector("[data-act=step]").click();""",
+            line,
+            place,
+        )
+
+    def press(self, act):
+        self.find(f"[data-act={act}]").click()
+
+    def choose(self, name, option):
+        self.find(f"input[name='{name}'][value='{option}'] + span").click()
+
+    def drop(self, numbers):
+        """Drop a file on the page."""
+        self.browser.execute_script(
+            """
+            const files = new DataTransfer();
+            files.items.add(new File([arguments[0]], "mine.json"));
+            dispatchEvent(new DragEvent("drop", { dataTransfer: files, cancelable: true }));""",
+            json.dumps(numbers),
+        )
+        return wait(self.browser, lambda: self.find(".message").text)
+
+    def red(self):
+        """Return the wrong numbers in the picture."""
+        return [chip.text for chip in self.all(".chip.wrong")]
+
+
+@pytest.fixture
+def player(browser, tmp_path):
+    """Return a function that opens the player; afterwards, it must have been quiet."""
+
+    def open_player(size="wide", **media):
+        resize(browser, size)
+        features = [{"name": name.replace("_", "-"), "value": v} for name, v in media.items()]
+        browser.execute_cdp_cmd("Emulation.setEmulatedMedia", {"features": features})
+        page = write_player(tmp_path / "player.html")
+        browser.get("about:blank")
+        browser.get_log("browser")
+        browser.get(page.as_uri())
+        return Player(browser)
+
+    yield open_player
+    assert not browser.get_log("browser"), "something failed, or was refused by the policy"
+
+
+def test_it_plays_steps_and_scrubs(player):
+    player = player()
+    player.choose("speed", "fast")
+    player.press("play")
+    wait(player.browser, lambda: player.at() > 2)
+    player.press("play")
+    before = player.at()
+    player.press("step")
+    assert player.at() == before + 1
+    body = player.find("body")
+    body.send_keys(Keys.ARROW_LEFT, Keys.ARROW_LEFT)
+    assert player.at() == before - 1
+    body.send_keys(Keys.END)
+    assert player.find(".listing .now").text.strip() == "w -= lr * dw"
+    body.send_keys(Keys.HOME, Keys.ARROW_DOWN)
+    assert "lstm_step_forward t = 0, layer 0" in player.find("h2").text
+    player.find(".scrubber").send_keys(Keys.PAGE_UP)
+    assert player.at() > 10
+    player.find(".phases button:nth-child(4)").click()
+    assert "cross_entropy_step_backward t = 2" in player.find("h2").text
+
+
+def test_the_line_has_its_numbers_and_each_number_its_sources(player):
+    player = player()
+    player.go("c = f * c_prev + i * g", "t = 0, layer 0")
+    first, second = (line.text for line in player.all(".put-in p"))
+    assert first == "c[0] = 0.278 = 0.838 * 0.300 + 0.440 * 0.060"
+    assert second == "c[1] = \u22120.065 = 0.745 * \u22120.400 + 0.453 * 0.515"
+    assert sorted(chip.text for chip in player.all(".chip.from")) == [
+        "0.060",
+        "0.300",
+        "0.440",
+        "0.838",
+    ]
+    assert len(player.all(".arrow.from")) == 4
+    player.go("dc = dc + dh * o", "t = 1, layer 1")
+    assert "It is the sum of these two: dc_prev[0] (t = 2) = " in player.find(".sum").text
+    player.go("dWh += dWh_t", "t = 1, layer 1")
+    player.find(".put-in .number:not(:first-of-type)").click()
+    assert "used by" in player.find(".about").text
+
+
+def test_all_numbers_follow_a_change(player):
+    player = player()
+
+    def loss():
+        return player.browser.execute_script("return player.part.update.numbers.get('loss').v")
+
+    right = loss()
+    player.find("summary").click()
+    player.choose("gate", "1")
+    gate = "return player.part.update.numbers.get('forward.t1.lstm.1.f[0]').v"
+    assert player.browser.execute_script(gate) == 1
+    held = loss()
+    player.choose("token-0", "3")
+    assert len({right, held, loss()}) == 3
+    player.press("tape")
+    assert loss() == right
+    player.find(".weights .number").click()
+    player.find("[name=weight]").send_keys(Keys.ARROW_RIGHT)
+    assert loss() != right
+    assert "no longer" in player.find(".message").text
+
+
+WRONG_SIGNS = {
+    "c = f * c_prev - i * g": (
+        "lstm_step_forward", "c = f * c_prev + i * g",
+        "forward.t0.lstm.0.c[0]", "c: the sign of i * g is wrong; its line: c = f * c_prev + i * g",
+    ),
+    "dc = dc - dh * o": (
+        "lstm_step_backward", "dc = dc + dh * o",
+        "backward.t2.lstm.1.dc[0]", "dc: the sign of dh * o * (1 - tanh_c * tanh_c) is wrong;",
+    ),
+    "da_g = dg * (1 + g * g)": (
+        "lstm_step_backward", "da_g = dg * (1 - g * g)",
+        "backward.t2.lstm.1.da_g[0]", "da_g: the sign of g * g is wrong;",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("wrong", WRONG_SIGNS)
+def test_a_tape_with_a_wrong_sign(player, monkeypatch, wrong):
+    """The player stops at the first wrong number, names the mistake, and all before it is right."""
+    function, line, name, sentence = WRONG_SIGNS[wrong]
+    mistake = Mistake(function, ((line, wrong),), "")
+    monkeypatch.setattr(working, "reference", mistake.functions())
+    player = player()
+    said = player.drop(working.compute())
+    assert f"The first wrong one is {name}: expected " in said
+    assert sentence in said
+    assert line in player.find(".listing .now").text
+    assert player.find(".chip.chosen").get_attribute("class").split() == ["chip", "chosen", "wrong"]
+    assert 1 <= len(player.red()) <= 4  # a state is also the previous one of the next step
+    player.find("body").send_keys(Keys.END)
+    assert len(player.red()) > 10
+
+
+def test_a_right_tape_and_a_file_that_is_none(player):
+    player = player()
+    assert player.drop(tape.load("slstm")) == "All 662 numbers are right."
+    assert player.red() == []
+    said = player.drop({"forward": {"t0": {"lstm.0": {"ig": 1}}}})
+    assert said.startswith(
+        "These numbers cannot be marked: forward.t0.lstm.0.ig is not on the tape;"
+    )
+
+
+@pytest.mark.parametrize(("size", "scheme"), [("wide", "light"), ("phone", "dark")])
+@pytest.mark.parametrize("cell", ON_TAPE)
+def test_each_cell_plays_from_end_to_end(player, cell, size, scheme):
+    """At each step, nothing is undefined, and the number that is made is in view."""
+    player = player(size, prefers_color_scheme=scheme)
+    player.choose("cell", cell)
+    assert_it_fits(player.browser, size)
+    unseen = player.browser.execute_script("""
+        const seen = [];
+        for (let at = 0; at <= player.part.last; at++) {
+          player.go(at);
+          const text = document.querySelector("main").textContent;
+          if (/undefined|NaN|\\[object/.test(text)) seen.push([at, "undefined"]);
+          const chip = document.querySelector(".chip.chosen, .weights .chosen");
+          const view = document.querySelector(".view").getBoundingClientRect();
+          const box = chip?.getBoundingClientRect();
+          if (chip?.closest("svg") && (box.left < view.left || box.right > view.right ||
+              box.top < view.top || box.bottom > view.bottom)) seen.push([at, box.top, view.top]);
+        }
+        return seen""")
+    assert unseen == []
 
 
 # --- the explorer of a run -----------------------------------------------------------------------

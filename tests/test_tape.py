@@ -11,6 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from support.node import NODE, needs_node
+from support.pages import data_of
 from support.processes import run_python
 
 import numpylstm as nl
@@ -286,6 +287,20 @@ def test_files_that_are_not_there(tmp_path, capsys):
     for path in (tmp_path / "absent.json", tmp_path):
         assert main(["check", str(path)]) == 2
         assert "must be JSON in a readable" in capsys.readouterr().err
+
+
+def test_play(tmp_path, capsys):
+    """The page holds your numbers; a file that cannot be graded, or written, gets one sentence."""
+    mine, page = tmp_path / "mine.json", tmp_path / "page.html"
+    numbers = {"forward": {"t0": {"gru.0": {"z": [0.5, 0.5]}}}}
+    mine.write_text(json.dumps(numbers))
+    assert main(["play", "--cell", "gru", str(mine), str(page)]) == 0
+    assert capsys.readouterr().out.startswith(f"{page}: ")
+    assert data_of(page.read_text("utf-8"))["mine"] == {"cell": "gru", "numbers": numbers}
+    assert main(["play", str(mine), str(page)]) == 2
+    assert "gru.0 is not on the tape" in capsys.readouterr().err
+    assert main(["play", str(tmp_path)]) == 2
+    assert "Is a directory" in capsys.readouterr().err
 
 
 def test_show(capsys):

@@ -14,6 +14,7 @@ import html
 import json
 import random
 import re
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,7 @@ PREVIEW = """<meta property="og:title" content="How an LSTM really works">
 # Each imports only from those before it.
 SHARED = ("arrays", "engine", "lag", "charts", "drawing", "models", "reading")
 MODULES = (
+    *SHARED,
     "draws",
     "step",
     "reach",
@@ -70,7 +72,7 @@ def page(site: str | None = None) -> str:
             "cells": {name: CELLS[name].title for name in ("lstm", "rnn")},
         },
     }
-    return assemble("page.html", data, *MODULES, site=site)
+    return assemble("page.html", data, MODULES, site=site)
 
 
 def brackets(length: int) -> str:
@@ -83,17 +85,17 @@ def brackets(length: int) -> str:
     return out
 
 
-def assemble(template: str, data: Any, *own: str, site: str | None = None) -> str:
-    """Return a page: a template, its data, and the shared modules with its own.
+def assemble(template: str, data: Any, modules: Sequence[str], site: str | None = None) -> str:
+    """Return a page: a template, its data and its modules.
 
     Data are never run as code: they cannot close their element, and the content security policy
     allows one script only, by its hash, a worker made of it, and no requests.
     """
-    modules = (*SHARED, *own)
     script = "\n".join(_as_function(name, _read(f"{name}.js")) for name in modules)
     digest = base64.b64encode(hashlib.sha256(f"\n{script}\n".encode()).digest()).decode()
     parts = {
         "style": _read("page.css"),
+        "player_style": _read("player.css"),
         "policy": f"default-src 'none'; script-src 'sha256-{digest}'; "
         "style-src 'unsafe-inline'; img-src data:; worker-src blob:",
         "preview": "" if site is None else PREVIEW.format(site=site),

@@ -7,6 +7,7 @@ numbers under the same names and have them graded:
     python -m numpylstm.tape show --inputs     # what you need to start
     python -m numpylstm.tape check mine.json   # the first wrong number and its formula
     python -m numpylstm.tape show              # all of it
+    python -m numpylstm.tape play page.html    # a page that plays it, line by line
 
 The numbers are those of the textbook, computed in longer floats (`numpylstm.tape.working`), and the
 formula beside a wrong one is the textbook's line. A GRU that applies its reset gate after the

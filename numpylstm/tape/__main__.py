@@ -1,4 +1,4 @@
-"""``python -m numpylstm.tape``: show the tape, grade your numbers or a folder of submissions."""
+"""``python -m numpylstm.tape``: show or play the tape, grade numbers or a folder of submissions."""
 
 import argparse
 import io
@@ -40,6 +40,15 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="X",
         help="largest difference that passes (default: %(default)s)",
     )
+    play = commands.add_parser(
+        "play",
+        parents=[which],
+        help="write a page that plays one update, line by line and number by number",
+        description="The page needs no server and no network. With FILE, your wrong numbers are "
+        "red in it.",
+    )
+    play.add_argument("file", type=Path, nargs="?", metavar="FILE", help="as for check")
+    play.add_argument("page", type=Path, metavar="PAGE", help="the HTML file to write")
     folder = commands.add_parser(
         "grade",
         help="grade a folder of submissions written by the workbook, one line each",
@@ -82,6 +91,12 @@ def main(argv: Sequence[str] | None = None) -> int:
                 result = grade(read(arguments.file), arguments.tolerance, arguments.cell)
                 print(result)
                 return 1 if result.wrong else 0
+            case "play":
+                from numpylstm.explore.player import write_player  # needs NumPy
+
+                mine = None if arguments.file is None else read(arguments.file)
+                path = write_player(arguments.page, mine=mine, cell=arguments.cell)
+                print(f"{printable(str(path))}: {path.stat().st_size / 1000:.0f} kB")
             case "write":
                 from numpylstm.tape.working import compute  # needs NumPy
 
@@ -90,7 +105,7 @@ def main(argv: Sequence[str] | None = None) -> int:
                 tape = load(arguments.cell)
                 parts = ("inputs", "parameters") if arguments.inputs else tape
                 print(as_json({name: tape[name] for name in parts}), end="")
-    except TapeError as error:
+    except (TapeError, OSError) as error:
         print(f"{parser.prog}: error: {printable(str(error))}", file=sys.stderr)
         return 2
     return 0

@@ -1,0 +1,212 @@
+// The picture of the whole network: a column for each token, in it embedding, cells, scores and loss. Its
+// numbers stand where they are computed; between them are pipes, in two lanes for the two units.
+//
+// The cells are drawings in picture.json, each in a box COLUMN wide. places: the middle of the numbers of a
+// step. pipes: from a number, into another one or past the edge, along a path; the width of a pipe is the
+// derivative of the one by the other, through numbers named in `through`. valves: the same derivative as an
+// opening, on a pipe. wires, up: thin lines without numbers.
+
+import { fixed, theme_colours } from "./charts.js";
+import { slope } from "./textbook.js";
+
+const [COLUMN, LEFT, TOP, MIDDLE] = [238, 12, 122, 110]; // width, place of the first cell, x of a token
+const [CHIP, HIGH, LANE] = [37, 13, 6.5]; // size of a number; from the middle of a pipe to a lane
+const [WIDE, THIN] = [9, 1.4]; // of a pipe that passes everything, or nothing
+const UNITS = [0, 1];
+
+export const short = (v) => fixed(v, Math.abs(v) < 9.995 ? 3 : 1);
+
+// Where everything is: chips {path, back, x, y, label}, a place for a number and its gradient by their names.
+export function layout({ high, places }, { layers, numbers }, T) {
+  const chips = [];
+  const tops = layers.map((_, k) => TOP + high * (layers.length - 1 - k));
+  function add(label, value, back, x, y, across = false) {
+    const count = numbers.has(value)
+      ? 1
+      : [0, 1, 2, 3].filter((k) => numbers.has(`${value}[${k}]`)).length;
+    for (let k = 0; k < count; k++) {
+      const entry = numbers.has(value) ? "" : `[${k}]`;
+      const shift = k - (count - 1) / 2;
+      const [right, down] = across ? [shift * (CHIP + 1), 0] : [0, shift * HIGH];
+      const name = k ? "" : label;
+      chips.push({
+        path: value + entry,
+        back: back + entry,
+        label: name,
+        x: x + right,
+        y: y + down,
+      });
+    }
+  }
+  for (let t = 0; t < T; t++) {
+    const [left, value, back] = [LEFT + t * COLUMN, `forward.t${t}`, `backward.t${t}`];
+    layers.forEach((layer, k) => {
+      for (const [name, [x, y]] of Object.entries(places)) {
+        const row = k === 0 && name === "x"; // the embedded token, of three numbers
+        add(
+          name,
+          `${value}.${layer}.${name}`,
+          `${back}.${layer}.d${name}`,
+          left + x,
+          tops[k] + y,
+          row,
+        );
+      }
+    });
+    add("logits", `${value}.logits`, `${back}.dlogits`, left + 94, TOP - 44, true);
+    add("probabilities", `${value}.probabilities`, "", left + 94, TOP - 78, true);
+    add("nll", `${value}.nll`, "", left + 208, TOP - 44);
+  }
+  add("loss", "loss", "", LEFT + (T - 1) * COLUMN + 208, TOP - 78);
+  return { chips, tops, high, width: LEFT + T * COLUMN + 4, height: tops[0] + high + 30 };
+}
+
+// The part of the picture that is shown: all, or on a narrow screen the surroundings of a chip.
+export function view_of({ tops, high, width, height }, chip) {
+  if (!chip) return `0 0 ${width} ${height}`;
+  const column = Math.floor((chip.x - LEFT) / COLUMN);
+  const below = tops.find((top) => chip.y > top);
+  return `${LEFT + COLUMN * column - 10} ${below === undefined ? 0 : below - 24} ${COLUMN + 6} ${high + 44}`;
+}
+
+// Draw the state after step `at`. Returns the chip of each number that is shown.
+export function draw(svg, picture, update, drawn, shown) {
+  const { at, backward, chosen, from, uses, marks, inputs } = shown;
+  const { numbers, layers } = update;
+  const { diverging, behind_text } = theme_colours();
+  const out = [
+    '<defs><marker id="head" viewBox="0 0 8 8" refX="7" refY="4" markerWidth="7" markerHeight="7" orient="auto"><path d="M0 0L8 4L0 8z"/></marker></defs>',
+  ];
+  const known = (path) => {
+    const number = numbers.get(path);
+    return number?.step <= at ? number : undefined;
+  };
+  const largest = Math.max(
+    ...[...numbers].map(([path, { v }]) => (path.startsWith("back") ? Math.abs(v) : 0)),
+  );
+  const strength = (v, back) =>
+    Math.sign(v) * Math.min(1, 0.12 + 0.88 * Math.sqrt(Math.abs(v) / (back ? 0.6 * largest : 1)));
+
+  function pipe(d, [x, y], unit, size, colour) {
+    const [dx, dy] = lane(d, unit);
+    const path = `transform="translate(${x + dx} ${y + dy})" d="${d}"`;
+    const wide = Math.max(THIN, WIDE * Math.min(1, Math.abs(size)));
+    out.push(`<path class="casing" stroke-width="${wide + 1.4}" ${path}/>`);
+    out.push(`<path class="pipe" style="stroke:${colour}" stroke-width="${wide}" ${path}/>`);
+  }
+
+  function cell(t, k) {
+    const corner = [LEFT + t * COLUMN, tops[k]];
+    const [x, y] = corner;
+    const [value, grad] = [`forward.t${t}.${layers[k]}.`, `backward.t${t}.${layers[k]}.d`];
+    const moved = `transform="translate(${x} ${y})"`;
+    out.push(
+      `<rect class="cell" x="-4" y="2" width="${COLUMN - 6}" height="${drawn.high - 18}" rx="10" ${moved}/>`,
+    );
+    out.push(`<path class="wire" ${moved} d="${picture.wires}${picture.up}"/>`);
+    for (const [source, target, d] of picture.pipes) {
+      if (t === 0 && d.startsWith("M-")) continue; // from the step before
+      for (const unit of UNITS) {
+        const [one, other] = [source, target].map((name) =>
+          numbers.get(`${value}${name}[${unit}]`),
+        );
+        const share = other ? slope(other, one, picture.through) : 1;
+        const gradient = backward ? known(`${grad}${target || source}[${unit}]`) : undefined;
+        const flows = !backward && one.step <= at && !(other?.step > at);
+        if (gradient)
+          pipe(
+            d,
+            corner,
+            unit,
+            share,
+            `rgb(${diverging(strength(gradient.v * share, true)).join(" ")})`,
+          );
+        else if (flows)
+          pipe(d, corner, unit, share, `rgb(${diverging(strength(one.v)).join(" ")})`);
+        else pipe(d, corner, unit, backward ? share : 0, "var(--paper)");
+      }
+    }
+    for (const [source, target, right, down, way] of picture.valves) {
+      for (const unit of UNITS) {
+        const [one, other] = [source, target].map((name) =>
+          numbers.get(`${value}${name}[${unit}]`),
+        );
+        const open = other.step <= at ? Math.min(1, Math.abs(slope(other, one))) : 0;
+        const side = LANE * (2 * unit - 1);
+        const middle = `cx="${x + right + (way === "v" ? side : 0)}" cy="${y + down + (way === "h" ? side : 0)}"`;
+        out.push(
+          `<circle class="valve" r="5.6" ${middle}/><circle class="opening" r="${4.8 * open}" ${middle}/>`,
+        );
+      }
+    }
+  }
+
+  const { tops, height } = drawn;
+  const places = new Map();
+  function chip({ path, back, label, x, y }) {
+    const gradient = backward ? known(back) : undefined;
+    const number = gradient ?? known(path);
+    const past = backward && !gradient;
+    if (label)
+      out.push(
+        `<text class="label" x="${x - CHIP / 2}" y="${y - 9}">${gradient ? "d" : ""}${label}</text>`,
+      );
+    const box = `<rect x="${x - CHIP / 2}" y="${y - HIGH / 2}" width="${CHIP}" height="${HIGH}" rx="2.5"`;
+    if (!number) return out.push(`<g class="chip empty">${box}/></g>`);
+    if (!places.has(number)) places.set(number, { x, y });
+    const states = {
+      past,
+      chosen: number === chosen,
+      from: from.has(number),
+      use: uses.has(number),
+      wrong: marks.has(number),
+    };
+    const style = Object.keys(states)
+      .filter((state) => states[state])
+      .join(" ");
+    const of_value = `rgb(${behind_text(strength(number.v, Boolean(gradient))).join(" ")})`;
+    const tint = states.wrong ? "var(--wrong)" : past ? "var(--paper)" : of_value;
+    const text = `<text x="${x}" y="${y + 3.6}">${short(marks.get(number) ?? number.v)}</text>`;
+    out.push(
+      `<g class="chip ${style}" data-n="${number.id}">${box} style="fill:${tint}"/>${text}</g>`,
+    );
+  }
+
+  function arrow(one, other, kind) {
+    const [a, b] = [places.get(one), places.get(other)];
+    if (!a || !b || a === b) return;
+    const [dx, dy] = [b.x - a.x, b.y - a.y];
+    const bend = Math.min(0.25, 30 / Math.hypot(dx, dy)) * (dx < 0 ? -1 : 1);
+    const [x, y] = [a.x + dx / 2 + dy * bend, a.y + dy / 2 - dx * bend];
+    out.push(
+      `<path class="arrow ${kind}" d="M${a.x} ${a.y}Q${x} ${y} ${b.x} ${b.y}" marker-end="url(#head)"/>`,
+    );
+  }
+
+  const { ids, targets } = inputs;
+  for (const t of ids.keys()) {
+    for (const k of tops.keys()) cell(t, k);
+    const x = LEFT + t * COLUMN;
+    out.push(
+      `<text class="token" x="${x}" y="${TOP - 103}">t = ${t}: after token ${ids[t]} comes ${targets[t]}</text>`,
+    );
+    out.push(
+      `<text class="token middle" x="${x + MIDDLE}" y="${height - 5}">token ${ids[t]}</text>`,
+    );
+  }
+  drawn.chips.forEach(chip);
+  for (const number of from) arrow(number, chosen, "from");
+  for (const number of uses) arrow(chosen, number, "use");
+  svg.innerHTML = out.join("");
+  return places;
+}
+
+// The shift of a lane: across a straight pipe; in a corner such that the lanes do not cross.
+function lane(d, unit) {
+  const side = LANE * (2 * unit - 1);
+  const [x, y, first, second] = d.match(/-?[\d.]+/g).map(Number);
+  const starts_across = /^M\S+ [-\d.]+H/.test(d);
+  if (second === undefined) return starts_across ? [0, side] : [side, 0];
+  const [right, down] = starts_across ? [first - x, second - y] : [second - x, first - y];
+  return right > 0 === down > 0 ? [-side, side] : [side, side];
+}

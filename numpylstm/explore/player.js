@@ -1,0 +1,435 @@
+// The player: the picture of the network, the lines that run, and what can be changed.
+
+import { choice, fixed, on_keys, slider } from "./charts.js";
+import { cause, mark } from "./own_tape.js";
+import { draw, layout, short, view_of } from "./picture.js";
+import { made_of, summands, written } from "./textbook.js";
+import { run_update } from "./update.js";
+
+const RECIPE = { lr: 0.5, max_norm: 1 };
+const SPEEDS = { slow: 2400, normal: 1200, fast: 300 }; // milliseconds a step
+const KEEPS = { lstm: "f", gru: "z", mingru: "z", minlstm: "f", slstm: "f" }; // the gate to hold
+const FAR = 1000; // a bias of it opens or closes a gate
+const NARROW = 640; // pixels, below which the picture shows one cell at a time
+const MOST = 12; // numbers in a list
+const PHASES = { forward: ["→", "forwards"], backward: ["←", "backwards"] };
+
+const data = JSON.parse(document.getElementById("data").textContent);
+const $ = (selector) => document.querySelector(selector);
+const part = { speed: "normal", at: 0 };
+
+// --- the update ---------------------------------------------------------------------------------
+
+// Start afresh with the tape of a cell.
+function choose_cell(cell) {
+  const { inputs, parameters } = structuredClone(data.cells[cell].tape);
+  Object.assign(part, { cell, inputs, parameters, gate: "free", lr: RECIPE.lr, at: 0 });
+  part.marks = new Map();
+  part.changed = false;
+  say();
+  build_controls();
+  compute();
+}
+
+// A held gate has weights of zero and a large bias.
+function with_gate_held() {
+  if (part.gate === "free") return part.parameters;
+  const held = structuredClone(part.parameters);
+  const first = 2 * data.cells[part.cell].record.blocks.indexOf(KEEPS[part.cell]);
+  for (const [path, values] of Object.entries(held)) {
+    if (!/^[^.]+\.\d\.(Wx|Wh|b)$/.test(path)) continue;
+    const is_bias = path.endsWith(".b");
+    const value = is_bias ? FAR * (2 * part.gate - 1) : 0;
+    for (const row of is_bias ? [values] : values) row.fill(value, first, first + 2);
+  }
+  return held;
+}
+
+function compute() {
+  const given = { inputs: part.inputs, parameters: with_gate_held() };
+  const recipe = { lr: part.lr, max_norm: RECIPE.max_norm };
+  part.update = run_update(data, part.cell, given, recipe);
+  part.drawn = layout(data.pictures[part.cell], part.update, part.inputs.ids.length);
+  part.last = part.update.steps.length - 1;
+  $(".scrubber").max = part.last;
+  phases();
+  go(part.at);
+}
+
+function change(values = {}) {
+  Object.assign(part, values, { changed: true, marks: new Map() });
+  say("Changed: these are no longer the numbers of the tape.");
+  compute();
+}
+
+// --- where the player is ------------------------------------------------------------------------
+
+function go(at) {
+  part.at = Math.max(0, Math.min(part.last, at));
+  part.pinned = part.pointed = undefined;
+  paint();
+}
+
+// As go, but by the reader.
+function step(at) {
+  play(false);
+  go(at);
+}
+
+function play(on) {
+  clearInterval(part.timer);
+  $(".play").textContent = on ? "Pause" : "Play";
+  part.playing = on;
+  if (!on) return;
+  if (part.at === part.last) go(0);
+  part.timer = setInterval(() => {
+    go(part.at + 1);
+    if (part.at === part.last) play(false);
+  }, SPEEDS[part.speed]);
+}
+
+// The first step of the next function, or of this one or the one before.
+function next_function(direction) {
+  const { steps } = part.update;
+  const begins = (k) => k <= 0 || k >= part.last || steps[k].call !== steps[k - 1].call;
+  let at = part.at + direction;
+  while (!begins(at)) at += direction;
+  return at;
+}
+
+function pin(number) {
+  play(false);
+  part.pinned = number;
+  paint();
+}
+
+// --- words --------------------------------------------------------------------------------------
+
+const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;");
+const plural = (numbers, each) => numbers.slice(0, MOST).map(each).join(", ");
+
+function where({ t, layer, path }) {
+  if (t === undefined) return path ?? "all gradients";
+  return typeof layer === "number" ? `t = ${t}, layer ${layer}` : `t = ${t}`;
+}
+
+const pressed = (number, text) =>
+  number.id === undefined
+    ? text
+    : `<button type="button" class="number" data-n="${number.id}">${text}</button>`;
+
+const value_of = (number) => pressed(number, short(number.v));
+
+// The name of a number, with its place where that differs from the place of another number.
+function named(number, beside) {
+  const [here, there] = [number.call?.place ?? {}, beside.call?.place ?? {}];
+  const places = [];
+  if (here.t !== undefined && here.t !== there.t) places.push(`t = ${here.t}`);
+  if (Number.isInteger(here.layer) && here.layer !== there.layer)
+    places.push(`layer ${here.layer}`);
+  return number.name + (places.length ? ` (${places.join(", ")})` : "");
+}
+
+function listed(title, numbers, beside) {
+  if (!numbers.length) return "";
+  const each = (number) => `${pressed(number, named(number, beside))} ${short(number.v)}`;
+  const more = numbers.length > MOST ? ` and ${numbers.length - MOST} more` : "";
+  return `<p>${title} ${plural(numbers, each)}${more}</p>`;
+}
+
+// The two terms of a gradient that arrives from two places.
+function sum_of_two(number) {
+  const terms = number.op === "+" && number.variable?.startsWith("d") ? summands(number) : [];
+  if (terms.length !== 2) return "";
+  const name = (leaf) => (leaf.name ? named(leaf, number) : `${leaf.v}`);
+  const [one, other] = terms.map(
+    (term) => `<b>${written(term, name, 0, !term.name).join("")}</b> = ${short(term.v)}`,
+  );
+  return `<p class="sum">It is the sum of these two: ${one}, and ${other}. A value that is used in several places receives
+    the sum of the gradients from those places (rule 3).</p>`;
+}
+
+// --- painting -----------------------------------------------------------------------------------
+
+function paint() {
+  const { update, at, last, marks } = part;
+  const { call, line, results, ...end } = update.steps[at];
+  const chosen = part.pointed ?? part.pinned ?? results[0];
+  const asked = part.pointed ?? part.pinned;
+  const shown = {
+    at,
+    chosen,
+    backward: call.place.way !== "forward",
+    from: new Set(made_of(chosen)),
+    uses: new Set(asked ? chosen.uses.filter((number) => number.step <= at) : []),
+    marks,
+    inputs: part.inputs,
+  };
+  part.shown = shown;
+  const svg = $(".picture");
+  const places = draw(svg, data.pictures[part.cell], update, part.drawn, shown);
+  const near = svg.parentNode.clientWidth < NARROW;
+  svg.setAttribute(
+    "viewBox",
+    view_of(part.drawn, near && (places.get(chosen) ?? places.get(results[0]))),
+  );
+  listing(call, line, end.last);
+  put_in(results, chosen);
+  weights(call.place);
+  about(chosen, results);
+  const text = `Step ${at + 1} of ${last + 1}`;
+  $(".scrubber").value = at;
+  $(".scrubber").setAttribute("aria-valuetext", `${text}: ${call.name}, ${where(call.place)}`);
+  $(".position").textContent = text;
+}
+
+function listing({ name, place, lines: own }, line, last) {
+  const { lines, start, first, module } = data.functions[name] ?? {
+    lines: own,
+    start: 1,
+    first: 1,
+  };
+  $(".listing h2").innerHTML = `<b>${own ? "Between the steps" : name}</b> ${where(place)}
+    <span>${own ? "" : `${module}, line ${first + line - 1}`}</span>`;
+  const numbered = lines.map((text, k) => [k + 1, text]);
+  const code = numbered.filter(([k]) => k === 1 || k > start);
+  const spans = code.map(([k, text]) => {
+    const now = k >= line && k <= last ? ' class="now"' : "";
+    return `<span${now}>${escaped(text) || " "}</span>`;
+  });
+  const pre = $(".listing pre");
+  pre.innerHTML = spans.join("");
+  const now = pre.querySelector(".now");
+  pre.scrollTop = now.offsetTop - pre.clientHeight / 2;
+}
+
+// A number with its formula, into which numbers are put.
+function computed(number) {
+  const formula = number.from.length ? ` = ${written(number, value_of).join("")}` : "";
+  return `<b>${number.name}</b> = ${value_of(number)}${formula}`;
+}
+
+// The line that runs with its numbers put in: of both units, or of one of many.
+function put_in(results, chosen) {
+  const one = results.includes(chosen) ? chosen : results[0];
+  const shown = results.length > 2 ? [one] : results;
+  const lines = shown.map((number) => `<p>${computed(number)}</p>`);
+  const more = results.length - shown.length;
+  if (more) lines.push(`<p class="note">This line makes ${more} more: point at one of them.</p>`);
+  $(".put-in").innerHTML = lines.join("");
+}
+
+function about(number, results) {
+  const yours = part.marks.get(number);
+  const wrong =
+    yours === undefined ? "" : `<p class="wrong">Yours is ${yours}; the tape has ${number.v}.</p>`;
+  const elsewhere = results.includes(number) ? "" : `<p class="code">${computed(number)}</p>`;
+  $(".about").innerHTML =
+    `<h3>${named(number, {})}</h3>${elsewhere}${wrong}${sum_of_two(number)}` +
+    listed("made of", made_of(number), number) +
+    listed("used by", number.uses, number);
+  if (number === part.pinned && number.op === "given") $(".about").append(weight_slider(number));
+}
+
+// A slider for a number that was given: a weight, or a state before the first step.
+function weight_slider({ name, variable }) {
+  const places = [...name.slice(name.indexOf("[")).matchAll(/\d+/g)].map(([digits]) =>
+    Number(digits),
+  );
+  const path = variable.replace(/\[.*/, "");
+  const last = places.pop();
+  const row = places.reduce((values, k) => values[k], part.parameters[path] ?? part.inputs[path]);
+  return slider("weight", "change it", [-3, 3, 0.05], row[last], (value) => {
+    row[last] = value;
+    change();
+  });
+}
+
+// The weights of the place where the player is; on the way back, the sums of their gradients so far.
+function weights({ layer, path }) {
+  const { layers, history } = part.update;
+  const owner =
+    layers[layer] ?? { x: "embedding" }[layer] ?? path?.replace(/\.\w+$/, "") ?? "decoder";
+  const tables = Object.entries(history).filter(([each]) => each.startsWith(`${owner}.`));
+  $(".weights").innerHTML = tables
+    .map(([each, values]) => {
+      const { title, A } = values.findLast((stage) => stage.A.of[0].step <= part.at);
+      const letter = each.slice(owner.length + 1);
+      const cells = A.of.map((number, k) => {
+        const end = (k + 1) % A.columns ? "" : "</tr><tr>";
+        return `<td class="${states_of(number)}">${pressed(number, short(part.marks.get(number) ?? number.v))}</td>${end}`;
+      });
+      return `<table><caption>${title(letter)} of ${owner}</caption><tr>${cells.join("")}</tr></table>`;
+    })
+    .join("");
+}
+
+function states_of(number) {
+  const { chosen, from, uses, marks } = part.shown;
+  const states = {
+    chosen: number === chosen,
+    from: from.has(number),
+    use: uses.has(number),
+    wrong: marks.has(number),
+  };
+  return Object.keys(states)
+    .filter((state) => states[state])
+    .join(" ");
+}
+
+// --- your own numbers ---------------------------------------------------------------------------
+
+function say(text = "", bad = false) {
+  $(".message").hidden = !text;
+  $(".message").classList.toggle("bad", bad);
+  $(".message").textContent = text;
+}
+
+const array_of = (path) => path.replace(/(\[\d+\])+$/, "");
+
+function take(text) {
+  let given;
+  try {
+    given = JSON.parse(text);
+  } catch (error) {
+    return say(`These numbers cannot be marked: ${error.message}.`, true);
+  }
+  const cell = Object.keys(data.cells).find((name) => text.includes(`"${name}.0`)) ?? part.cell;
+  choose_cell(cell);
+  $(`[name=cell][value=${cell}]`).checked = true;
+  const { tape, formulas } = data.cells[cell];
+  const { error, right, wrong, missing } = mark(tape, given);
+  if (error) return say(`These numbers cannot be marked: ${error}.`, true);
+  const number_of = ({ path }) => part.update.numbers.get(path);
+  part.marks = new Map(wrong.map((each) => [number_of(each), each.got]));
+  const total = right + wrong.length;
+  const not_given = missing.length ? ` Not given: ${plural(missing, String)}.` : "";
+  if (!wrong.length) return say(`All ${total} numbers are right.${not_given}`);
+  const [{ path, expected, got }] = wrong;
+  const first = number_of(wrong[0]);
+  const together = wrong.filter((each) => array_of(each.path) === array_of(path));
+  const words = cause(together.map((each) => ({ number: number_of(each), got: each.got })));
+  const kind = array_of(path)
+    .replace(/\bt\d/, "t0")
+    .replace(/^((?:for|back)ward.*)\.\d/, "$1.0");
+  go(first.step);
+  pin(first);
+  say(
+    `${right} of ${total} numbers are right. The first wrong one is ${path}: expected ${fixed(expected, 6)}, got ` +
+      `${fixed(got, 6)}. ${words ? `${first.variable}: ${words}; ` : ""}${formulas[kind] ?? "it is given"}.${not_given}`,
+    true,
+  );
+}
+
+// --- controls -----------------------------------------------------------------------------------
+
+function phases() {
+  const { steps } = part.update;
+  const name = ({ way, t }) => {
+    const [arrow, words] = PHASES[way] ?? [];
+    if (!arrow) return ["learn", "clip and descend"];
+    return [`${arrow}<span> t =</span> ${t}`, `${words}, t = ${t}`];
+  };
+  const names = steps.map(({ call }) => name(call.place));
+  const starts = [...names.keys()].filter((k) => names[k][0] !== names[k - 1]?.[0]);
+  $(".phases").innerHTML = starts
+    .map((k) => {
+      const style = `style="left: ${(100 * k) / steps.length}%"`;
+      const [text, words] = names[k];
+      return `<button type="button" data-step="${k}" aria-label="${words}" ${style}>${text}</button>`;
+    })
+    .join("");
+}
+
+function build_controls() {
+  const { ids, targets } = part.inputs;
+  const of_token = (list, name, words) =>
+    list.map((id, t) =>
+      choice(`${name}-${t}`, `${words} t = ${t}`, ["0", "1", "2", "3"], id, (value) => {
+        list[t] = Number(value);
+        change();
+      }),
+    );
+  const gate = KEEPS[part.cell];
+  const { words } = data.cells[part.cell].record.units.find((unit) => unit.name === gate);
+  $(".controls").replaceChildren(
+    choice("gate", `hold the ${words} ${gate} at`, ["free", "0", "1"], part.gate, (held) =>
+      change({ gate: held }),
+    ),
+    slider("lr", "learning rate", [0, 2, 0.05], part.lr, (lr) => change({ lr })),
+    ...of_token(ids, "token", "token at"),
+    ...of_token(targets, "target", "next token at"),
+  );
+}
+
+const titles = Object.entries(data.cells).map(([name, { record }]) => [name, record.title]);
+const cell = data.mine?.cell ?? "lstm";
+$(".cells").append(
+  choice("cell", "Cell", titles, cell, (name) => {
+    play(false);
+    choose_cell(name);
+  }),
+);
+$(".speed").append(
+  choice("speed", "Speed", Object.keys(SPEEDS), part.speed, (speed) => {
+    part.speed = speed;
+    if (part.playing) play(true);
+  }),
+);
+const PRESSED = {
+  play: () => play(!part.playing),
+  back: () => step(part.at - 1),
+  step: () => step(part.at + 1),
+  mark: () => take($("textarea").value),
+  tape: () => choose_cell(part.cell),
+};
+function press(target) {
+  const { n, step: at, act } = target.closest("[data-n], [data-step], [data-act]")?.dataset ?? {};
+  if (n !== undefined) pin(part.update.all[n]);
+  else if (at !== undefined) step(Number(at));
+  else if (act) PRESSED[act]();
+  else if (target.closest(".picture")) go(part.at); // the chosen number is that of the step again
+}
+for (const place of [$(".picture"), $(".weights")]) {
+  place.addEventListener("pointerover", ({ target, pointerType }) => {
+    const pointed = part.update.all[target.closest("[data-n]")?.dataset.n];
+    if (pointerType !== "mouse" || part.playing || pointed === part.pointed) return;
+    part.pointed = pointed;
+    paint();
+  });
+  place.addEventListener("pointerup", ({ target }) => press(target)); // a click would miss what was drawn again
+}
+addEventListener("click", ({ target, detail }) => {
+  if (!detail || !target.closest(".picture, .weights")) press(target); // 0: by the keyboard
+});
+$(".scrubber").addEventListener("input", ({ target }) => step(target.valueAsNumber));
+const MOVES = {
+  ArrowRight: () => part.at + 1,
+  ArrowLeft: () => part.at - 1,
+  ArrowDown: () => next_function(1),
+  ArrowUp: () => next_function(-1),
+  Home: () => 0,
+  End: () => part.last,
+};
+addEventListener("keydown", (event) => {
+  if (event.target.matches("textarea, [type=radio], [name=weight], [name=lr]"))
+    event.stopImmediatePropagation();
+});
+on_keys(window, MOVES, (move) => step(move()));
+on_keys(document.body, { " ": PRESSED.play }, (act) => act());
+$("[type=file]").addEventListener("change", async ({ target }) =>
+  take(await target.files[0].text()),
+);
+addEventListener("dragover", (event) => event.preventDefault());
+addEventListener("drop", async (event) => {
+  event.preventDefault();
+  const [file] = event.dataTransfer.files;
+  if (file) take(await file.text());
+});
+addEventListener("resize", paint);
+matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
+choose_cell(cell);
+if (data.mine) take(JSON.stringify(data.mine.numbers));
+
+// For the console.
+globalThis.player = { part, go, play, pin, take, change };
