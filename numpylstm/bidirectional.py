@@ -8,42 +8,15 @@ backward stack would read it there. Taggers, classifiers and regressors may be.
 from __future__ import annotations  # so that help() says DTypeLike, not all that it stands for
 
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
-import numpy as np
 from numpy.typing import DTypeLike
 
 from numpylstm.checks import Array, Rng, check_array, generator
-from numpylstm.layers import RecurrentStack
+from numpylstm.layers import PendingStack, RecurrentStack
 from numpylstm.masks import check_masks
-from numpylstm.parameters import DIRECTIONS, Module
-from numpylstm.stack import reverse
-
-
-def pair(argument: str, state: Any) -> tuple[Any, Any]:
-    """Return the states of both directions; they are None if `state` is."""
-    if state is None:
-        return None, None
-    if type(state) is tuple and len(state) == 2:
-        return state
-    got = type(state).__name__
-    raise TypeError(f"{argument} must be a pair of states, got {got}; one for each direction")
-
-
-def of_direction(prefix: str, masks: Mapping[str, Array]) -> dict[str, Array]:
-    """Return the masks of one direction, by their names in its stack."""
-    own = {}
-    for name, mask in masks.items():
-        if name.startswith(prefix):
-            own[name.removeprefix(prefix)] = mask
-    return own
-
-
-class PendingPair(NamedTuple):
-    """What the layer keeps of a forward pass, besides what its stacks keep."""
-
-    shape: tuple[int, ...]  # of hs
-    lengths: Array | None
+from numpylstm.parameters import Module, Parameter
+from numpylstm.stack import both_backward, both_forward
 
 
 class Bidirectional(Module):
@@ -112,6 +85,18 @@ class Bidirectional(Module):
         self.ahead = stack("forward")
         self.back = stack("backward")
 
+    def stacks(self) -> dict[str, RecurrentStack]:
+        """Return the two stacks by the names of their directions."""
+        return {"forward": self.ahead, "backward": self.back}
+
+    def by_path(self) -> dict[str, Parameter]:
+        """Return the parameters by their paths within the layer, such as ``forward.0.Wx``."""
+        found: dict[str, Parameter] = {}
+        for direction, stack in self.stacks().items():
+            for path, parameter in stack.by_path.items():
+                found[f"{direction}.{path}"] = parameter
+        return found
+
     def zero_state(self, batch_size: int) -> tuple[Any, Any]:
         """Return the initial states of both stacks: zeros, (L, B, H)."""
         return self.ahead.zero_state(batch_size), self.back.zero_state(batch_size)
@@ -119,16 +104,15 @@ class Bidirectional(Module):
     def draw_masks(self, T: int, B: int) -> dict[str, Array]:
         """Draw the dropout masks of both stacks by name: ``forward.1.x``, ``backward.0.Wh``."""
         masks: dict[str, Array] = {}
-        for direction, stack in zip(DIRECTIONS, (self.ahead, self.back), strict=True):
+        for direction, stack in self.stacks().items():
             for name, mask in stack.draw_masks(T, B).items():
                 masks[f"{direction}.{name}"] = mask
         return masks
 
     def mask_names(self) -> set[str]:
         """Return the names that masks may have."""
-        return {
-            f"{direction}.{name}" for direction in DIRECTIONS for name in self.ahead.mask_names()
-        }
+        names = self.ahead.mask_names()
+        return {f"{direction}.{name}" for direction in self.stacks() for name in names}
 
     def forward(
         self,
@@ -151,32 +135,57 @@ class Bidirectional(Module):
         state : pair of states of the cell
             After the last step of each sequence, and after its first.
         """
-        self.begin_pass(training)  # if a stack refuses, the other must not mix two passes
-        first, second = pair("Bidirectional.forward: state", state)
-        of_ahead = of_back = None  # each stack draws its own
+        where = "Bidirectional.forward"
+        self.begin_pass(training)
+        lengths = self.ahead.check_input(where, x, lengths)
+        T, B, _ = x.shape
+        if state is None:
+            state = self.zero_state(B)
+        else:
+            self.check_pair(where, "state", state, B)
         if masks is not None:
-            check_masks("Bidirectional.forward", masks, self.mask_names())
-            of_ahead = of_direction("forward.", masks)
-            of_back = of_direction("backward.", masks)
-        ahead, after = self.ahead.forward(x, first, training, lengths, of_ahead)
-        back, before = self.back.forward(reverse(x, lengths), second, training, lengths, of_back)
-        hs = np.concatenate([ahead, reverse(back, lengths)], axis=-1)
+            check_masks(where, masks, self.mask_names())
+        if not training:
+            masks = {}
+        elif masks is None:
+            masks = self.draw_masks(T, B)
+        arrays = {path: parameter.data for path, parameter in self.by_path().items()}
+        cache: dict[str, Any] = {}
+        hs, state = both_forward(
+            self.ahead.functions, self.ahead.chosen, arrays, x, state, masks, cache, lengths
+        )
         if training:
-            self.pending = PendingPair(hs.shape, None if lengths is None else lengths.copy())
-        return hs, (after, before)
+            self.pending = PendingStack(hs.shape, cache)
+        return hs, state
 
     def backward(self, dhs: Array, dstate: Any = None) -> tuple[Array, tuple[Any, Any]]:
         """Return dx (T, B, D) and the gradients of both initial states.
 
         They come from dhs (T, B, 2H) and from the gradients of both final states, by default zeros.
         """
-        shape, lengths = self.take_pending()
-        check_array("Bidirectional.backward", "dhs", dhs, shape, because="it has the shape of hs")
-        first, second = pair("Bidirectional.backward: dstate", dstate)
-        ahead, back = np.split(dhs, 2, axis=-1)
-        dx, dfirst = self.ahead.backward(ahead, first)
-        dback, dsecond = self.back.backward(reverse(back, lengths), second)
-        return dx + reverse(dback, lengths), (dfirst, dsecond)
+        where = "Bidirectional.backward"
+        pending = self.take_pending()
+        stack = self.ahead
+        check_array(where, "dhs", dhs, pending.shape, stack.dtype, "it has the shape of hs")
+        if dstate is not None:
+            self.check_pair(where, "dstate", dstate, pending.shape[1])
+        gradients: dict[str, Array] = {}
+        dx, dstate = both_backward(
+            stack.functions, stack.chosen, stack.num_layers, dhs, dstate, pending.cache, gradients
+        )
+        for path, parameter in self.by_path().items():
+            parameter.accumulate(gradients[path])
+        return dx, dstate
+
+    def check_pair(self, where: str, argument: str, state: Any, batch_size: int) -> None:
+        """Raise unless `state` is a pair of states, one for each direction."""
+        if not (type(state) is tuple and len(state) == 2):
+            raise TypeError(
+                f"{where}: {argument} must be a pair of states, got {type(state).__name__}; one "
+                "for each direction"
+            )
+        for k, part in enumerate(state):
+            self.ahead.check_state(where, f"{argument}[{k}]", part, batch_size)
 
     def sizes(self) -> dict[str, Any]:
         """Return the settings that `repr` shows."""

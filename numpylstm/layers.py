@@ -278,7 +278,7 @@ class Linear(Layer):
 
 
 class PendingStack(NamedTuple):
-    """What a stack keeps of a forward pass."""
+    """A forward pass of one or two stacks, kept for the backward pass."""
 
     shape: tuple[int, ...]  # of hs
     cache: dict[str, Any]
@@ -420,12 +420,8 @@ class RecurrentStack(Layer):
         """
         where = f"{self.cell.title}.forward"
         self.begin_pass(training)
-        because = "time comes first, and D is fixed by Wx"
-        check_array(where, "x", x, ("T", "B", self.input_size), self.dtype, because)
+        lengths = self.check_input(where, x, lengths)
         T, B, _ = x.shape
-        if lengths is not None:
-            lengths = check_lengths(where, "lengths", lengths, T, B)
-        check_finite(where, "x", x, lengths=lengths)
         if state is None:
             state = self.zero_state(B)
         else:
@@ -475,6 +471,16 @@ class RecurrentStack(Layer):
         for path, gradient in gradients.items():
             self.by_path[path].accumulate(gradient)
         return dx, dstate
+
+    def check_input(self, where: str, x: Array, lengths: Array | None) -> Array | None:
+        """Raise unless x is an input of this stack; return a copy of the lengths."""
+        because = "time comes first, and D is fixed by Wx"
+        check_array(where, "x", x, ("T", "B", self.input_size), self.dtype, because)
+        T, B, _ = x.shape
+        if lengths is not None:
+            lengths = check_lengths(where, "lengths", lengths, T, B)
+        check_finite(where, "x", x, lengths=lengths)
+        return lengths
 
     def check_state(self, where: str, argument: str, state: Any, batch_size: int) -> None:
         """Raise unless `state` is a finite state of this stack for `batch_size` sequences."""
