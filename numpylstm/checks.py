@@ -296,9 +296,11 @@ def generator(rng: Any) -> np.random.Generator:
 def check_kind(where: str, name: str, value: Any, kind: type, because: str = "") -> None:
     """Raise a TypeError unless `value` is of this class; `because` is the likely cause."""
     if not isinstance(value, kind):
-        a, got = "an" if kind.__name__[0] in "AEIO" else "a", type(value).__name__
+        article = "an" if kind.__name__[0] in "AEIO" else "a"
+        expected = f"{article} {kind.__name__}"
+        got = type(value).__name__
         because = f"; {because}" if because else ""
-        raise TypeError(f"{where}: {name} must be {a} {kind.__name__}, got {got}{because}")
+        raise TypeError(f"{where}: {name} must be {expected}, got {got}{because}")
 
 
 def check_flag(where: str, name: str, value: Any) -> None:
@@ -407,14 +409,18 @@ def _check_together(where: str, needed: str, forms: tuple[Any, ...]) -> dict[str
     leading: str | None = None  # letters in place of *
     dtype: np.dtype[Any] | None = None
     for argument, (got_dtype, got) in zip(needed.split(", "), forms, strict=True):
-        name, *axes = argument.split()
+        words = argument.split()
+        name = words[0]
+        axes = words[1:]
         if axes[0] == "*":
             if leading is None:
                 count = max(len(got) + 1 - len(axes), 0)
                 leading = "TB"[2 - count :] if count <= 2 else ascii_lowercase[:count]
             axes[:1] = leading
         if axes[:1] == ["N"] and got[:1] == (0,) and not sizes.get("N"):  # a batch of padding only
-            sizes["N"], axes, got = 0, axes[1:], got[1:]
+            sizes["N"] = 0
+            axes = axes[1:]
+            got = got[1:]
         factors = [int(axis[:-1] or 1) for axis in axes]
         letters = [axis[-1] for axis in axes]
         shape = tuple(

@@ -194,8 +194,10 @@ class ModelConfig:
 
     def _settle(self, each: "Field[Any]") -> None:
         """Give a setting the default that its owner's choice has; refuse it with other choices."""
-        name, value = each.name, getattr(self, each.name)
-        owner, defaults = each.metadata["owner"], each.metadata["defaults"]
+        name = each.name
+        value = getattr(self, name)
+        owner = each.metadata["owner"]
+        defaults = each.metadata["defaults"]
         choice = getattr(self, owner)
         if choice in defaults:
             value = defaults[choice] if value is None else value
@@ -269,7 +271,8 @@ def plain(value: Any) -> Any:
 
 def checked(each: "Field[Any]", value: Any) -> Any:
     """Return the value of a setting in its plain form; raise a ConfigError unless it is allowed."""
-    value, known = plain(value), each.metadata
+    value = plain(value)
+    known = each.metadata
     if value is None and each.default is None:
         return None
     several = known["several"] and isinstance(value, list | tuple) and value

@@ -435,8 +435,10 @@ def _backward(
     `kernels.recurrence`.
     """
     T, B, H = dhs.shape
-    dhs, *arrays = contiguous(dhs, *layout.arrays_of(cache))
-    kept = dict(zip(layout.names, arrays, strict=True))
+    given = dict(zip(layout.names, layout.arrays_of(cache), strict=True))
+    given["dhs"] = dhs
+    kept = dict(zip(given, contiguous(*given.values()), strict=True))
+    dhs = kept.pop("dhs")
     Wx = kept.pop("Wx")
     Wh = kept.pop("Wh") if layout.has_Wh else np.empty((H, 0), dhs.dtype)
     columns = Wh.shape[1]
@@ -532,10 +534,9 @@ def gru_forward(
     check_shapes(where, "Wx D 3H, Wh H 3H, b 3H, x T B D, h0 B H", Wx, Wh, b, x, h0)
     _check_reset(where, "", bn, reset, Wh)
     if reset == "before":
-        x, h0, Wx, Wh, b = contiguous(x, h0, Wx, Wh, b)
         if lengths is not None:
             lengths = check_lengths(where, "lengths", lengths, *x.shape[:2])
-        return reference.gru_forward(x, h0, Wx, Wh, b, bn, reset, lengths)
+        return reference.gru_forward(*contiguous(x, h0, Wx, Wh, b), bn, reset, lengths)
     weights = {"Wx": Wx, "Wh": Wh}
     options = {"bn": bn, "reset": reset}
     second_sum = 0 if bn is None else bn
@@ -870,7 +871,10 @@ def adam_update(
         check_in(where, name, beta, "[0, 1)")
     for name, value in {"lr": lr, "eps": eps, "weight_decay": weight_decay}.items():
         check_in(where, name, value, "[0, inf)")
-    lr, beta1, beta2, eps, weight_decay = map(float, (lr, beta1, beta2, eps, weight_decay))
+    lr = float(lr)  # a float32 of NumPy would round what is computed from it
+    beta1 = float(beta1)
+    beta2 = float(beta2)
+    weight_decay = float(weight_decay)
     step = _update.AdamStep(
         decay_in_gradient=0.0 if decoupled else weight_decay,
         kept_w=1 - lr * weight_decay if decoupled else 1.0,
@@ -879,7 +883,7 @@ def adam_update(
         new_v=1 - beta2,
         rate=lr / (1 - beta1**t),
         root=math.sqrt(1 - beta2**t),
-        eps=eps,
+        eps=float(eps),
     )
     step = _update.AdamStep(*np.array(step, w.dtype))
     arrays = w.ravel(), m.ravel(), v.ravel(), dw.ravel()

@@ -178,7 +178,10 @@ def check_module(
     for parameter in twin.all_parameters().values():
         parameter.zero_grad()
     forward(twin)
-    twin.backward() if backward is None else backward(twin)
+    if backward is None:
+        twin.backward()
+    else:
+        backward(twin)
     return gradcheck.check(
         loss,
         {path: parameter.data for path, parameter in parameters.items()},

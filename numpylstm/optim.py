@@ -43,8 +43,9 @@ def clip_by_global_norm(parameters: Owners, max_norm: float) -> float:
         caller decides what to do.
     """
     where = "clip_by_global_norm"
-    gradients, total = [], 0.0
     check_in(where, "max_norm", max_norm, "(0, inf]")
+    gradients = []
+    total = 0.0
     for p in parameters_of(where, parameters).values():
         if p.trainable and p.gradient is not None:
             values = p.gradient.values if isinstance(p.gradient, Rows) else p.gradient
@@ -331,10 +332,12 @@ def plateau_rate(
             "plateau_rate: validation_losses must be a sequence, one loss for each epoch, got "
             f"{validation_losses!r}"
         )
-    best, waited = math.inf, 0
+    best = math.inf
+    waited = 0
     for loss in validation_losses:
         waited = 0 if loss < best else waited + 1
         best = min(best, loss)
         if waited == patience:
-            lr, waited = lr * decay, 0
+            lr *= decay
+            waited = 0
     return lr

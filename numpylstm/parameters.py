@@ -98,12 +98,14 @@ class Parameter:
         TypeError, ValueError
             If an array differs from `data` in shape or dtype, or rows are repeated or out of range.
         """
-        where, data = self.name, self.data
+        where = self.name
+        data = self.data
         if isinstance(gradient, Rows):
             check_array(where, "data", data, ("V", "D"), because="Rows belong to a matrix")
             V, D = data.shape
             rows = check_ids(where, "Rows.rows", gradient.rows, V, ("n",))
-            values, shape = gradient.values, (len(rows), D)
+            values = gradient.values
+            shape = len(rows), D
             check_array(where, "Rows.values", values, shape, data.dtype, "one for each row")
             if (np.diff(rows) <= 0).any() and len(np.unique(rows)) < len(rows):
                 raise ValueError(f"{where}: Rows.rows must name each row once")
@@ -163,7 +165,8 @@ def parameter_shapes(
     Without `answer_size` it is a `LanguageModel`, and without `vocab_size` it has no embedding. So
     sizes can be compared with a file or with the memory before anything is allocated.
     """
-    H, cell = config.hidden_size, CELLS[config.cell]
+    H = config.hidden_size
+    cell = CELLS[config.cell]
     if vocab_size is not None:
         yield "embedding.W", (vocab_size, config.input_size)
     stacks = DIRECTIONS if bidirectional else (cell.name,)
@@ -279,7 +282,8 @@ class Module:
 
     def take_pending(self) -> Any:
         """Return what the last forward pass kept, which serves one backward pass."""
-        pending, self.pending = self.pending, None
+        pending = self.pending
+        self.pending = None
         if pending is None:
             raise RuntimeError(
                 f"{type(self).__name__}.backward: there is no pending forward pass; each backward "
@@ -364,7 +368,8 @@ class Module:
         TypeError
             If an array has another dtype, or is not an array.
         """
-        where, parameters = "load_state_dict", self.all_parameters()
+        where = "load_state_dict"
+        parameters = self.all_parameters()
         if not isinstance(arrays, Mapping):
             raise TypeError(
                 f"{where}: arrays must be a dict of path -> array, got {type(arrays).__name__}"
@@ -393,9 +398,13 @@ class Module:
 
     def __repr__(self) -> str:
         sizes = ", ".join(f"{name}={value!r}" for name, value in self.sizes().items())
-        text, count = f"{type(self).__name__}({sizes})", self.num_parameters
-        text += f": {count:,} parameters" if count else ""
-        return text + (f"; x is {self.input_shape}, time first" if self.input_shape else "")
+        text = f"{type(self).__name__}({sizes})"
+        count = self.num_parameters
+        if count:
+            text += f": {count:,} parameters"
+        if self.input_shape:
+            text += f"; x is {self.input_shape}, time first"
+        return text
 
 
 def parameters_of(where: str, owners: Any) -> dict[str, Parameter]:

@@ -119,7 +119,8 @@ def rank_cells(
     count = min(config.hidden_size, max(affordable, 8))
     ranking: list[list[tuple[int, float | None]]] = []
     for layer, values in enumerate(layers):  # (T, H)
-        means, rises = values.mean(axis=0, dtype=np.float64), []
+        means = values.mean(axis=0, dtype=np.float64)
+        rises: list[tuple[int, float | None]] = []
         for unit in np.argsort(-values.std(axis=0), kind="stable")[:count].tolist():
             rise = loss(*held(model, arrays, layer, unit, means[unit])) - base
             rises.append((unit, rise if np.isfinite(rise) else None))
@@ -137,7 +138,8 @@ def held(
     The gate that keeps the memory is 1 and the candidate 0. A cell without such a gate gets a
     constant pre-activation.
     """
-    cell, options = CELLS[model.config.cell], model.config.options
+    cell = CELLS[model.config.cell]
+    options = model.config.options
     candidate = next((unit.name for unit in cell.units if unit.role == "candidate"), None)
     fixed: dict[str | None, float] = {cell.keep: FAR, candidate: 0.0}
     if cell.keep is None:
@@ -196,7 +198,8 @@ def listens(model: LanguageModel, ids: Array, p: Array) -> Array:
     norms = np.zeros((N, N))
     for first in range(0, N, AT_ONCE):  # a column of the batch for each prediction
         places = np.arange(first, min(first + AT_ONCE, N))
-        T, B = int(places[-1]) + 1, len(places)
+        T = int(places[-1]) + 1
+        B = len(places)
         columns = np.repeat(ids[:T, None], B, axis=1)
         x, _ = functions.embedding_forward(columns, arrays["embedding.W"])
         cache: Cache = {}

@@ -123,7 +123,9 @@ def carousel_share(
         numbers = real_array("carousel_share", name, values)
         check_shape("carousel_share", name, numbers, ("N",), "it is a sequence")
     check_sizes("carousel_share", num_steps=num_steps)
-    rng, B, H = np.random.default_rng(0), 4, 32
+    rng = np.random.default_rng(0)
+    B = 4
+    H = 32
     x = rng.normal(size=(num_steps, B, H))
     Wx, Wh = rng.normal(size=(2, H, 4 * H)) / np.sqrt(H)
     zeros = np.zeros((B, H))

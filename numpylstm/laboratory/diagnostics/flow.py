@@ -164,7 +164,8 @@ def compare_cells(
 
 def _saturation(caches: list[steps.Cache]) -> dict[str, Saturation]:
     """Return the shares of each kind of unit with a curve."""
-    options, shares = steps.options_of(caches[0]), {}
+    options = steps.options_of(caches[0])
+    shares = {}
     for unit in steps.cell_of(caches[0]).units:
         if unit.curve is not None:
             low, high = ENDS[options.get(unit.curve, unit.curve)]

@@ -79,9 +79,10 @@ def steps_back(dhs: Array, cache: Cache) -> Iterator[StepBack]:
         if others := cell.states[1:]:  # they were used by step t+1 and, within the step, by h
             within = cell.function(reference, "through_h")(dstate["h"], step)
             total |= {n: dstate[n] + part for n, part in zip(others, within, strict=True)}
-        dx, *rest = backward(*dstate.values(), step)
-        dstate = dict(zip(cell.states, rest, strict=False))
-        yield StepBack(t, total, dx, tuple(rest[len(cell.states) :]))
+        own = dict(zip(cell.gradients, backward(*dstate.values(), step), strict=True))
+        dx = own.pop("x")
+        dstate = {name: own.pop(f"{name}0") for name in cell.states}
+        yield StepBack(t, total, dx, tuple(own.values()))  # of the parameters
 
 
 def layers_back(dhs: Array, caches: list[Cache]) -> Iterator[tuple[int, StepBack]]:
@@ -107,8 +108,8 @@ def step_jacobian(step: Cache) -> Array:
     J = np.empty((B, S, S), step.h.dtype)
     for row in range(B):
         copies = _replace_values(step, lambda v: np.repeat(v[row : row + 1], S, axis=0))  # noqa: B023
-        _, *rest = backward(*np.hsplit(np.eye(S), fields), copies)
-        J[row] = np.hstack(rest[:fields])
+        results = backward(*np.hsplit(np.eye(S), fields), copies)  # dx, then the state
+        J[row] = np.hstack(results[1 : 1 + fields])
     return J
 
 
