@@ -463,16 +463,19 @@ class LanguageModel(Model):
         self.begin_pass(training)
         where = "LanguageModel.forward"
         x, y, state = self.checked_window(where, x, y, state)
+        functions = self.functions
+        config = self.config
+        arrays = self.arrays()
         if weights is not None:
-            check_weights(where, "weights", weights, x.shape, np.dtype(self.config.dtype))
+            check_weights(where, "weights", weights, x.shape, np.dtype(config.dtype))
         if masks is not None:
             check_masks(where, masks, self.mask_names())
         if not training:
             masks = {}
         elif masks is None:
-            masks = self.draw_masks(*x.shape)
+            masks = draw_masks(functions, config, arrays, *x.shape, self.rng)
         loss, state, cache = network.loss_forward(
-            self.functions, self.config, self.arrays(), x, y, state, masks, weights=weights
+            functions, config, arrays, x, y, state, masks, weights=weights
         )
         if training:
             self.pending = cache

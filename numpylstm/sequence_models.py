@@ -113,6 +113,9 @@ class SequenceModel(Model):
         where = f"{type(self).__name__}.forward"
         x, y, ends, weights = self.check_arguments(where, x, y, lengths, weights)
         T, B = x.shape[:2]
+        masks = {}
+        if training:
+            masks = self.draw_masks(T, B)
         loss, _, cache = network.loss_forward(
             self.functions,
             self.config,
@@ -120,7 +123,7 @@ class SequenceModel(Model):
             x,
             y,
             self.zero_state(B),
-            self.draw_masks(T, B) if training else {},
+            masks,
             lengths=ends,
             weights=weights,
             every_step=self.every_step,

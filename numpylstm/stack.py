@@ -40,7 +40,7 @@ def stack_forward(
     cell = chosen.cell
     run = cell.function(functions, "forward")
     hs = x
-    after: dict[str, list[Array]] = {name: [] for name in cell.states}
+    after: dict[str, list[Array]] = {}  # the last states, of all layers
     for k in range(len(state[0])):
         layer = f"{prefix}{k}"
         given = {"x": hs}
@@ -54,9 +54,9 @@ def stack_forward(
         results = run(**given, **chosen.arguments, lengths=lengths)
         hs = results[0]  # then one array for each field of the state, then the cache
         for name, final in zip(cell.states, results[1:-1], strict=True):
-            after[name].append(final)
+            after.setdefault(name, []).append(final)
         cache[layer] = results[-1]
-    return hs, cell.State(*[np.array(layers) for layers in after.values()])  # (L, B, H)
+    return hs, cell.State(*map(np.array, after.values()))  # (L, B, H)
 
 
 def stack_backward(
@@ -79,11 +79,13 @@ def stack_backward(
     if dstate is None:
         zeros = np.zeros((num_layers, *dhs.shape[1:]), dhs.dtype)
         dstate = [zeros] * len(cell.states)
-    dbefore: dict[str, list[Array]] = {name: [] for name in cell.states}
+    dbefore: dict[str, list[Array]] = {}  # gradients of the first states, of all layers
     for k in reversed(range(num_layers)):
         layer = f"{prefix}{k}"
-        dfinal = [part[k] for part in dstate]
-        results = run(dhs, *dfinal, cache.pop(layer))
+        dafter = []
+        for part in dstate:
+            dafter.append(part[k])
+        results = run(dhs, *dafter, cache.pop(layer))
         own = dict(zip(cell.gradients, results, strict=True))
         for name in ("x", *chosen.parameters):
             if f"{layer}.{name}" in cache:
@@ -92,9 +94,8 @@ def stack_backward(
         for name in chosen.parameters:
             gradients[f"{layer}.{name}"] = own[name]
         for name in cell.states:
-            dbefore[name].append(own[f"{name}0"])
-    dstate = cell.State(*[np.array(layers[::-1]) for layers in dbefore.values()])  # (L, B, H)
-    return dhs, dstate
+            dbefore.setdefault(name, []).insert(0, own[f"{name}0"])
+    return dhs, cell.State(*map(np.array, dbefore.values()))  # (L, B, H)
 
 
 def both_forward(
