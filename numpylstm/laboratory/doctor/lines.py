@@ -5,7 +5,6 @@ a layer comes from its record in `numpylstm.cells` and from the source of its fu
 """
 
 import inspect
-import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import cache, cached_property
@@ -234,14 +233,14 @@ def named(found: Sequence[Mistake]) -> Finding:
         )
         return Finding("unknown", sentence, tuple(said))
     sentence = " Or else: ".join(said)
-    lost = re.match(r"(?:the term )?(d[hc]) is (?:missing|ignored)", first.words)
+    lost = first.about if first.kind == "lost" and first.about in ("dh", "dc") else ""
     if lost:
-        sentence += f" So {lost[1]}_next, the gradient from the next step, is lost or overwritten."
-    return Finding(f"{lost[1]}_next" if lost else "line", sentence, (evidence,))
+        sentence += f" So {lost}_next, the gradient from the next step, is lost or overwritten."
+    return Finding(f"{lost}_next" if lost else "line", sentence, (evidence,))
 
 
 def rank(mistake: Mistake) -> int:
     """Sort key of mistakes that give the same numbers: common ones first, odd ones last."""
-    if re.match(r"it is (multiplied|divided)|d\w* is used instead", mistake.words):
+    if mistake.kind == "size" or (mistake.kind == "name" and mistake.about.startswith("d")):
         return 2
-    return int(" is used instead of " in mistake.words)
+    return int(mistake.kind == "name")

@@ -23,6 +23,8 @@ class Mistake:
     changes: tuple[Change, ...]
     words: str
     line: Any = None  # the `Line` that is wrong, if the mistake was read in a text
+    kind: str = ""  # "name", "lost", "size", "gate", "curve", "form"; most have none
+    about: str = ""  # the array used instead ("name"), the text of the term ("lost")
     name: str = ""
     title: str = ""
     story: str = ""  # who gets it wrong, why, and where it was found

@@ -10,13 +10,21 @@ import ast
 import inspect
 import re
 from collections.abc import Callable, Iterator, Sequence
+from functools import cache
 from itertools import combinations, permutations, product
-from typing import Any
+from typing import Any, NamedTuple
 
 from numpylstm.laboratory.mistakes.record import Mistake, enumeration
 from numpylstm.laboratory.mistakes.source import SIZES, Line, Shapes, Text, mentions, substituted
 
-Edit = tuple[str, str]  # a wrong expression or statement, and what is wrong with it
+
+class Edit(NamedTuple):
+    """A wrong expression or statement, what is wrong with it, and the kind of `Mistake`."""
+
+    wrong: str
+    words: str
+    kind: str = ""
+    about: str = ""
 
 
 def generated(text: Text) -> Iterator[Mistake]:
@@ -26,11 +34,11 @@ def generated(text: Text) -> Iterator[Mistake]:
         edits = [edit for rule in OF_STATEMENTS.get(line.kind, ()) for edit in rule(line, text)]
         if line.kind in COMPUTES:
             for rule in OF_EXPRESSIONS:
-                edits += [(line.put(wrong), words) for wrong, words in rule(line, text)]
-        for wrong, words in edits:
+                edits += [edit._replace(wrong=line.put(edit.wrong)) for edit in rule(line, text)]
+        for wrong, words, kind, about in edits:
             if wrong not in seen:
                 seen.add(wrong)
-                yield Mistake(text.name, (line.change(wrong),), words, line)
+                yield Mistake(text.name, (line.change(wrong),), words, line, kind, about)
 
 
 LIMITS = (0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
@@ -47,70 +55,83 @@ def clippings(text: Text) -> Iterator[Mistake]:
 
 # --- a part of an expression ---------------------------------------------------------------------
 
+
+class Pattern(NamedTuple):
+    """A part of a line: the right text, the wrong text, the words, and the kind of `Mistake`."""
+
+    right: str
+    wrong: str
+    words: str
+    kind: str = ""
+    about: str = ""
+
+
 PATTERNS = [
-    (ast.parse(right, mode="eval").body, wrong, words)
-    for right, wrong, words in (
-        ("1 - a * a", "a * (1 - a)", "the slope of the sigmoid instead of tanh's"),
-        ("1 - a * a", "(1 - a) * (1 - a)", "1 - a is squared where a must be"),
-        ("X * a * (1 - a)", "X * (1 - a * a)", "the slope of tanh instead of the sigmoid's"),
-        ("a * (1 - a)", "1 - a * a", "the slope of tanh instead of the sigmoid's"),
-        ("1 / (1 + np.exp(-X))", "np.tanh(X)", "tanh instead of the sigmoid"),
-        (
-            "ds * h_prev",
-            "da_n * (h_prev @ Wh_n)",
-            "it is that of a GRU that resets after the product, as PyTorch's",
-        ),
-        ("X * Y", "X", "the factor Y is missing"),
-        ("X * Y", "Y", "the factor X is missing"),
-        ("X * Y", "X + Y", "X and Y are added, not multiplied"),
-        ("X / Y", "X", "the division by Y is missing"),
-        ("X / Y", "Y / X", "the quotient is upside down"),
-        ("X + Y", "X", "the term Y is missing"),
-        ("X + Y", "Y", "the term X is missing"),
-        ("X + Y", "X - Y", "the sign of Y is wrong"),
-        ("X + Y", "Y - X", "the sign of X is wrong"),
-        ("X + Y * Z", "(X + Y) * Z", "Y is in brackets with X"),
-        ("X - Y", "X", "the term Y is missing"),
-        ("X - Y", "Y", "the term X is missing"),
-        ("X - Y", "X + Y", "the sign of Y is wrong"),
-        ("X - Y", "Y - X", "the sign of both terms is wrong"),
-        ("X @ Y", "(X @ Y).T", "the product is transposed"),
-        ("X.T", "parts.untransposed(X, N)", "X is not transposed"),
-        ("X.sum()", "X.mean()", "a mean instead of the sum"),
-        ("X.sum(axis=Y)", "X.mean(axis=Y)", "a mean instead of the sum"),
-        ("X.mean()", "X.sum()", "a sum instead of the mean"),
-        ("np.log(X)", "np.log2(X)", "the logarithm has the base 2"),
-        ("np.exp(X)", "np.exp(-X)", "the sign in the exponent is wrong"),
-        ("np.minimum(X, Y)", "Y", "the minimum with X is missing, so short arrays are stretched"),
-        ("sigmoid(X)", "np.tanh(X)", "tanh instead of sigmoid"),
-        ("np.tanh(X)", "sigmoid(X)", "sigmoid instead of tanh"),
-        *(
-            (f"{f}(X)", "X", f"{f.removeprefix('np.')} is missing")
-            for f in ("np.sqrt", "np.log", "np.exp", "np.tanh", "sigmoid")
-        ),
-        *(
-            ("cache.coefficients[..., None]", f"1 / {size}", "the weights are ignored")
-            for size in ("1", "len(cache.targets)", "len(cache.targets[0])", "cache.targets.size")
-        ),
-        ("X[t]", "X[t - 1]", "X is taken one step early"),
-        ("X[t]", "X[t + 1 - len(X)]", "X is taken one step late"),
-        ("X[t]", "X[-1]", "X of the last step is used at every step"),
-        ("X[t]", "X[0]", "X of the first step is used at every step"),
-        ("X[t]", "X[t + 1] if t + 1 < len(X) else 0 * X[t]", "X is taken one step late"),
-        ("X[t - 1]", "X[t]", "X is taken one step late"),
-        ("X if t else Y", "X", "Y is not used at the first step"),
-        ("X[t - 1][Y] if t else Z", "X[t][Y]", "it is taken from this step, not the one before"),
-        ("X[t - 1][4]", "X[t - 1][6]", "it is h of the step before, not c"),
-        ("X[t - 1][6]", "X[t - 1][4]", "it is c of the step before, not h"),
-        ("a", "2 * a", "a is counted twice"),
-        ("a", "-a", "the sign of a is wrong"),
-        ("a", "0 * a", "a is ignored"),
-        ("a", "a * a", "a is squared"),
-        ("a", "1 - a", "1 - a instead of a"),
-        ("a", "sigmoid(a)", "the sigmoid of a instead of a"),
-        ("a", "np.tanh(a)", "the tanh of a instead of a"),
-    )
-]
+    Pattern("1 - a * a", "a * (1 - a)", "the slope of the sigmoid instead of tanh's", "curve"),
+    Pattern("1 - a * a", "(1 - a) * (1 - a)", "1 - a is squared where a must be", "curve"),
+    Pattern("X * a * (1 - a)", "X * (1 - a * a)", "the slope of tanh instead of the sigmoid's",
+            "curve"),
+    Pattern("a * (1 - a)", "1 - a * a", "the slope of tanh instead of the sigmoid's", "curve"),
+    Pattern("1 / (1 + np.exp(-X))", "np.tanh(X)", "tanh instead of the sigmoid", "curve"),
+    Pattern("ds * h_prev", "da_n * (h_prev @ Wh_n)",
+            "it is that of a GRU that resets after the product, as PyTorch's"),
+    Pattern("np.sqrt(sum((g * g).sum() for g in X))", "sum(np.sqrt((g * g).sum()) for g in X)",
+            "the norms of the arrays are added, where their squares must be"),
+    Pattern("np.sqrt(sum((g * g).sum() for g in X))", "max(np.sqrt((g * g).sum()) for g in X)",
+            "it is the largest norm of an array, not the norm of all of them together"),
+    Pattern("1 - X", "X", "X instead of 1 - X"),
+    Pattern("X * Y", "X", "the factor Y is missing"),
+    Pattern("X * Y", "Y", "the factor X is missing"),
+    Pattern("X * Y", "X + Y", "X and Y are added, not multiplied", "form"),
+    Pattern("X / Y", "X", "the division by Y is missing"),
+    Pattern("X / Y", "Y / X", "the quotient is upside down"),
+    Pattern("X + Y", "X", "the term Y is missing", "lost", "Y"),
+    Pattern("X + Y", "Y", "the term X is missing", "lost", "X"),
+    Pattern("X + Y", "X - Y", "the sign of Y is wrong"),
+    Pattern("X + Y", "Y - X", "the sign of X is wrong"),
+    Pattern("X + Y * Z", "(X + Y) * Z", "Y is in brackets with X"),
+    Pattern("X - Y", "X", "the term Y is missing"),
+    Pattern("X - Y", "Y", "the term X is missing"),
+    Pattern("X - Y", "X + Y", "the sign of Y is wrong"),
+    Pattern("X - Y", "Y - X", "the sign of both terms is wrong"),
+    Pattern("X @ Y", "(X @ Y).T", "the product is transposed"),
+    Pattern("X.T", "parts.untransposed(X, N)", "X is not transposed"),
+    Pattern("X.sum()", "X.mean()", "a mean instead of the sum"),
+    Pattern("X.sum(axis=Y)", "X.mean(axis=Y)", "a mean instead of the sum"),
+    Pattern("X.mean()", "X.sum()", "a sum instead of the mean"),
+    Pattern("np.log(X)", "np.log2(X)", "the logarithm has the base 2"),
+    Pattern("np.exp(X)", "np.exp(-X)", "the sign in the exponent is wrong"),
+    Pattern("np.minimum(X, Y)", "Y",
+            "the minimum with X is missing, so short arrays are stretched"),
+    Pattern("sigmoid(X)", "np.tanh(X)", "tanh instead of sigmoid", "curve"),
+    Pattern("np.tanh(X)", "sigmoid(X)", "sigmoid instead of tanh", "curve"),
+    *(
+        Pattern(f"{f}(X)", "X", f"{f.removeprefix('np.')} is missing")
+        for f in ("np.sqrt", "np.log", "np.exp", "np.tanh", "sigmoid")
+    ),
+    *(
+        Pattern("cache.coefficients[..., None]", f"1 / {size}", "the weights are ignored")
+        for size in ("1", "len(cache.targets)", "len(cache.targets[0])", "cache.targets.size")
+    ),
+    Pattern("X[t]", "X[t - 1]", "X is taken one step early"),
+    Pattern("X[t]", "X[t + 1 - len(X)]", "X is taken one step late"),
+    Pattern("X[t]", "X[-1]", "X of the last step is used at every step"),
+    Pattern("X[t]", "X[0]", "X of the first step is used at every step"),
+    Pattern("X[t]", "X[t + 1] if t + 1 < len(X) else 0 * X[t]", "X is taken one step late"),
+    Pattern("X[t]", "X[t] * (t == len(X) - 1)", "X is used at the last step alone"),
+    Pattern("X[t - 1]", "X[t]", "X is taken one step late"),
+    Pattern("X if t else Y", "X", "Y is not used at the first step"),
+    Pattern("X[t - 1][Y] if t else Z", "X[t][Y]", "it is taken from this step, not the one before"),
+    Pattern("X[t - 1][4]", "X[t - 1][6]", "it is h of the step before, not c"),
+    Pattern("X[t - 1][6]", "X[t - 1][4]", "it is c of the step before, not h"),
+    Pattern("a", "2 * a", "a is counted twice"),
+    Pattern("a", "-a", "the sign of a is wrong"),
+    Pattern("a", "0 * a", "a is ignored", "lost", "a"),
+    Pattern("a", "a * a", "a is squared", "curve"),
+    Pattern("a", "1 - a", "1 - a instead of a", "form"),
+    Pattern("a", "sigmoid(a)", "the sigmoid of a instead of a", "curve"),
+    Pattern("a", "np.tanh(a)", "the tanh of a instead of a", "curve"),
+]  # fmt: skip
 """Mistakes in a part of a line: the right text, the wrong text, and the words.
 
 ``X Y Z`` are any expressions, ``a`` is the name of an array, and ``N`` the number of gates.
@@ -123,8 +144,9 @@ def parts_of_expression(line: Line, text: Text) -> Iterator[Edit]:
     for node in ast.walk(ast.parse(right, mode="eval")):
         if isinstance(node, ast.expr):
             before, after = right[: node.col_offset], right[node.end_col_offset :]
-            for wrong, words in _of_part(node, text):
-                yield ast.unparse(ast.parse(f"{before}({wrong}){after}", mode="eval")), words
+            for edit in _of_part(node, text):
+                text_of_line = f"{before}({edit.wrong}){after}"
+                yield edit._replace(wrong=ast.unparse(ast.parse(text_of_line, mode="eval")))
 
 
 def _of_part(node: ast.expr, text: Text) -> Iterator[Edit]:
@@ -132,17 +154,23 @@ def _of_part(node: ast.expr, text: Text) -> Iterator[Edit]:
     shape = shapes.get(name, ())
     for other in shapes:
         if other != name and shapes[other] == shapes.get(name):
-            yield other, f"{other} is used instead of {name}"
-    for right, wrong, words in PATTERNS:
+            yield Edit(other, f"{other} is used instead of {name}", "name", other)
+    for pattern in PATTERNS:
         found = {"N": str(max(len(text.gates), 1))}
-        if _matches(right, node, shapes, found):
-            said = "".join(found.get(word, word) for word in re.split(r"\b", words))
-            yield substituted(wrong, found), said
+        if _matches(_expression(pattern.right), node, shapes, found):
+            said = "".join(found.get(word, word) for word in re.split(r"\b", pattern.words))
+            wrong, about = substituted(pattern.wrong, found), found.get(pattern.about, "")
+            yield Edit(wrong, said, pattern.kind, about)
     if len(shape) == 2 and shape[0] == shape[1]:
-        yield f"{name}.T", f"{name} is transposed"
+        yield Edit(f"{name}.T", f"{name} is transposed")
     if len(shape) == 2 and shape[0] == SIZES["T"] * SIZES["B"]:  # time and batch in one axis
         long = next(other for other in shapes if len(shapes[other]) == 3)
-        yield f"parts.last_step({name}, {long})", "the last step alone is counted"
+        yield Edit(f"parts.last_step({name}, {long})", "the last step alone is counted")
+
+
+@cache
+def _expression(text: str) -> ast.expr:
+    return ast.parse(text, mode="eval").body
 
 
 def _matches(pattern: Any, node: Any, shapes: Shapes, found: dict[str, str]) -> bool:
@@ -172,10 +200,10 @@ def another_name_everywhere(line: Line, text: Text) -> Iterator[Edit]:
             for other in shapes:
                 if other != name and shapes[other] == shapes[name]:
                     words = f"{other} is used instead of {name}"
-                    yield substituted(right, {name: other}), words
+                    yield Edit(substituted(right, {name: other}), words, "name", other)
             for f in ("sigmoid", "np.tanh"):
                 words = f"the {f.removeprefix('np.')} of {name} instead of {name}"
-                yield substituted(right, {name: f"{f}({name})"}), words
+                yield Edit(substituted(right, {name: f"{f}({name})"}), words, "curve")
 
 
 def times_a_size(line: Line, text: Text) -> Iterator[Edit]:
@@ -183,15 +211,16 @@ def times_a_size(line: Line, text: Text) -> Iterator[Edit]:
     for letter, axes in (("B", 2), ("T", 3)):
         sized = [n for n, s in text.shapes.items() if s[:1] == (SIZES[letter],) and len(s) == axes]
         for name in sized[:1]:
-            yield f"({line.expression}) / len({name})", f"it is divided by {letter}"
-            yield f"({line.expression}) * len({name})", f"it is multiplied by {letter}"
+            for operator, words in (("/", "divided"), ("*", "multiplied")):
+                wrong = f"({line.expression}) {operator} len({name})"
+                yield Edit(wrong, f"it is {words} by {letter}", "size")
 
 
 def blocks_in_another_order(line: Line, text: Text) -> Iterator[Edit]:
     """``[da_i, da_f, da_g, da_o]`` to ``[da_i, da_o, da_f, da_g]``, the order of ONNX."""
     for blocks in re.findall(r"\[(\w+, .*?)\]", line.expression):
         for order, words in _orders(blocks.split(", ")):
-            yield line.expression.replace(blocks, order), words
+            yield Edit(line.expression.replace(blocks, order), words, "gate")
 
 
 def ignored_but_at_the_last_step(line: Line, text: Text) -> Iterator[Edit]:
@@ -201,7 +230,18 @@ def ignored_but_at_the_last_step(line: Line, text: Text) -> Iterator[Edit]:
     for name, shape in text.shapes.items() if in_loop and long else ():
         if len(shape) == 2 and mentions(line.expression, name):
             wrong = substituted(line.expression, {name: f"({name} * (t == len({long}) - 1))"})
-            yield wrong, f"{name} is ignored at every step but the last"
+            yield Edit(wrong, f"{name} is ignored at every step but the last", "lost", name)
+
+
+def added_at_every_step(line: Line, text: Text) -> Iterator[Edit]:
+    """``dhs[t] + dh`` to ``dhs[t] + dh + dhT``, where dhT belongs to the last step alone."""
+    right, shapes = line.expression, text.shapes
+    for name in shapes:
+        into = name.removesuffix("T")
+        if name.endswith("T") and line.target == into and mentions(right, into):
+            long = next(other for other in shapes if len(shapes[other]) == 3)
+            wrong = f"{right} + {name} * (t < len({long}) - 1)"
+            yield Edit(wrong, f"{name} is added at every step, not at the last alone")
 
 
 # --- the columns of gates ------------------------------------------------------------------------
@@ -212,7 +252,7 @@ def gates(line: Line, text: Text) -> Iterator[Edit]:
     right, n = line.expression, len(text.gates)
     if not n:
         return
-    yield f"parts.each_transposed({right}, {n})", "each gate's block is transposed"
+    yield Edit(f"parts.each_transposed({right}, {n})", "each gate's block is transposed", "gate")
     packed = [
         name
         for name, shape in text.shapes.items()
@@ -220,16 +260,16 @@ def gates(line: Line, text: Text) -> Iterator[Edit]:
     ]
     for name in packed:
         for wrong, words in _other_columns(name, text.gates):
-            yield substituted(right, {name: wrong}), words
+            yield Edit(substituted(right, {name: wrong}), words, "gate")
         if len(text.shapes[name]) == 2 and text.shapes[name][0] == SIZES["B"]:
-            inside = [edit for edit in parts_of_expression(line, text) if mentions(edit[0], name)]
-            for (wrong, words), (k, gate) in product(inside, enumerate(text.gates)):
-                bad = substituted(wrong, {name: f"parts.only({name}, {n}, {k})"})
+            inside = [e for e in parts_of_expression(line, text) if mentions(e.wrong, name)]
+            for edit, (k, gate) in product(inside, enumerate(text.gates)):
+                bad = substituted(edit.wrong, {name: f"parts.only({name}, {n}, {k})"})
                 good = substituted(right, {name: f"parts.without({name}, {n}, {k})"})
-                yield f"{bad} + {good}", f"{words}, in gate {gate}"
+                yield Edit(f"{bad} + {good}", f"{edit.words}, in gate {gate}", "gate")
 
 
-def _other_columns(name: str, gates: Sequence[str]) -> Iterator[Edit]:
+def _other_columns(name: str, gates: Sequence[str]) -> Iterator[tuple[str, str]]:
     """Yield an array with the columns of one gate left out, or taken from another gate."""
     n = len(gates)
     for j, k in permutations(range(n), 2):
@@ -250,17 +290,19 @@ def _other_columns(name: str, gates: Sequence[str]) -> Iterator[Edit]:
 def overwritten(line: Line, text: Text) -> Iterator[Edit]:
     """``dWx += dWx_t`` to ``dWx = dWx_t``."""
     words = "it is overwritten where it must be added to"
-    yield f"{line.target} = {line.expression}", words
+    yield Edit(f"{line.target} = {line.expression}", words)
     for k, gate in enumerate(text.gates):
         kept = f"parts.without({line.target}, {len(text.gates)}, {k})"
-        yield f"{line.target} = {kept} + {line.expression}", f"{words}, in gate {gate}"
+        wrong = f"{line.target} = {kept} + {line.expression}"
+        yield Edit(wrong, f"{words}, in gate {gate}", "gate")
 
 
 def stored_elsewhere(line: Line, text: Text) -> Iterator[Edit]:
     """``dx[t], dh = step(...)`` to ``dx[t - 1], dh = step(...)``."""
     for place, words in (("[t - 1]", "one step early"), ("[-1 - t]", "in the reverse order")):
         elsewhere = line.target.replace("[t]", place)
-        yield line.expression.replace(line.target, elsewhere, 1), f"it is written {words}"
+        wrong = line.expression.replace(line.target, elsewhere, 1)
+        yield Edit(wrong, f"it is written {words}")
 
 
 def of_its_own_step(line: Line, text: Text) -> Iterator[Edit]:
@@ -271,7 +313,7 @@ def of_its_own_step(line: Line, text: Text) -> Iterator[Edit]:
     again = f"{substituted(call, alone)}[{results.index(line.target)}]"
     later = f"t < len({line.target.removesuffix('[t]')}) - 1"
     wrong = f"{line.expression}; {line.target} = {again} if {later} else {line.target}"
-    yield wrong, "it leaves out the gradient from later steps"
+    yield Edit(wrong, "it leaves out the gradient from later steps")
 
 
 def other_steps(line: Line, text: Text) -> Iterator[Edit]:
@@ -279,9 +321,9 @@ def other_steps(line: Line, text: Text) -> Iterator[Edit]:
     back = line.expression.startswith("reversed(")
     order = "forwards, not from the last to the first" if back else "from the last to the first"
     first, last = ("[:-1]", "[1:]") if back else ("[1:]", "[:-1]")
-    yield f"list({line.expression})[::-1]", f"the steps are taken {order}"
-    yield f"list({line.expression}){first}", "the first step is left out"
-    yield f"list({line.expression}){last}", "the last step is left out"
+    yield Edit(f"list({line.expression})[::-1]", f"the steps are taken {order}")
+    yield Edit(f"list({line.expression}){first}", "the first step is left out")
+    yield Edit(f"list({line.expression}){last}", "the last step is left out")
 
 
 TWICE = "where an index occurs twice, both gradients must be added"
@@ -300,14 +342,14 @@ ADDITIONS = (
 def not_added_at(line: Line, text: Text) -> Iterator[Edit]:
     """``np.add.at(dW, ids, dx)`` to ``dW[ids] += dx``."""
     given = line.expression.removeprefix("np.add.at(").removesuffix(")").split(", ")
-    yield from ((wrong.format(*given), words) for wrong, words in ADDITIONS)
+    yield from (Edit(wrong.format(*given), words) for wrong, words in ADDITIONS)
 
 
 def unpacked_in_another_order(line: Line, text: Text) -> Iterator[Edit]:
     """``i, f, g, o, c, tanh_c, h = steps[t]`` to ``i, g, f, o, c, tanh_c, h = steps[t]``."""
     if line.target.startswith("(") and line.expression.endswith("[t]"):
         for order, words in _orders(line.target.strip("()").split(", ")):
-            yield f"{order} = {line.expression}", words
+            yield Edit(f"{order} = {line.expression}", words)
 
 
 def of_call(line: Line, text: Text) -> Iterator[Edit]:
@@ -317,24 +359,24 @@ def of_call(line: Line, text: Text) -> Iterator[Edit]:
     targets, stated = line.target.split(", "), line.stated(line.expression)
     parameters = [*inspect.signature(text.scope[name]).parameters]
     for order, words in _orders(targets):
-        yield f"{order} = {line.expression}", words
+        yield Edit(f"{order} = {line.expression}", words)
     for order, words in _orders(given, parameters):
-        yield f"{line.target} = {name}({order})", words
+        yield Edit(f"{line.target} = {name}({order})", words)
     carried = [target for target in targets if mentions(line.expression, target)]
     for kept in carried:
         others = ", ".join("_" if target == kept else target for target in targets)
         words = f"{kept} is not replaced by the result of the step"
-        yield f"{others} = {line.expression}", words
+        yield Edit(f"{others} = {line.expression}", words)
         own = given[parameters.index(kept)] if kept in parameters else kept
-        yield f"later = {own}; {stated}; {kept} = later", words
+        yield Edit(f"later = {own}; {stated}; {kept} = later", words)
         words = f"the new {kept} is added to the old one"
-        yield f"later = {kept}; {stated}; {kept} = {kept} + later", words
+        yield Edit(f"later = {kept}; {stated}; {kept} = {kept} + later", words)
     others = ", ".join("_" if target in carried else target for target in targets)
     words = f"{enumeration(carried)} are not replaced by the results of the step"
-    yield f"{others} = {line.expression}", words
+    yield Edit(f"{others} = {line.expression}", words)
 
 
-def _orders(texts: Sequence[str], names: Sequence[str] = ()) -> Iterator[Edit]:
+def _orders(texts: Sequence[str], names: Sequence[str] = ()) -> Iterator[tuple[str, str]]:
     """Yield texts in other orders: two of them exchanged, or any order of at most four."""
     places = range(len(texts))
     exchanges = [{j: k, k: j} for j, k in combinations(places, 2)]
@@ -358,6 +400,7 @@ OF_EXPRESSIONS: tuple[Rule, ...] = (
     gates,
     blocks_in_another_order,
     ignored_but_at_the_last_step,
+    added_at_every_step,
 )
 OF_STATEMENTS: dict[str, tuple[Rule, ...]] = {
     "value": (unpacked_in_another_order,),

@@ -173,11 +173,12 @@ def read(
         if field not in values
     }
     shapes = {n: v.shape for n, v in values.items() if isinstance(v, np.ndarray) and n != "_"}
+    numbers = {*shapes, *(n for n, v in values.items() if isinstance(v, np.floating | list))}
     body: Any = ast.parse(source).body[0]
     lines = [
         line
         for line in _lines(body.body, source.splitlines(), scope, result)
-        if line.kind == "store" or any(mentions(line.expression, name) for name in shapes)
+        if line.kind == "store" or any(mentions(line.expression, name) for name in numbers)
     ]
     return Text(definition.name, source, scope, shapes, tuple(gates), lines)
 

@@ -5,9 +5,7 @@ exchanged (`numpylstm.laboratory.mistakes`). With two mistakes a part may show o
 the first wrong part counts most; parts that are right clear the lines that they use.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
-from itertools import product
 from typing import Any
 
 import numpy as np
@@ -19,9 +17,9 @@ from numpylstm.laboratory.mistakes.catalogue import mistakes_in
 from numpylstm.laboratory.mistakes.record import Mistake
 from numpylstm.laboratory.mistakes.rules import clippings
 from numpylstm.laboratory.mistakes.source import combined, mentions
-from numpylstm.laboratory.workbook.blanks import Blank, Place, Point
+from numpylstm.laboratory.workbook.blanks import FIRST, Blank, Place, Point
 
-Part = tuple[str, tuple[int, ...]]  # a result, and the step if it has a time axis
+Part = tuple[str, tuple[int, ...]]  # a result, and the step or the call if there are several
 Parts = dict[Part, Array]
 Cause = tuple[str, str]  # what is probably wrong, and the right line
 
@@ -37,12 +35,14 @@ NOT_FINITE = {
     "dlogits": OF_ROWS,
 }
 """Advice for a result that is infinite or NaN."""
-ODD = re.compile("squared|1 - |sigmoid|tanh of|gate [ifgo]|columns|block|multiplied|divided")
-"""Words of mistakes that are too rare to be looked for beside another one."""
+ODD = ("size", "gate", "curve", "form")
+"""Kinds of mistakes that are too rare to be looked for beside another one."""
 
 
-def parts(blank: Blank, results: Mapping[str, Any]) -> Parts:
-    """Return the results in the order of computation, those of a loop step by step."""
+def parts(blank: Blank, results: Mapping[str, Any], calls: int = 1) -> Parts:
+    """Return the results in the order of computation: by step in a loop, by call if several."""
+    if calls > 1:
+        return {(n, (k,)): a[k] for k in range(calls) for n, a in results.items()}
     long = {n: a for n, a in results.items() if blank.order and np.ndim(a) == 3}
     steps = range(len(next(iter(long.values()), ())))[:: blank.order or 1]
     return {(n, (t,)): a[t] for t in steps for n, a in long.items() if t < len(a)} | {
@@ -52,7 +52,21 @@ def parts(blank: Blank, results: Mapping[str, Any]) -> Parts:
 
 def distance(a: Array, b: Array) -> float:
     """Return the largest difference, relative to the largest number of b."""
-    return float(np.abs(a - b).max() / max(np.abs(b).max(), 1e-12))
+    return float(np.abs(a - b).max() / max(np.abs(b).max(), 1e-30))
+
+
+def wrong_entries(a: Array, b: Array) -> Any:
+    """Return True for each number that differs by more than nine digits of the largest.
+
+    Unlike the doctor's measure, which is for measured slopes, it has no smallest scale: numbers
+    that must be 0 must be 0.
+    """
+    return ~(np.abs(a - b) <= lines.AGREE * float(np.abs(b).max(initial=0)))
+
+
+def same(a: Any, b: Any) -> bool:
+    """Return True if two arrays agree in every entry."""
+    return np.shape(a) == np.shape(b) and not np.any(wrong_entries(np.asarray(a), b))
 
 
 class Case:
@@ -62,39 +76,72 @@ class Case:
         self,
         blank: Blank,
         place: Place,
-        p: Point,
+        calls: Sequence[Point],
         theirs: Mapping[str, Array],
         right: Mapping[str, Array],
     ) -> None:
-        self.blank, self.place, self.p = blank, place, p
+        self.blank, self.place, self.calls = blank, place, calls
         self.results, self.right_results = theirs, right
-        self.theirs, self.right = parts(blank, theirs), parts(blank, right)
-        self.wrong = [n for n, a in self.theirs.items() if lines.wrong(a, self.right[n]).any()]
+        self.theirs = parts(blank, theirs, len(calls))
+        self.right = parts(blank, right, len(calls))
+        self.wrong = [n for n, a in self.theirs.items() if wrong_entries(a, self.right[n]).any()]
         self.clear = [n for n in self.theirs if n not in self.wrong]
+
+    def label(self, part: Part) -> str:
+        """Name a part, of several calls with the call: ``loss of batch 2``."""
+        name, number = part
+        if len(self.calls) == 1:
+            return name
+        call = self.blank.call.format(*number, **self.calls[number[0]])
+        return f"{name} of {call}" if "=" not in call else f"{name} with {call}"
 
     def first_number(self) -> str:
         """Name the first wrong number."""
         name, step = part = self.wrong[0]
         a, b = self.theirs[part], self.right[part]
-        index = np.unravel_index(np.argmax(lines.wrong(a, b)), a.shape)
-        place = ", ".join(map(str, (*step, *index)))
-        bad = lines.wrong(self.results[name], self.right_results[name])
-        few = f"; wrong: {bad.sum()} of the {bad.size} numbers of {name}" if bad.size > 1 else ""
-        must = f"must be {b[index]:.10g}, got {a[index]:.10g}"
-        return f"The first wrong number: {name}{f'[{place}]' if place else ''} {must}{few}."
+        index = np.unravel_index(np.argmax(wrong_entries(a, b)), a.shape)
+        place = ", ".join(map(str, index if len(self.calls) > 1 else (*step, *index)))
+        alike = [n for n in self.theirs if n[0] == name and (len(self.calls) == 1 or n == part)]
+        bad = sum(wrong_entries(self.theirs[n], self.right[n]).sum() for n in alike)
+        size = sum(self.right[n].size for n in alike)
+        few = f"; wrong: {bad} of the {size} numbers of {name}" if size > 1 else ""
+        got = f"{a[index]:.10g}"
+        digits = 10 if got != f"{b[index]:.10g}" else 17
+        must = f"must be {b[index]:.{digits}g}, got {a[index]:.{digits}g}"
+        named = f"{name}[{place}]" if place else name
+        return f"The first wrong number: {self.label(part).replace(name, named, 1)} {must}{few}."
+
+    def of_notes(self, types: Mapping[str, str], shared: Sequence[str]) -> str:
+        """Name a cause that shows in the arrays themselves: their type, their memory."""
+        name, _ = self.wrong[0]
+        if len(shared) == 2 and shared[0].partition("[")[0] == name:
+            one, other = shared
+            return (
+                f"{one} and {other} are one array: what is written into it later changes both. "
+                "Make a new array each time."
+            )
+        part = self.wrong[0]
+        if name in types and distance(self.theirs[part], self.right[part]) < 0.01:
+            return (
+                f"{name} has the type {types[name]}, which loses digits: the arguments are float64."
+            )
+        return ""
 
     def cause(self, step_is_right: bool) -> Cause:
         """Return the likeliest cause; `step_is_right` if the step that a loop calls is right."""
-        bad = next((n for n, array in self.results.items() if not np.isfinite(array).all()), "")
-        if bad:
-            usual = "look for a division by zero, or an array never filled."
-            return f"{bad} is not finite: {NOT_FINITE.get(bad, usual)}", ""
+        first = self.wrong[0]
+        if not np.isfinite(self.theirs[first]).all():
+            name, usual = first[0], "look for a division by zero, or an array never filled."
+            return f"{name} is not finite: {NOT_FINITE.get(name, usual)}", ""
         if max(distance(self.theirs[n], self.right[n]) for n in self.wrong) < 1e-5:
             return (
                 "The numbers agree to 5 digits or more, and not to 9: digits are lost (float32, "
-                "a central difference), or a small constant is added, such as 1e-6."
+                "a central difference), a small constant is added, such as 1e-6, or something is "
+                "clipped or cut off where it hardly shows."
             ), ""
         with np.errstate(all="ignore"):
+            if self.place is not FIRST:
+                return self.by_clipping() or (self.place.advice, "")
             cause, complete = self.by_lines(step_is_right)
             if cause and complete:
                 return cause
@@ -104,22 +151,22 @@ class Case:
 
     def _runs(self, tried: Sequence[Mistake]) -> Iterator[tuple[Mistake, Parts]]:
         """Yield the mistakes that change no right part, with their results."""
-        blank, layer = self.blank, self.blank.layer
+        blank, layer, (p, *_) = self.blank, self.blank.layer, self.calls
         for mistake in tried:
             try:
                 if layer and mistake.function == f"{layer.kind}_step_backward":
-                    f = lines.backward(layer, mistake)
-                    arguments = [*(self.p[n] for n in layer.upstream), self.p["kept"]]
+                    f, kept = lines.backward(layer, mistake), layer.run(p)[-1]
+                    results = blank.named(f(*(p[n] for n in layer.upstream), kept))
                 else:
-                    f, arguments = blank.text.changed(*mistake.changes), blank.arguments(self.p)
-                run = parts(self.blank, dict(zip(self.blank.results, f(*arguments), strict=False)))
+                    results = blank.results_of(blank.text.changed(*mistake.changes), self.calls)
+                run = parts(blank, results, len(self.calls))
             except Exception:  # a wrong line may stop in any way
                 continue
-            if all(n in run and lines.same(run[n], self.theirs[n]) for n in self.clear):
+            if all(n in run and same(run[n], self.theirs[n]) for n in self.clear):
                 yield mistake, run
 
     def _explained(self, run: Parts) -> list[Part]:
-        return [n for n in self.wrong if n in run and lines.same(run[n], self.theirs[n])]
+        return [n for n in self.wrong if n in run and same(run[n], self.theirs[n])]
 
     def by_lines(self, step_is_right: bool) -> tuple[Cause | None, bool]:
         """Name the lines whose mistakes give the numbers; return True if they give all of them."""
@@ -133,7 +180,7 @@ class Case:
         if blank.order and most < len(self.wrong) and (pair := self._pair(possible, most)):
             return pair, True
         first = [(v, explained) for v, explained in found if explained[0] == self.wrong[0]]
-        if not first or (blank.each and most < len(self.wrong)):
+        if not first or (len(self.calls) > 1 and most < len(self.wrong)):
             return None, False
         longest = max(len(explained) for _, explained in first)
         best = lines.best([v for v, explained in first if len(explained) == longest])
@@ -152,7 +199,7 @@ class Case:
         usual: dict[bytes, tuple[Mistake, Array]] = {}  # with its effect; one for each result
         for mistake, run in possible:
             of_loop = mistake.function == text.name and len(mistake.changes) == 1
-            if of_loop and not ODD.search(mistake.words):
+            if of_loop and mistake.kind not in ODD:
                 result = b"".join(np.round(array, 9).tobytes() for array in run.values())
                 given = run.get(part, right)
                 effect = given - right if np.shape(given) == right.shape else 0 * right
@@ -191,14 +238,16 @@ class Case:
 
     def suspects(self) -> Cause:
         """Name the lines that may be wrong: that of the first wrong result, and those before it."""
-        (name, step), text, got = self.wrong[0], self.blank.text.lines, self.theirs[self.wrong[0]]
-        own = [line for line in text if name in line.names]
-        for other, a in {**self.p, **self.right_results}.items():
-            alike = isinstance(a, np.ndarray) and () != a.shape == self.results[name].shape
-            if alike and other != name and distance(got, a[step]) < lines.AGREE:
-                return f"{name}: it is {other}.", " ".join(f"It must be {line}." for line in own)
+        part, text = self.wrong[0], self.blank.text.lines
+        (name, number), got = part, self.theirs[part]
+        own = [line for line in text if name.partition("[")[0] in line.names]
+        right = {n: a for (n, k), a in self.right.items() if k == number}
+        for other, a in {**self._given(number), **right}.items():
+            if other != name and np.shape(a) == got.shape != () and distance(got, a) < lines.AGREE:
+                alone = [] if self.blank.order else own
+                return f"{name}: it is {other}.", " ".join(f"It must be {line}." for line in alone)
         if self.blank.order:
-            return self._through_time(name, step), ""
+            return self._through_time(name, number), ""
         clear = {n for n, _ in self.clear}
         hidden = {n for line in text for n in line.names} - {*self.blank.results}
         for line in reversed(text):  # what a right result uses is right
@@ -212,6 +261,15 @@ class Case:
         must = dict.fromkeys(f"It must be {line}." for line in [*used, *own])
         return f"{where}: {what}.", " ".join(must)
 
+    def _given(self, number: tuple[int, ...]) -> Point:
+        """Return the arguments of a call; of a loop, those of a step."""
+        call = self.calls[number[0]] if len(self.calls) > 1 else self.calls[0]
+        given = {n: a for n, a in call.items() if isinstance(a, np.ndarray)}
+        if not self.blank.order:
+            return given
+        of_step = {n: a[number] for n, a in given.items() if a.ndim == 3}
+        return of_step | {n: a for n, a in given.items() if a.ndim < 3}
+
     def _through_time(self, name: str, step: tuple[int, ...]) -> str:
         """Name suspects in a loop: the inputs of a step, what it passes on, or its results."""
         back, first = self.blank.order < 0, next(iter(self.right))
@@ -222,35 +280,60 @@ class Case:
             return f"{name}: the results before it are right; look at what is kept of a step."
         if first in self.wrong:
             given = "dhs, dhT (and dcT), and the arrays of that step" if back else "x, h0 and c0"
-            return f"The first step computed is wrong already: look at what it gets, {given}."
+            return (
+                "The first step computed is wrong already: look at its lines, and at what it gets, "
+                f"{given}."
+            )
         return (
             "The first step computed is right and a later one is wrong: look at what a step hands "
             f"on ({'dh or dc' if back else 'h or c'}), and from which step each array is taken."
         )
 
     def by_factor(self) -> Cause | None:
-        """Find the factor by which each result is wrong, at each limit if there are several."""
-        each = self.blank.each
-        limits = [f" at {each} {v:.3g}" for v in self.p[each]] if each else [""]
+        """Find the factor by which each result is wrong, in each call if there are several."""
+        factors: dict[Part, float] = {}
+        whole = len(self.calls) == 1
         pairs = {
-            n + at: (a[k], self.right_results[n][k]) if at else (a, self.right_results[n])
-            for (k, at), (n, a) in product(enumerate(limits), self.results.items())
+            part: (self.results[part[0]], self.right_results[part[0]]) if whole else (a, b)
+            for (part, a), b in zip(self.theirs.items(), self.right.values(), strict=True)
         }
-        tops = [(np.abs(a) == np.abs(a).max()).sum() for a, _ in pairs.values()]
-        if each and max(tops) > 1:
-            name = self.blank.results[0]
+        if self.blank.listed and any(_is_limited(a) for a, _ in pairs.values()):
+            name = self.blank.returns
             return f"{name}: its largest entries are all equal, it is limited entry by entry.", ""
-        found = []
-        for name, (a, b) in pairs.items():
-            factor = float((a * b).sum() / (b * b).sum())
-            named = named_factor(factor, self.place.sizes)
-            found.append(f"{name}: {named}")
-            odd = a.size == 1 and named == f"{factor:.6g}"  # one number is any other one times it
-            if odd or distance(a, factor * b) > lines.AGREE:
+        for part, (a, b) in pairs.items():
+            factors[part] = float((a * b).sum() / (b * b).sum())
+            if distance(a, factors[part] * b) > lines.AGREE:
                 return None
-        more = " The arrays must have one factor in common: the norm is the norm of all together."
-        said = f"Each result is the right one times a number: {', '.join(found)}."
-        return said + more * bool(each), ""
+        named = {part: named_factor(f, self.place.sizes) for part, f in factors.items()}
+        if self.blank.listed:
+            return self._of_clipping(named), ""
+        said = dict.fromkeys(f"{name}: {factor}" for (name, _), factor in named.items())
+        if len(said) > len(self.results):  # another one in each call or step
+            return None
+        if len(pairs) == 1 and self.theirs[self.wrong[0]].size == 1:
+            return None  # one number is any other one times it
+        return f"Each result is the right one times a number: {', '.join(said)}.", ""
+
+    def _of_clipping(self, factors: Mapping[Part, str]) -> str:
+        """Say with which factors a list was clipped; it must be one for all its arrays."""
+        (bad, call), *_ = self.wrong
+        here = {name: factor for (name, k), factor in factors.items() if k == call}
+        which = self.blank.call.format(**self.calls[call[0]])
+        said = ", ".join(f"{name}: {factor}" for name, factor in here.items())
+        if len({*here.values()}) > 1:
+            return (
+                f"With {which}, each array is the right one times a number: {said}. The arrays "
+                "must have one factor in common: the norm is the norm of all together."
+            )
+        return (
+            f"With {which}, all arrays have one factor in common, as they must, but it is the "
+            f"right one times {here[bad]}: look at the norm and at the limit."
+        )
+
+
+def _is_limited(a: Array) -> bool:
+    top = np.abs(a).max()
+    return top > 0 and int((np.abs(a) == top).sum()) > 1
 
 
 def _cause(found: Sequence[Mistake], before: str = "", between: str = "") -> Cause:

@@ -10,33 +10,60 @@ A submission is a file of numbers, and grading it executes nothing.
 import csv
 import json
 import sys
+import unicodedata
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import permutations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+
 from numpylstm import tape
-from numpylstm.laboratory.workbook.blanks import BLANKS
-from numpylstm.laboratory.workbook.grading import NOT_ANSWERED, Verdict, judge
+from numpylstm.laboratory.workbook import engine
+from numpylstm.laboratory.workbook.blanks import BLANKS, FIRST
+from numpylstm.laboratory.workbook.calls import as_numbers
+from numpylstm.laboratory.workbook.grading import NOT_ANSWERED, Verdict, judge, right_at
 from numpylstm.printing import printable
 
 GRADER = "grading.Grader()"
 """Code of the workbook that an exam changes."""
 YOUR_NAME = "your name"
 """Name in the workbook as it is delivered."""
-TITLES = ["file", "student", "points", "of", *BLANKS, "errors", "note"]
+TITLES = ["file", "student", "points", "of", *BLANKS, "engine", "errors", "note"]
 """Columns of the table of a class; that of a blank is empty if it is not answered."""
 
 
-def read_submission(path: Path) -> tuple[str, dict[str, Any]]:
-    """Return the student's name and the answers by blank."""
+@dataclass
+class Submission:
+    """The file of a student: the name in it, the numbers by blank, and those of the engine."""
+
+    file: str
+    student: str = ""
+    answers: dict[str, Any] = field(default_factory=dict)
+    engine: Any = None
+    error: str = ""  # why it cannot be graded
+    notes: list[str] = field(default_factory=list)
+
+    @property
+    def given(self) -> dict[str, Mapping[str, Any]]:
+        """The numbers of each blank that is answered."""
+        of_blanks = {name: self.answers.get(name) for name in BLANKS}
+        return {name: numbers for name, numbers in of_blanks.items() if isinstance(numbers, dict)}
+
+
+def read_submission(path: Path, file: str = "") -> Submission:
+    """Read a file; nothing in it is executed."""
     if not path.is_file():  # a named pipe would be waited for
         raise tape.TapeError(f"{path}: must be a regular file")
     content = tape.read(path)
     if not isinstance(content, dict) or not isinstance(content.get("answers"), dict):
         raise tape.TapeError(f"{path}: must be a submission that the workbook wrote")
-    return str(content.get("student", "")), content["answers"]
+    student = str(content.get("student", ""))
+    return Submission(file or path.name, student, content["answers"], content.get("engine"))
 
 
-def verdicts_of(student: str, answers: dict[str, Any]) -> list[Verdict]:
+def verdicts_of(student: str, answers: Mapping[str, Any]) -> list[Verdict]:
     """Return a verdict for each blank; nothing in the answers is executed."""
     states, verdicts = dict[str, str](), []
     for name in BLANKS:
@@ -47,52 +74,150 @@ def verdicts_of(student: str, answers: dict[str, Any]) -> list[Verdict]:
     return verdicts
 
 
+# --- a class -------------------------------------------------------------------------------------
+
+
 def grade_folder(folder: Path, *, as_csv: bool) -> int:
     """Print a line for each ``.json`` file in and below a folder; return the exit status."""
     paths = sorted(path for path in folder.rglob("*") if path.suffix.lower() == ".json")
     if not paths:
         print(f"grade: {folder} must be a folder with .json submissions", file=sys.stderr)
         return 2
+    class_ = [_read(path, str(path.relative_to(folder))) for path in paths]
+    _note_names(class_)
+    _note_copies(class_)
     writer = csv.DictWriter(sys.stdout, TITLES, lineterminator="\n")
     if as_csv:
         writer.writeheader()
-    status, seen = 0, dict[str, str]()
-    for path in paths:
-        row: dict[str, Any] = {"file": str(path.relative_to(folder))}
-        try:
-            student, answers = read_submission(path)
-            verdicts = verdicts_of(student, answers)
-        except Exception as error:  # one file never stops a class
-            status = 1
-            kind = "" if isinstance(error, tape.TapeError) else f"{type(error).__name__}: "
-            row["errors"] = f"cannot be graded: {kind}{error}"
-        else:
-            answered = [v for v in verdicts if v.state != NOT_ANSWERED]
-            points = {v.name: BLANKS[v.name].points * (v.state == "right") for v in answered}
-            errors = [str(v).replace("\n", " ") for v in answered if v.state == "wrong"]
-            row |= points
-            row |= {
-                "student": student or path.stem,
-                "points": sum(points.values()),
-                "errors": " | ".join(errors),
-                "note": _note(row["file"], student, answers, seen),
-            }
-        row["of"] = sum(blank.points for blank in BLANKS.values())
-        row = {title: printable(str(row.get(title, ""))) for title in TITLES}
+    names = [submission.student for submission in class_ if not submission.error]
+    for submission in class_:
+        row = {title: printable(str(entry)) for title, entry in _row(submission, names).items()}
         if as_csv:
             writer.writerow({title: _harmless(entry) for title, entry in row.items()})
         else:
             print("  ".join(f"{title}: {row[title]}" for title in TITLES if title not in BLANKS))
-    return status
+    return int(any(submission.error for submission in class_))
 
 
-def _note(file: str, student: str, answers: dict[str, Any], seen: dict[str, str]) -> str:
-    """Mark a submission with the numbers of an earlier one, or without the student's name."""
-    notes = [f"the name is still {YOUR_NAME!r}"] if student == YOUR_NAME else []
-    same = seen.setdefault(json.dumps(answers, sort_keys=True), file)
-    if same != file and any(answers.values()):
-        notes.append(f"the same numbers as {same}")
-    return "; ".join(notes)
+def _read(path: Path, file: str) -> Submission:
+    try:
+        return read_submission(path, file)
+    except Exception as error:  # one file never stops a class
+        return Submission(file, error=_said(error))
+
+
+def _said(error: Exception) -> str:
+    kind = "" if isinstance(error, tape.TapeError) else f"{type(error).__name__}: "
+    return f"{kind}{error}"
+
+
+def _row(submission: Submission, names: Sequence[str]) -> dict[str, Any]:
+    """Return the line of a file by its titles."""
+    row: dict[str, Any] = dict.fromkeys(TITLES, "")
+    row |= {"file": submission.file, "of": sum(blank.points for blank in BLANKS.values())}
+    try:
+        if not submission.error:
+            row |= _graded(submission, names)
+    except Exception as error:  # one file never stops a class
+        submission.error = _said(error)
+    if submission.error:
+        row["errors"] = f"cannot be graded: {submission.error}"
+    return row
+
+
+def _graded(submission: Submission, names: Sequence[str]) -> dict[str, Any]:
+    student, notes = submission.student, submission.notes
+    seed = _seed(submission, names)
+    if seed != student:
+        notes.append(f"the numbers are those of {seed!r}, whose name was changed afterwards")
+    verdicts = verdicts_of(seed, submission.answers)
+    answered = [v for v in verdicts if v.state != NOT_ANSWERED]
+    points = {v.name: BLANKS[v.name].points * (v.state == "right") for v in answered}
+    errors = [str(v).replace("\n", " ") for v in answered if v.state == "wrong"]
+    last = ""
+    if isinstance(submission.engine, dict):
+        last = engine.first_wrong(submission.engine) or "right"
+    return {
+        **points,
+        "student": student or Path(submission.file).stem,
+        "points": sum(points.values()),
+        "engine": last,
+        "errors": " | ".join(errors),
+        "note": "; ".join(notes),
+    }
+
+
+def _seed(submission: Submission, names: Sequence[str]) -> str:
+    """Return the name that seeded the numbers: the student's, or one with which some are right."""
+
+    def fits(name: str) -> bool:
+        return any(right_at(FIRST, blank, n, name) for blank, n in submission.given.items())
+
+    student = submission.student
+    tried = [student, *_spellings(student), Path(submission.file).stem]
+    for name in (*names, "", YOUR_NAME):
+        tried += [name, name.lower(), name.title(), name.upper()]
+    return next((name for name in dict.fromkeys(tried) if fits(name)), student)
+
+
+def _spellings(name: str) -> Iterator[str]:
+    """Yield a name in other cases, with other spaces and accents, and its words in other orders."""
+    words = name.replace(",", " ").replace("_", " ").split()
+    orders = [words] if len(words) > 3 else [list(order) for order in permutations(words)]
+    for order in orders:
+        for text in (" ".join(order), ", ".join(order), "_".join(order), "".join(order)):
+            for cased in (text, text.lower(), text.title(), text.upper()):
+                yield from (unicodedata.normalize(form, cased) for form in ("NFC", "NFD"))
+
+
+def _same_person(name: str) -> str:
+    """Return a key that is the same for all spellings of a name."""
+    text = unicodedata.normalize("NFKD", name).casefold()
+    letters = "".join(c if c.isalnum() else " " for c in text if not unicodedata.combining(c))
+    return " ".join(sorted(letters.split()))
+
+
+def _note_names(class_: Sequence[Submission]) -> None:
+    """Mark submissions without the student's name, and all files of one student."""
+    of_person: dict[str, list[Submission]] = {}
+    for submission in class_:
+        if submission.student == YOUR_NAME:
+            submission.notes.append(f"the name is still {YOUR_NAME!r}")
+        elif submission.student:
+            of_person.setdefault(_same_person(submission.student), []).append(submission)
+    for files in of_person.values():
+        for submission in files:
+            others = [other.file for other in files if other is not submission]
+            if others:
+                submission.notes.append(f"the same student as in {', '.join(others)}")
+
+
+def _first_drawn(numbers: Mapping[str, Any]) -> str:
+    """Return the first result that depends on the points, as text; a constant is nobody's."""
+    for value in numbers.values():
+        array = as_numbers(value) if isinstance(value, list) else ""
+        if isinstance(array, np.ndarray) and len(np.unique(array)) > 2:
+            return json.dumps(value)
+    return ""
+
+
+def _note_copies(class_: Sequence[Submission]) -> None:
+    """Mark all files that have the numbers of a blank in common."""
+    holders: dict[tuple[str, str], list[Submission]] = {}
+    for submission in class_:
+        for name, numbers in submission.given.items():
+            if drawn := _first_drawn(numbers):
+                holders.setdefault((name, drawn), []).append(submission)
+    for submission in class_:
+        common: dict[str, int] = {}
+        for files in holders.values():
+            if any(other is submission for other in files):
+                for other in files:
+                    if other is not submission:
+                        common[other.file] = common.get(other.file, 0) + 1
+        for file, count in common.items():
+            few = f"{count} of {len(submission.given)} blanks"
+            submission.notes.append(f"the same numbers as {file} in {few}")
 
 
 def _harmless(entry: str) -> str:

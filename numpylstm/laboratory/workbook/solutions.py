@@ -39,13 +39,12 @@ def cross_entropy_backward(logits, targets):
     return dlogits
 
 
-def clip(dWx, dWh, max_norm):
-    """Clip two gradients by their global norm, for each of several limits, (2,)."""
-    norm = np.sqrt((dWx * dWx).sum() + (dWh * dWh).sum())
-    factor = np.minimum(1, max_norm / norm)  # (2,): one for each limit
-    clipped_dWx = factor[:, None, None] * dWx
-    clipped_dWh = factor[:, None, None] * dWh
-    return clipped_dWx, clipped_dWh
+def clip(gradients, max_norm):
+    """Clip a list of arrays by their global norm."""
+    norm = np.sqrt(sum((g * g).sum() for g in gradients))
+    factor = np.minimum(1, max_norm / norm)
+    clipped = [factor * g for g in gradients]
+    return clipped
 
 
 def sgd(W, dW, lr):

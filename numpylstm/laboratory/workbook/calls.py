@@ -1,0 +1,405 @@
+"""Calls of a student's function, and what it returns: numbers by name, or what went wrong.
+
+An answer is any callable under the name of its blank: a function, a lambda, a
+`functools.partial`, an object with ``__call__``, a function under a decorator. What it returns may
+be anything that unpacks.
+"""
+
+import contextlib
+import copy
+import dis
+import functools
+import io
+import linecache
+import numbers
+import sys
+import traceback
+import warnings
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import islice
+from types import CodeType, FrameType, FunctionType
+from typing import Any
+
+import numpy as np
+
+from numpylstm.checks import Array
+from numpylstm.laboratory.workbook.blanks import (
+    BLANKS,
+    FIRST,
+    OF_STEP,
+    OTHERS,
+    Blank,
+    Place,
+    Point,
+    stacked,
+)
+
+Numbers = dict[str, Any]  # name of a result -> array, or in words what stands in its place
+Answer = Callable[..., Any]
+
+TIMES = 10
+"""Number of calls at the first place after those at the others: all must give the same numbers."""
+MOST_NUMBERS = 10**6
+"""No result of a blank is nearly as large."""
+
+
+# --- the function --------------------------------------------------------------------------------
+
+
+def name_of(where: str, answer: Any) -> str:
+    """Return the name of the blank that an answer fills: its own, or that of the variable."""
+    if not callable(answer):
+        got = type(answer).__name__
+        raise TypeError(f"{where}: the answer must be a function, got {got}")
+    own = functions_in(answer)
+    name = own[0].__name__ if own else getattr(answer, "__name__", type(answer).__name__)
+    spaces = [*(f.__globals__ for f in own), *_callers(sys._getframe(1))]
+    bound = [n for space in spaces for n in BLANKS if space.get(n) is answer]
+    if name in BLANKS and (isinstance(answer, FunctionType) or not bound):
+        return name
+    if not bound:
+        raise ValueError(
+            f"{where}: the function must be one of {', '.join(BLANKS)}; got {name!r}, which has "
+            "none of these names"
+        )
+    return bound[0]
+
+
+def _callers(frame: FrameType | None) -> Iterator[Mapping[str, Any]]:
+    while frame is not None:
+        yield from (frame.f_locals, frame.f_globals)
+        frame = frame.f_back
+
+
+def functions_in(answer: Any) -> list[FunctionType]:
+    """Return the Python functions of an answer: its own, and those that it wraps."""
+    found: list[FunctionType] = []
+    waiting = [answer]
+    while waiting:
+        part = waiting.pop(0)
+        if isinstance(part, FunctionType):
+            if part in found:
+                continue
+            found.append(part)
+            waiting += [cell.cell_contents for cell in part.__closure__ or () if _filled(cell)]
+        elif isinstance(part, functools.partial):
+            waiting.append(part.func)
+        elif wrapped := [
+            getattr(part, name)
+            for name in ("py_func", "pyfunc", "__wrapped__", "__func__")  # of Numba, np.vectorize
+            if hasattr(part, name)
+        ]:
+            waiting += wrapped
+        elif part is answer and callable(part):
+            waiting.append(type(part).__call__)
+    return found
+
+
+def _filled(cell: Any) -> bool:
+    try:
+        return callable(cell.cell_contents)
+    except ValueError:  # a name that is bound later
+        return False
+
+
+def is_empty(answer: Any) -> bool:
+    """Return True for a function that only returns None."""
+    body = (lambda: None).__code__.co_code  # compiled
+    function = getattr(answer, "py_func", getattr(answer, "pyfunc", answer))
+    return isinstance(function, FunctionType) and function.__code__.co_code == body
+
+
+def called_by(own: str, answer: Any) -> dict[str, Answer]:
+    """Return the blanks that an answer to one calls, itself or through helpers beside it."""
+    called: dict[str, Answer] = {}
+    seen: list[FunctionType] = []
+    waiting = functions_in(answer)
+    while waiting:
+        function = waiting.pop(0)
+        if function in seen:
+            continue
+        seen.append(function)
+        scope = function.__globals__
+        for name in _globals_of(function.__code__):
+            part: Any = scope.get(name)
+            if name in BLANKS and name != own and functions_in(part):
+                called[name] = part
+            elif name not in BLANKS and isinstance(part, FunctionType):
+                waiting += [part] if part.__globals__ is scope else []
+    return {name: called[name] for name in BLANKS if name in called}
+
+
+def _globals_of(code: CodeType) -> set[str]:
+    """Return the global names that a function reads; ``np.clip`` is not ``clip``."""
+    read = {i.argval for i in dis.get_instructions(code) if i.opname == "LOAD_GLOBAL"}
+    return read.union(*(_globals_of(c) for c in code.co_consts if isinstance(c, CodeType)))
+
+
+@contextlib.contextmanager
+def textbook_parts(answer: Any, names: Iterable[str]) -> Iterator[None]:
+    """Put the textbook's functions in the place of blanks that an answer calls."""
+    names, scopes = list(names), [f.__globals__ for f in functions_in(answer)]
+    kept = [(scope, name, scope[name]) for scope in scopes for name in names if name in scope]
+    try:
+        for scope, name, _ in kept:
+            scope[name] = BLANKS[name].part
+        yield
+    finally:
+        for scope, name, own in kept:
+            scope[name] = own
+
+
+# --- its calls -----------------------------------------------------------------------------------
+
+
+class NotGradable(Exception):
+    """A function that does not return its results, or changes an argument."""
+
+
+def numbers_at_places(blank: Blank, answer: Any, student: str = "") -> Numbers:
+    """Call a function at all places and return its results by name.
+
+    Those at the first place, and under the names of `OTHERS` those there. ``{"error": ...}``
+    stands for results if the function stops, returns something else, changes its arguments, or has
+    other results when it is called again.
+    """
+    calls = blank.calls(FIRST, student)
+    with warnings.catch_warnings():
+        warnings.simplefilter("ignore")
+        returned, first = _at(blank, answer, FIRST, calls)
+        if "error" in first:
+            return first
+        with contextlib.redirect_stdout(io.StringIO()):  # each print of the student once
+            others = {
+                name: _at(blank, answer, place, blank.calls(place, student))[1]
+                for name, place in OTHERS.items()
+            }
+            if not _alike(first, _numbers(blank, returned)):
+                said = "the next call overwrites it; make a new array in each call."
+                return {"error": f"What it returned changes later: {said}"}
+            again = [_at(blank, answer, FIRST, calls)[1] for _ in range(TIMES)]
+    if not all(_alike(first, numbers) for numbers in again):
+        said = (
+            "it keeps something between calls, such as a global array or a default argument, or "
+            "draws something at random."
+        )
+        return {"error": f"Called again with the same arguments it returns other numbers: {said}"}
+    return first | others
+
+
+Leaves = dict[str, Any]  # name of a result -> what the student returned for it
+
+
+def _at(
+    blank: Blank, answer: Any, place: Place, calls: Sequence[Point]
+) -> tuple[list[Leaves], Numbers]:
+    """Return the results of the calls, and their numbers; or none, and the error."""
+    with np.errstate(all="ignore"):
+        try:
+            leaves = [called(blank, answer, p, place.strided) for p in calls]
+            return leaves, _numbers(blank, leaves)
+        except NotGradable as error:
+            return [], {"error": str(error)}
+        except (Exception, SystemExit) as error:  # whatever a student's code does is an answer
+            return [], {"error": f"It stopped: {stopped(error)}{_line(answer, error)}"}
+
+
+def stopped(error: BaseException) -> str:
+    """Return the kind and the words of an error."""
+    return traceback.format_exception_only(error)[-1].strip()
+
+
+def _line(answer: Any, error: BaseException) -> str:
+    spaces = [f.__globals__ for f in functions_in(answer)]
+    steps = traceback.walk_tb(error.__traceback__)
+    own = [(frame, n) for frame, n in steps if any(frame.f_globals is s for s in spaces)]
+    if not own:
+        return ""
+    frame, n = own[-1]
+    text = linecache.getline(frame.f_code.co_filename, n).strip()
+    return f" (line {n} of {frame.f_code.co_name}{f': {text}' if text else ''})"
+
+
+def called(blank: Blank, answer: Any, p: Point, strided: bool = False) -> Leaves:
+    """Call a function with copies of its arguments and return its results by name."""
+    given = [_copied(p[name], strided) for name in blank.takes.split()]
+    leaves = _named(blank, answer(*given), p)
+    for name, own in zip(blank.takes.split(), given, strict=True):
+        if not _same(p[name], own):
+            raise NotGradable(
+                f"It changes its argument {name}, which the caller still needs: +=, *=, out= and "
+                "an assignment to an entry write into the caller's array or list."
+            )
+    return leaves
+
+
+def called_values(blank: Blank, answer: Any, *given: Any) -> list[Any]:
+    """Call a function and return its results as arrays, in whatever they were returned."""
+    p = dict(zip(blank.takes.split(), given, strict=True))
+    return [np.asarray(value) for value in _named(blank, answer(*given), p).values()]
+
+
+def _copied(value: Any, strided: bool) -> Any:
+    """Return a copy of an argument, in another layout if asked."""
+    if isinstance(value, list | tuple):
+        return type(value)(_copied(part, strided) for part in value)
+    if not isinstance(value, np.ndarray):
+        return copy.deepcopy(value)
+    if not strided:
+        return value.copy(order="C")
+    if value.ndim % 2 == 0:  # matrices
+        return np.asfortranarray(value)
+    wide = np.zeros((*value.shape[:-1], 2 * value.shape[-1]), value.dtype)
+    wide[..., ::2] = value
+    return wide[..., ::2]
+
+
+def _same(before: Any, after: Any) -> bool:
+    if isinstance(before, list | tuple):
+        kept = type(after) is type(before) and len(before) == len(after)
+        return kept and all(map(_same, before, after))
+    return bool(np.array_equal(before, after))
+
+
+# --- its results ---------------------------------------------------------------------------------
+
+
+def _named(blank: Blank, returned: Any, p: Point) -> Leaves:
+    """Return what a function returned, by the names of the results."""
+    if returned is None:
+        raise NotGradable("It returns None: is a return missing?")
+    if blank.order > 0:
+        return _of_sequence(blank, returned, p)
+    if blank.listed:
+        count = len(p["gradients"])
+        parts = _unpacked(returned, count)
+        if parts is None or len(parts) != count:
+            got = _described(returned, parts)
+            raise NotGradable(
+                f"It must return a list of as many arrays as it gets, {count}, got {got}."
+            )
+        return blank.named([parts])
+    if len(blank.results) == 1:
+        if isinstance(returned, Iterator):
+            returned = [*islice(returned, MOST_NUMBERS)]
+        elif isinstance(returned, list | tuple) and isinstance(as_numbers(returned), str):
+            raise NotGradable(
+                f"It must return {blank.returns} alone, got {_described(returned, returned)}."
+            )
+        return {blank.returns: returned}
+    parts = _unpacked(returned, len(blank.results))
+    if parts is None or len(parts) != len(blank.results):
+        raise NotGradable(
+            f"It must return {', '.join(blank.results)}, in this order, got "
+            f"{_described(returned, parts)}."
+        )
+    return blank.named(parts)
+
+
+def _of_sequence(blank: Blank, returned: Any, p: Point) -> Leaves:
+    """Return the results of a forward loop: those of its steps, and the last state."""
+    parts = _unpacked(returned, 3)
+    if parts is None or len(parts) != 3:
+        raise NotGradable(f"It must return steps, hT, cT, got {_described(returned, parts)}.")
+    T = len(p["x"])
+    steps = _unpacked(parts[0], T)
+    if steps is None or len(steps) != T:
+        got = _described(parts[0], steps)
+        raise NotGradable(f"The list of steps must have an entry for each of {T} steps, got {got}.")
+    rows = [_unpacked(step, len(OF_STEP)) for step in steps]
+    for row, step in zip(rows, steps, strict=True):
+        if row is None or len(row) != len(OF_STEP):
+            got = _described(step, row)
+            raise NotGradable(f"Each of the steps must hold {', '.join(OF_STEP)}, got {got}.")
+    columns = map(list, zip(*(row or () for row in rows), strict=True))
+    return blank.named([*columns, *parts[1:]])
+
+
+def _unpacked(value: Any, count: int) -> list[Any] | None:
+    """Return the parts of anything that unpacks, at most one too many; None for anything else."""
+    if isinstance(value, str | bytes | Mapping | set):
+        return None
+    try:
+        parts = iter(value)
+    except TypeError:
+        return None
+    return [*islice(parts, count + 1)]
+
+
+def _described(value: Any, parts: Sequence[Any] | None) -> str:
+    """Return in words what came instead of the parts."""
+    if isinstance(value, np.ndarray):
+        return f"an array of the shape {value.shape}"
+    kind = type(value).__name__
+    if parts is None:
+        return f"one {kind}"
+    return f"{len(value)} in a {kind}" if hasattr(value, "__len__") else f"{len(parts)} or more"
+
+
+NOTES = ("types", "shared")
+"""Names beside those of the results: of short floats, and of entries that are one array."""
+KINDS = {"c": "complex numbers", "U": "text", "S": "text", "b": "truth values"}
+
+
+def as_numbers(value: Any) -> Array | str:
+    """Return an array of floats, or in words what the value is."""
+    try:
+        array = np.asarray(value)
+        if array.size > MOST_NUMBERS:
+            return f"an array of the shape {array.shape}"
+        if array.dtype == object and all(isinstance(n, numbers.Real) for n in array.flat):
+            array = array.astype(float)
+    except Exception:  # lists of different lengths; any object may refuse
+        return type(value).__name__
+    if array.dtype.kind in "fiu":
+        return array.astype(float)
+    return KINDS.get(array.dtype.kind, type(value).__name__)
+
+
+def _numbers(blank: Blank, leaves: Sequence[Leaves]) -> Numbers:
+    """Return the numbers of the results; of short floats and arrays in common a note."""
+    calls = [{n: None if a is None else as_numbers(a) for n, a in own.items()} for own in leaves]
+    found: Numbers = {}
+    for name in calls[0]:
+        values = [call[name] for call in calls]
+        odd = [value for value in values if not isinstance(value, np.ndarray)]
+        shapes = {np.shape(value) for value in values if isinstance(value, np.ndarray)}
+        if odd or len(shapes) > 1:
+            found[name] = odd[0] if odd else "arrays of different shapes in different calls"
+        else:
+            found |= stacked([{name: value} for value in values])
+    short = {n: kind for own in leaves for n, a in own.items() if (kind := _short(a))}
+    shared = _shared(leaves[0])
+    return found | ({"types": short} if short else {}) | ({"shared": shared} if shared else {})
+
+
+def _short(value: Any) -> str:
+    """Return the type of an array of floats with fewer digits than the arguments."""
+    kind = getattr(value, "dtype", None)
+    return str(kind) if kind in (np.float32, np.float16) else ""
+
+
+def _shared(leaves: Leaves) -> list[str]:
+    """Return two entries of a result that are one array in memory."""
+    for name, value in leaves.items():
+        seen: dict[int, int] = {}
+        for k, a in enumerate(value if isinstance(value, list) else []):
+            if isinstance(a, np.ndarray) and a.size and a.flags.owndata:
+                other = seen.setdefault(a.ctypes.data, k)
+                if other != k:
+                    return [f"{name}[{other}]", f"{name}[{k}]"]
+    return []
+
+
+def _alike(one: Numbers, other: Numbers) -> bool:
+    """Return True if results are the same, but for rounding."""
+    if one.keys() != other.keys():
+        return False
+    return all(_close(a, other[n]) for n, a in one.items() if n not in NOTES)
+
+
+def _close(a: Any, b: Any) -> bool:
+    if not (isinstance(a, np.ndarray) and isinstance(b, np.ndarray)):
+        return type(a) is type(b) and bool(a == b)
+    largest = np.abs(a[np.isfinite(a)]).max(initial=0)
+    return a.shape == b.shape and np.allclose(a, b, rtol=0, atol=1e-10 * largest, equal_nan=True)
