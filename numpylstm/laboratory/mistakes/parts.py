@@ -7,6 +7,12 @@ import numpy as np
 from numpylstm.checks import Array
 
 
+def sigmoid(a: Array) -> Array:
+    """Return the sigmoid of an array, for chapters of the textbook that have none."""
+    with np.errstate(over="ignore"):
+        return np.asarray(1 / (1 + np.exp(-a)))
+
+
 def without(W: Array, n: int, *left_out: int) -> Array:
     """Return W with the columns of some gates zero."""
     blocks = [0 * W if k in left_out else W for k, W in enumerate(np.split(W, n, axis=-1))]

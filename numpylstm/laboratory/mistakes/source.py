@@ -148,7 +148,7 @@ def read(
     more than names. `options` are arguments that choose between formulas, like an activation: the
     chosen formula replaces the choice. `returns` names intermediate values to return instead.
     """
-    scope = vars(inspect.getmodule(function)) | {"parts": parts}
+    scope = {"sigmoid": parts.sigmoid} | vars(inspect.getmodule(function)) | {"parts": parts}
     definition = _definition(function)
     _Inlined(scope, options or {}).visit(definition)
     stored = {
