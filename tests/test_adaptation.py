@@ -73,7 +73,7 @@ def test_each_stream_has_a_cache_of_its_own(model, ids):
 
 @pytest.mark.parametrize("scale", [1, 1e4])  # with 1e4, some probabilities underflow
 def test_a_share_of_0_is_no_cache(model, ids, scale):
-    model.by_path["decoder.W"].data *= scale
+    model.parameters()["decoder.W"].data *= scale
     plain = nl.evaluate(model, ids, 2, 7).loss
     assert np.isfinite(plain)
     assert nl.evaluate_with_cache(model, ids, 2, 7, share=0).loss == pytest.approx(plain, rel=1e-12)

@@ -66,7 +66,7 @@ def test_every_gradient_of_a_stack_to_1e_12(cell, impl, rng):
     x, state = rng.normal(size=(T, B, D)), random_state(layers, B, rng)
     masks = layers.draw_masks(T, B)
     for k in range(L):  # of any matrix
-        shape = layers.by_path[f"{k}.Wx"].data.shape
+        shape = layers.parameters()[f"{cell}.{k}.Wx"].data.shape
         masks[f"{k}.Wx"] = reference.dropout_mask(rng.random(shape), 0.3, np.float64)
     hs, after = layers.forward(x, state, masks=masks)
     dhs, *dstate = (rng.normal(size=array.shape) for array in (hs, *after))

@@ -66,10 +66,10 @@ def test_masks_come_from_the_generator_that_is_given(rng, tmp_path):
 def test_what_could_not_be_loaded_is_not_saved_over_what_can(tmp_path):
     path, model = tmp_path / "model.npz", nl.LanguageModel(5, 4, rng=0)
     nl.save_model(model, path)
-    model.by_path["decoder.b"].data[0] = np.nan
+    model.parameters()["decoder.b"].data[0] = np.nan
     with pytest.raises(ValueError, match=r"save_model: decoder.b must be finite, got nan at \[0\]"):
         nl.save_model(model, path)
-    model.by_path["decoder.b"].data = np.zeros(7, np.float32)
+    model.parameters()["decoder.b"].data = np.zeros(7, np.float32)
     with pytest.raises(ValueError, match=r"decoder.b must have shape \(5,\), got \(7,\)"):
         nl.save_model(model, path)
     nl.load_model(path)

@@ -114,7 +114,7 @@ def test_an_answer_comes_from_the_final_states_of_both_directions(rng):
         model.functions, model.config, model.arrays(), x, model.zero_state(B), {}, LENGTHS, False
     )[:2]
     ends = np.concatenate([state.h[-1] for state in states], axis=-1)
-    want = ends @ model.by_path["decoder.W"].data + model.by_path["decoder.b"].data
+    want = ends @ model.parameters()["decoder.W"].data + model.parameters()["decoder.b"].data
     np.testing.assert_allclose(model.predict(x, LENGTHS), want, rtol=1e-12)
 
 
@@ -123,7 +123,7 @@ def test_an_answer_after_nothing(rng):
     model = make("last regressor", "vectors", bidirectional=True)
     x = np.full((T, B, D), np.nan)
     answer = model.predict(x, np.zeros(B, int))
-    np.testing.assert_array_equal(answer, np.tile(model.by_path["decoder.b"].data, (B, 1)))
+    np.testing.assert_array_equal(answer, np.tile(model.parameters()["decoder.b"].data, (B, 1)))
 
 
 # --- two directions ------------------------------------------------------------------------------

@@ -210,7 +210,7 @@ def test_each_part_of_a_run_may_offer_parameters(corpus):
     offers = [None, {path: array + 1 for path, array in own.items()}, own]
     parts = [SimpleNamespace(offer=lambda offer=offer: offer) for offer in offers]
     _, offered = loop.better_of(
-        model, parts, lambda: SimpleNamespace(loss=-model.by_path["decoder.b"].data.sum())
+        model, parts, lambda: SimpleNamespace(loss=-model.parameters()["decoder.b"].data.sum())
     )
     assert offered is offers[1]
     np.testing.assert_equal(model.state_dict(), own)
