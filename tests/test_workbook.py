@@ -166,7 +166,8 @@ WRONG = {  # a piece of the solution, what stands there instead, and words of th
     ],
     "lstm_forward": [
         ("*_, c, _, h = step", "*_, h = step", "c is not replaced by the result of the step"),
-        ("*_, c, _, h = step", "*_, c, h = step", r"hands on \(h or c\)"),
+        ("*_, c, _, h = step", "*_, c, h = step",
+         "a later one is wrong: look at what a later step gets, h and c"),
         ("steps, h, c", "steps, c, h", "hT: it is cT|hT"),
         ("_forward(x_t, h, c,", "_forward(x_t, h0, c,", "h0 is used instead of h"),
         ("        *_, c, _, h = step\n        steps.append(step)",
@@ -235,7 +236,7 @@ WRONG = {  # a piece of the solution, what stands there instead, and words of th
         ("lr * dW", "lr * np.clip(dW, -5, 5)", "new_W|clipped"),
         ("W - lr * dW", "W + lr * dW", "sign of lr"),
         ("W - lr * dW", "W * np.nan",
-         "new_W is not finite: look for a division by zero, or an array never filled"),
+         "new_W is not finite. Look for a division by zero, or an array that is never filled"),
         ("W - lr * dW", "np.append(9, (W - lr * dW).flat[1:]).reshape(W.shape)",
          "got 9; wrong: 1 of the 24 numbers of new_W"),
         ("return W - lr * dW", "W -= lr * dW\n    return W", "changes its argument W"),
@@ -684,7 +685,7 @@ def test_with_all_solutions_the_engine_learns_as_the_library_does():
 @pytest.mark.parametrize("row", [
     ("nl.grading.grade(5)", "grade: the answer must be a function, got int", TypeError),
     ("nl.grading.grade(np.tanh)", "must be one of sigmoid, "),
-    ("nl.grading.grade(lambda a: a)", "got '<lambda>', which has none of these names"),
+    ("nl.grading.grade(lambda a: a)", "got '<lambda>', and no variable of these names holds it"),
     ("nl.grading.grade(nl.evaluate)", "must be one of sigmoid, "),
 ], ids=str)  # fmt: skip
 def test_a_bad_call_gets_one_sentence(row):

@@ -23,7 +23,7 @@ class Mistake:
     changes: tuple[Change, ...]
     words: str
     line: Any = None  # the `Line` that is wrong, if the mistake was read in a text
-    kind: str = ""  # "name", "lost", "size", "gate", "curve", "form"; most have none
+    kind: str = ""  # "name", "lost", "sign", "size", "gate", "curve", "form"; or none
     about: str = ""  # the array used instead ("name"), the text of the term ("lost")
     name: str = ""
     title: str = ""

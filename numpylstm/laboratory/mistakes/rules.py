@@ -120,12 +120,13 @@ PATTERNS = [
     Pattern("X[t]", "X[t + 1] if t + 1 < len(X) else 0 * X[t]", "X is taken one step late"),
     Pattern("X[t]", "X[t] * (t == len(X) - 1)", "X is used at the last step alone"),
     Pattern("X[t - 1]", "X[t]", "X is taken one step late"),
+    Pattern("h_prev[t]", "h[t - 1]", "at the first step it is h[-1], the state after the last one"),
     Pattern("X if t else Y", "X", "Y is not used at the first step"),
     Pattern("X[t - 1][Y] if t else Z", "X[t][Y]", "it is taken from this step, not the one before"),
     Pattern("X[t - 1][4]", "X[t - 1][6]", "it is h of the step before, not c"),
     Pattern("X[t - 1][6]", "X[t - 1][4]", "it is c of the step before, not h"),
     Pattern("a", "2 * a", "a is counted twice"),
-    Pattern("a", "-a", "the sign of a is wrong"),
+    Pattern("a", "-a", "the sign of a is wrong", "sign"),
     Pattern("a", "0 * a", "a is ignored", "lost", "a"),
     Pattern("a", "a * a", "a is squared", "curve"),
     Pattern("a", "1 - a", "1 - a instead of a", "form"),
@@ -297,6 +298,16 @@ def overwritten(line: Line, text: Text) -> Iterator[Edit]:
         yield Edit(wrong, f"{words}, in gate {gate}", "gate")
 
 
+def left_out_of_the_sum(line: Line, text: Text) -> Iterator[Edit]:
+    """``dWx += dWx_t`` to ``dWx += dWx_t * (t > 0)``, in a loop."""
+    long = next((name for name, shape in text.shapes.items() if len(shape) == 3), "")
+    if long:
+        for when, which in (("t > 0", "first"), (f"t < len({long}) - 1", "last")):
+            yield Edit(
+                line.stated(f"{line.expression} * ({when})"), f"the {which} step is left out"
+            )
+
+
 def stored_elsewhere(line: Line, text: Text) -> Iterator[Edit]:
     """``dx[t], dh = step(...)`` to ``dx[t - 1], dh = step(...)``."""
     for place, words in (("[t - 1]", "one step early"), ("[-1 - t]", "in the reverse order")):
@@ -404,7 +415,7 @@ OF_EXPRESSIONS: tuple[Rule, ...] = (
 )
 OF_STATEMENTS: dict[str, tuple[Rule, ...]] = {
     "value": (unpacked_in_another_order,),
-    "sum": (overwritten,),
+    "sum": (overwritten, left_out_of_the_sum),
     "loop": (other_steps,),
     "scatter": (not_added_at,),
     "call": (of_call,),

@@ -9,7 +9,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -71,7 +71,26 @@ OTHERS = {
 }
 """The other places, by their names among the numbers of a submission."""
 OPTIONS = {"activation": "tanh", "reset": "before"}
-OF_STEP = ("i", "f", "g", "o", "c", "tanh_c", "h")
+
+
+class Step(NamedTuple):
+    """The results of a step of an LSTM: a tuple, whose parts have names too."""
+
+    i: Array
+    f: Array
+    g: Array
+    o: Array
+    c: Array
+    tanh_c: Array
+    h: Array
+
+
+OF_STEP = Step._fields
+
+
+def steps_of(columns: Sequence[Any]) -> list[Step]:
+    """Return the steps of a sequence from its results, each over time."""
+    return [Step(*parts) for parts in zip(*columns, strict=True)]
 
 
 # --- points: the arguments of a call, or of several ---------------------------------------------
@@ -93,8 +112,10 @@ def _of_layer(layer: Layer, place: Place, rng: np.random.Generator) -> list[Poin
     kept = layer.run(p)[-1]
     p |= {n: v for n, v in kept._asdict().items() if n not in p}
     p |= {gate: getattr(kept, gate) for gate in layer.gates}
+    if layer.step:
+        p["kept"] = kept
     if layer.name == "lstm":
-        p["steps"] = list(zip(*(p[n] for n in OF_STEP), strict=True))
+        p["steps"] = steps_of([p[n] for n in OF_STEP])
     return [p]
 
 
@@ -124,7 +145,8 @@ def _of_embedding(place: Place, rng: np.random.Generator) -> list[Point]:
         ids[1:3] = V - 1 - np.arange(2 * B).reshape(2, B)  # all of the last rows
     dx = place.large * rng.standard_normal((T, B, D))
     if place.name == "sixth":
-        dx[1], dx[:, 2] = 0, 0
+        dx[1] = 0
+        dx[:, 2] = 0
     return [{"dx": dx, "ids": ids, "V": V}]
 
 
@@ -141,7 +163,6 @@ def _of_scores(place: Place, rng: np.random.Generator) -> list[Point]:
     elif place.name == "sixth":
         one["logits"] -= 5000  # exp is 0
         other["logits"] *= 100
-        other["targets"] = other["logits"].argmax(axis=1)
         batches[2]["logits"][:] = 3
     else:
         one["logits"][1] += 800  # exp is infinite
@@ -164,6 +185,7 @@ def _of_clipping(place: Place, rng: np.random.Generator) -> list[Point]:
     calls: list[Point] = [{"gradients": gradients, "max_norm": m} for m in (low, 12 * norm)]
     if place.name == "sixth":
         calls.append({"gradients": [0 * g for g in gradients], "max_norm": low})
+        calls.append({"gradients": gradients, "max_norm": 0.0})
     return calls
 
 
@@ -172,8 +194,11 @@ def _of_update(place: Place, rng: np.random.Generator) -> list[Point]:
     W, dW = rng.standard_normal(shape), place.large * rng.standard_normal(shape)
     lr = rng.uniform(0.1, 0.9) + {"third": 2, "fifth": 4, "sixth": 30}.get(place.name, 0)
     if place.name == "sixth":
-        W[1], dW[2] = 0, 0
-    return [{"W": W, "dW": dW, "lr": lr}]
+        W[1] = 0
+        dW[2] = 0
+    return [
+        {"W": W, "dW": dW, "lr": rate} for rate in ((lr, 0.0) if place.name == "sixth" else (lr,))
+    ]
 
 
 FAR_OUT = (9.0, 12.0, 16.0, 20.0, 40.0, 100.0)
@@ -261,7 +286,7 @@ class Blank:
 
     def arguments(self, p: Point) -> list[Any]:
         """Return the arguments of the textbook at a point."""
-        known = p if self.keep is None else p | {"kept": self.keep(p)}
+        known = p if self.keep is None or "kept" in p else p | {"kept": self.keep(p)}
         return [known[n] for n in (self.reads or self.takes).split()]
 
     def results_of(self, f: Callable[..., Any], calls: Sequence[Point]) -> dict[str, Array]:
@@ -287,7 +312,7 @@ class Blank:
             values = self.text.changed()(*self.arguments(p))
         if self.order > 0:
             *of_steps, hT, cT = values
-            return [*zip(*of_steps, strict=True)], hT, cT
+            return steps_of(of_steps), hT, cT
         return values if len(values) > 1 else values[0]
 
     @cached_property
@@ -405,14 +430,15 @@ BLANKS = {
         words={"norm": "the norm of all arrays together", "factor": "one number for all arrays"},
         rare={
             "third": "six arrays and a limit below 1", "fourth": "one array of small numbers",
-            "fifth": "three arrays and a limit below 1", "sixth": "arrays of zeros",
+            "fifth": "three arrays and a limit below 1",
+            "sixth": "arrays of zeros, and a limit of 0",
         },
     ),
     "sgd": Blank(
-        "W dW lr", "new_W", _of_update, solutions.sgd,
+        "W dW lr", "new_W", _of_update, solutions.sgd, call="lr={lr:.3g}",
         rare={"second": "gradients a million times as large", "third": "a rate above 2",
               "fourth": "gradients of 1e-6", "fifth": "a rate above 4",
-              "sixth": "a rate above 30 and rows of zeros"},
+              "sixth": "rates of 0 and above 30, and rows of zeros"},
     ),
     "gru_step_backward": Blank(
         "dh x h_prev r z n Wx Wh", "dz dn da_n dr da_r da_z dx dh_prev dWx dWh db",

@@ -31,13 +31,14 @@ from numpylstm.laboratory.workbook.blanks import (
     Blank,
     Place,
     Point,
+    Step,
     stacked,
 )
 
 Numbers = dict[str, Any]  # name of a result -> array, or in words what stands in its place
 Answer = Callable[..., Any]
 
-TIMES = 10
+TIMES = 20
 """Number of calls at the first place after those at the others: all must give the same numbers."""
 MOST_NUMBERS = 10**6
 """No result of a blank is nearly as large."""
@@ -47,7 +48,7 @@ MOST_NUMBERS = 10**6
 
 
 def name_of(where: str, answer: Any) -> str:
-    """Return the name of the blank that an answer fills: its own, or that of the variable."""
+    """Return the name of the blank that an answer fills: its own, or that of its variable."""
     if not callable(answer):
         got = type(answer).__name__
         raise TypeError(f"{where}: the answer must be a function, got {got}")
@@ -59,8 +60,8 @@ def name_of(where: str, answer: Any) -> str:
         return name
     if not bound:
         raise ValueError(
-            f"{where}: the function must be one of {', '.join(BLANKS)}; got {name!r}, which has "
-            "none of these names"
+            f"{where}: the function must be one of {', '.join(BLANKS)}; got {name!r}, and "
+            "no variable of these names holds it"
         )
     return bound[0]
 
@@ -180,8 +181,8 @@ def numbers_at_places(blank: Blank, answer: Any, student: str = "") -> Numbers:
             again = [_at(blank, answer, FIRST, calls)[1] for _ in range(TIMES)]
     if not all(_alike(first, numbers) for numbers in again):
         said = (
-            "it keeps something between calls, such as a global array or a default argument, or "
-            "draws something at random."
+            "it keeps something between calls, such as a global array or a default argument, draws "
+            "something at random, or returns an array of np.empty that is not filled."
         )
         return {"error": f"Called again with the same arguments it returns other numbers: {said}"}
     return first | others
@@ -241,8 +242,10 @@ def called_values(blank: Blank, answer: Any, *given: Any) -> list[Any]:
 
 def _copied(value: Any, strided: bool) -> Any:
     """Return a copy of an argument, in another layout if asked."""
-    if isinstance(value, list | tuple):
-        return type(value)(_copied(part, strided) for part in value)
+    if isinstance(value, Step):
+        return Step(*(_copied(array, strided) for array in value))
+    if isinstance(value, list):
+        return [_copied(part, strided) for part in value]
     if not isinstance(value, np.ndarray):
         return copy.deepcopy(value)
     if not strided:
@@ -357,7 +360,7 @@ def as_numbers(value: Any) -> Array | str:
 
 
 def _numbers(blank: Blank, leaves: Sequence[Leaves]) -> Numbers:
-    """Return the numbers of the results; of short floats and arrays in common a note."""
+    """Return the numbers of the results; of short numbers and arrays in common a note."""
     calls = [{n: None if a is None else as_numbers(a) for n, a in own.items()} for own in leaves]
     found: Numbers = {}
     for name in calls[0]:
@@ -374,9 +377,9 @@ def _numbers(blank: Blank, leaves: Sequence[Leaves]) -> Numbers:
 
 
 def _short(value: Any) -> str:
-    """Return the type of an array of floats with fewer digits than the arguments."""
-    kind = getattr(value, "dtype", None)
-    return str(kind) if kind in (np.float32, np.float16) else ""
+    """Return the type of an array with fewer digits than the arguments."""
+    kind = getattr(value, "dtype", np.dtype(float))
+    return str(kind) if kind in (np.float32, np.float16) or kind.kind in "iu" else ""
 
 
 def _shared(leaves: Leaves) -> list[str]:

@@ -24,17 +24,19 @@ Parts = dict[Part, Array]
 Cause = tuple[str, str]  # what is probably wrong, and the right line
 
 MOST_PAIRS = 3000
+AGREE = 1e-10
+"""Largest difference between right numbers, relative to the largest of an array."""
 OF_ROWS = (
-    "exp of a large number is infinite, and a whole row of exp of very negative numbers is 0; "
-    "subtract the maximum of each row from that row first."
+    "exp of a large number, which is infinite, or a row of exp of very negative numbers, which is "
+    "all 0 (subtract the maximum of each row from that row first)"
 )
 NOT_FINITE = {
-    "s": "exp of a large number is infinite, and infinite / infinite is not a number; call exp "
-    "with numbers up to 0 only.",
-    "loss": OF_ROWS,
+    "s": "exp of a large number, which is infinite, and infinite / infinite (call exp with numbers "
+    "up to 0 only)",
+    "loss": f"{OF_ROWS}, or the logarithm of 0 or of a negative number",
     "dlogits": OF_ROWS,
 }
-"""Advice for a result that is infinite or NaN."""
+"""Usual reasons why a result is infinite or NaN, beside those of all."""
 ODD = ("size", "gate", "curve", "form")
 """Kinds of mistakes that are too rare to be looked for beside another one."""
 
@@ -56,12 +58,12 @@ def distance(a: Array, b: Array) -> float:
 
 
 def wrong_entries(a: Array, b: Array) -> Any:
-    """Return True for each number that differs by more than nine digits of the largest.
+    """Return True for each number that differs by more than `AGREE` of the largest.
 
     Unlike the doctor's measure, which is for measured slopes, it has no smallest scale: numbers
     that must be 0 must be 0.
     """
-    return ~(np.abs(a - b) <= lines.AGREE * float(np.abs(b).max(initial=0)))
+    return ~(np.abs(a - b) <= AGREE * float(np.abs(b).max(initial=0)))
 
 
 def same(a: Any, b: Any) -> bool:
@@ -120,22 +122,22 @@ class Case:
                 f"{one} and {other} are one array: what is written into it later changes both. "
                 "Make a new array each time."
             )
-        part = self.wrong[0]
-        if name in types and distance(self.theirs[part], self.right[part]) < 0.01:
-            return (
-                f"{name} has the type {types[name]}, which loses digits: the arguments are float64."
-            )
+        part, kind = self.wrong[0], types.get(name, "")
+        near = distance(self.theirs[part], self.right[part]) < 0.01
+        if "int" in kind or (kind and near):
+            return f"{name} has the type {kind}, which loses digits; the arguments are float64."
         return ""
 
     def cause(self, step_is_right: bool) -> Cause:
         """Return the likeliest cause; `step_is_right` if the step that a loop calls is right."""
         first = self.wrong[0]
         if not np.isfinite(self.theirs[first]).all():
-            name, usual = first[0], "look for a division by zero, or an array never filled."
-            return f"{name} is not finite: {NOT_FINITE.get(name, usual)}", ""
+            usual = "a division by zero, or an array that is never filled"
+            own = [NOT_FINITE[first[0]]] if first[0] in NOT_FINITE else []
+            return f"{first[0]} is not finite. Look for {', '.join([*own, usual])}.", ""
         if max(distance(self.theirs[n], self.right[n]) for n in self.wrong) < 1e-5:
             return (
-                "The numbers agree to 5 digits or more, and not to 9: digits are lost (float32, "
+                "The numbers agree to 5 digits or more, and not to all: digits are lost (float32, "
                 "a central difference), a small constant is added, such as 1e-6, or something is "
                 "clipped or cut off where it hardly shows."
             ), ""
@@ -179,7 +181,8 @@ class Case:
         most = max((len(explained) for _, explained in found), default=0)
         if blank.order and most < len(self.wrong) and (pair := self._pair(possible, most)):
             return pair, True
-        first = [(v, explained) for v, explained in found if explained[0] == self.wrong[0]]
+        alike = [n for n in self.wrong if n[0] == self.wrong[0][0]]  # all steps of a result
+        first = [(v, explained) for v, explained in found if {*alike} <= {*explained}]
         if not first or (len(self.calls) > 1 and most < len(self.wrong)):
             return None, False
         longest = max(len(explained) for _, explained in first)
@@ -243,7 +246,7 @@ class Case:
         own = [line for line in text if name.partition("[")[0] in line.names]
         right = {n: a for (n, k), a in self.right.items() if k == number}
         for other, a in {**self._given(number), **right}.items():
-            if other != name and np.shape(a) == got.shape != () and distance(got, a) < lines.AGREE:
+            if other != name and np.shape(a) == got.shape != () and distance(got, a) < AGREE:
                 alone = [] if self.blank.order else own
                 return f"{name}: it is {other}.", " ".join(f"It must be {line}." for line in alone)
         if self.blank.order:
@@ -281,12 +284,13 @@ class Case:
         if first in self.wrong:
             given = "dhs, dhT (and dcT), and the arrays of that step" if back else "x, h0 and c0"
             return (
-                "The first step computed is wrong already: look at its lines, and at what it gets, "
-                f"{given}."
+                "The first step computed is wrong already: look at its lines, at what it gets, "
+                f"{given}, and at its place among the steps."
             )
+        gets = "dhs[t], and what the step after it hands on, dh (or dc)" if back else "h and c"
         return (
-            "The first step computed is right and a later one is wrong: look at what a step hands "
-            f"on ({'dh or dc' if back else 'h or c'}), and from which step each array is taken."
+            "The first step computed is right and a later one is wrong: look at what a later step "
+            f"gets, {gets}, and from which step each array is taken."
         )
 
     def by_factor(self) -> Cause | None:
@@ -299,10 +303,11 @@ class Case:
         }
         if self.blank.listed and any(_is_limited(a) for a, _ in pairs.values()):
             name = self.blank.returns
-            return f"{name}: its largest entries are all equal, it is limited entry by entry.", ""
+            said = "its largest entries are all equal: they are changed entry by entry"
+            return f"{name}: {said}, not by one factor for all.", ""
         for part, (a, b) in pairs.items():
             factors[part] = float((a * b).sum() / (b * b).sum())
-            if distance(a, factors[part] * b) > lines.AGREE:
+            if distance(a, factors[part] * b) > AGREE:
                 return None
         named = {part: named_factor(f, self.place.sizes) for part, f in factors.items()}
         if self.blank.listed:

@@ -17,7 +17,7 @@ import numpy as np
 from numpylstm import reference
 from numpylstm.checks import Array
 from numpylstm.data import Vocabulary, batches
-from numpylstm.laboratory.workbook.blanks import BLANKS
+from numpylstm.laboratory.workbook.blanks import BLANKS, steps_of
 from numpylstm.laboratory.workbook.calls import Answer, called_values, stopped, textbook_parts
 from numpylstm.models import LanguageModel
 
@@ -51,7 +51,7 @@ def forward(
     """Return the states, the last state, and what the backward pass needs."""
     if cell == "lstm":
         *columns, hT, cT = of["lstm_forward"](x, h, c, Wx, Wh, b)
-        return np.stack(columns[-1]), hT, cT, [*zip(*columns, strict=True)]
+        return np.stack(columns[-1]), hT, cT, steps_of(columns)
     if cell == "gru":
         hs, hT, kept = reference.gru_forward(x, h, Wx, Wh, b, reset="before")
         return hs, hT, c, kept

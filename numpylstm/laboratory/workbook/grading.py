@@ -216,7 +216,7 @@ def _numbers_of(
     return numbers | {"calls": [*called], "parts": parts}
 
 
-def grade(function: Callable[..., Any]) -> Verdict:
+def grade(function: Callable[..., Any], name: str = "") -> Verdict:
     """Grade a blank.
 
     Parameters
@@ -224,6 +224,8 @@ def grade(function: Callable[..., Any]) -> Verdict:
     function : callable
         The student's function, or any other callable, under the name of its blank. One whose body
         is ``return None`` is not answered yet.
+    name : str
+        The name of the blank, for a function that is in no variable of that name.
 
     Examples
     --------
@@ -235,7 +237,7 @@ def grade(function: Callable[..., Any]) -> Verdict:
     The first wrong number: ds[0, 0] must be ...
     ds: the factor s is missing. It must be ds = s * (1 - s).
     """
-    name = name_of("grade", function)
+    name = name or name_of("grade", function)
     called = called_by(name, function).items()
     states = {part: judge(part, _numbers_of(part, f, "", (name,))).state for part, f in called}
     return judge(name, _numbers_of(name, function, "", ()), "", states)
@@ -253,9 +255,9 @@ class Grader:
         self.corrections = corrections
         self._tries: dict[str, set[Verdict]] = {}
 
-    def __call__(self, function: Callable[..., Any]) -> Verdict:
+    def __call__(self, function: Callable[..., Any], name: str = "") -> Verdict:
         """Grade a blank."""
-        verdict = grade(function)
+        verdict = grade(function, name)
         if verdict.state == "wrong":
             tries = self._tries.setdefault(verdict.name, set())
             tries.add(verdict)
