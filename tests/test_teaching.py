@@ -279,3 +279,25 @@ def test_a_quiz_of_ten_minutes(week):
     assert not any(question.answer in sheet for question in asked)
     others = {tuple(exam.questions(secret, "Ada", week)) for secret in SECRETS}
     assert len(others) > 15
+
+
+# --- slides ------------------------------------------------------------------------------------
+
+
+DECKS = sorted((DOCS / "teaching" / "slides").glob("*.md"))
+
+
+@pytest.mark.parametrize("deck", DECKS, ids=lambda path: path.stem)
+def test_a_deck_has_an_activity_for_each_lecture_and_says_how_long_it_takes(deck):
+    slides = deck.read_text(encoding="utf-8").split("\n---\n")
+    lectures = [slide for slide in slides if slide.startswith("# ")]
+    activities = [slide for slide in slides if slide.startswith("## Activity: ")]
+    assert len(activities) == len(lectures) == 2
+    assert all(re.search(r"^\d+ minutes", slide, re.M) for slide in activities)
+
+
+def test_signs_of_a_formula_that_the_converter_takes_apart():
+    as_mathml = pytest.importorskip("mathml").as_mathml
+    assert "<mo>&#x0002B;&#x0003D;</mo>" in as_mathml(r"a \mathrel{+}= b", "inline")
+    norm = as_mathml(r"\lVert v \rVert^2", "inline")
+    assert norm.count('<mo stretchy="false">&#x02016;</mo>') == norm.count("&#x02016;") == 2

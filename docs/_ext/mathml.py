@@ -34,6 +34,11 @@ def as_mathml(latex: str, display: str) -> str:
     # A prime is raised already; as an exponent it would rise twice.
     prime = r"<msup>((?:(?!<msup>).)*?)<mi>&#x02032;</mi></msup>"
     mathml = re.sub(prime, r"\1<mo>&#x02032;</mo>", mathml)
+    # Both bars of a norm are as high as a letter: the last one is not stretched below an exponent.
+    mathml = mathml.replace("<mo>&#x02016;</mo>", '<mo stretchy="false">&#x02016;</mo>')
+    # "+=" is one sign.
+    assigned = r"<mo><mrow><mo>(&#x0002B;|&#x02212;)</mo></mrow></mo><mo>&#x0003D;</mo>"
+    mathml = re.sub(assigned, r"<mo>\1&#x0003D;</mo>", mathml)
     # "log p", not "logp".
     name = "<mi>(?:exp|ln|log|tanh)</mi>"
     function = rf"((?<!<msup>){name}|<msup>{name}<mn>\d+</mn></msup>)(?=<m(?:i|n|sub|sup)>)"
