@@ -36,7 +36,6 @@ const RACERS = {
 const [CHANCE_SAID, FLOOR_SAID] = [fixed(CHANCE), fixed(FLOOR)];
 const SMOOTH = 0.03; // weight of the newest loss in the smoothed line
 const LETTERS = "ABCD";
-const AHEAD = 150; // updates when it comes into view
 const ROWS = 100; // of a strip; when it is full, every other row is dropped
 
 export function new_race({ seed, delay }) {
@@ -107,7 +106,7 @@ export function race_part(root) {
   const $ = (selector) => root.querySelector(selector);
   const settings = { seed: 2, delay: 40, rate: 0.05, clip: true };
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  const part = { settings, race: null, running: false, until: RECIPE.updates, busy: 0 };
+  const part = { settings, race: null, running: false, busy: 0 };
 
   function reset() {
     part.running = false;
@@ -127,30 +126,23 @@ export function race_part(root) {
   }
 
   const finished = () => part.race.updates >= RECIPE.updates;
-  const done = () => part.race.updates >= part.until;
 
   // A few updates at a time; what they change is painted less often, with reduced motion much less.
   function frame() {
     if (!part.running) return;
     part.next = setTimeout(frame, 4);
     const { top, bottom } = root.getBoundingClientRect();
-    const hidden = bottom < 0 || top > innerHeight;
-    if (hidden && part.until > AHEAD) return; // wait until it is in view again
+    if (bottom < 0 || top > innerHeight) return; // wait until it is in view again
     const began = performance.now();
-    while (!done() && performance.now() - began < 12) update(part.race, settings);
+    while (!finished() && performance.now() - began < 12) update(part.race, settings);
     part.busy += performance.now() - began;
-    if (done()) part.running = false;
+    if (finished()) part.running = false;
     if (!part.running || began - part.painted > (calm ? 500 : 50)) paint();
   }
 
   function run() {
     if (finished()) reset();
-    part.running = part.until === AHEAD || !part.running;
-    begin(RECIPE.updates);
-  }
-
-  function begin(until) {
-    part.until = until;
+    part.running = !part.running;
     paint();
     clearTimeout(part.next);
     frame();
@@ -182,8 +174,7 @@ export function race_part(root) {
     });
     for (const racer of racers) strip(racer);
     answer();
-    const runs = part.running && part.until > AHEAD;
-    buttons.run.textContent = runs ? "Pause" : finished() ? "Run again" : "Run";
+    buttons.run.textContent = part.running ? "Pause" : finished() ? "Run again" : "Run";
     show(
       $("[data-name=updates]"),
       race.updates,
@@ -274,7 +265,5 @@ export function race_part(root) {
   );
   Object.assign(part, { paint, step, reset });
   reset();
-  part.running = true;
-  begin(AHEAD);
   return part;
 }

@@ -38,7 +38,9 @@ EXHIBITS = (
         changes=(("dhs[t] + dh, dc, step)", "dhs[t] + dh, dc * (t == len(dhs) - 1), step)"),),
         story="In a vanilla network only one gradient, dh, goes back in time, so the second is "
         "easily forgotten. The carousel, which is the reason for the cell, is then never trained "
-        "over more than one step. We know no published case.",
+        "over more than one step. In hanbt/learn_dl (eff712e, lstm.py) the gates' gradients are "
+        "made of dh alone; the check beside it has two steps and a zero initial state, where Wh "
+        "shows nothing.",
         words="dc is ignored at every step but the last",
     ),
     Mistake(
@@ -49,7 +51,8 @@ EXHIBITS = (
         story="c is used by h and by the next step; an equals sign keeps one of the two "
         "gradients. Readers of nicodjimenez/lstm ask why `top_diff_s` is added (#2, #33 and #39), "
         "and pull request #49 proposed to remove it, because the loss of the example was lower "
-        "without it. Where no gradient comes from the next window, this is the same mistake as "
+        "without it. apache/mxnet #4057 is about the same line of an example. Where no "
+        "gradient comes from the next window, this is the same mistake as "
         "the dropped dc_next.",
         words="the term dc is missing",
     ),
@@ -178,8 +181,9 @@ EXHIBITS = (
             ("max_norm / norm)", "max_norm / norm[path])"),
         ),
         story="ddbourgin/numpy-ml (b0359af) clips this way, and keras-team/keras #13575 asks "
-        "which of the two norms is meant. This is a valid method, but a mistake where the recipe "
-        "says global norm.",
+        "which of the two norms is meant; carpedm20/MemN2N-tensorflow #19 and pull request 614 of "
+        "huggingface/transformers are about the difference. This is a valid method, but a mistake "
+        "where the recipe says global norm.",
         words="clipped by its own norm",
         module=AROUND,
     ),
@@ -201,7 +205,8 @@ EXHIBITS = (
         function="embedding_backward",
         changes=(("np.add.at(dW, ids, dx)", "dW[ids] += dx"),),
         story="NumPy reads dW[ids], adds, and writes it back once, so only the last of several "
-        "gradients for one row remains. We know no published case.",
+        "gradients for one row remains. karpathy/nn-zero-to-hero #57, HIPS/autograd #39 and "
+        "pytorch/pytorch #1528 are about it.",
         words="+= on rows keeps only the last of them",
     ),
     Mistake(
@@ -220,7 +225,7 @@ EXHIBITS = (
         function="dropout_backward",
         changes=(("dy * cache.mask", "dy"),),
         story="The mask is a local variable of the forward pass, and everything runs without it. "
-        "We know no published case.",
+        "ddbourgin/numpy-ml #94 asks about it in a wrapper of layers.",
         words="the factor mask is missing",
     ),
 )
