@@ -24,8 +24,7 @@ const svg = {
     attributes[name] = value;
   },
 };
-const shown = picture(model, words, reading);
-draw_staircase(svg, { ...shown, before: shown.values });
+draw_staircase(svg, picture(model, words, reading, []));
 attributes.style = `height: ${svg.style.height}`;
 const said = Object.entries(attributes).map(([name, value]) => `${name}="${value}"`);
 process.stdout.write(

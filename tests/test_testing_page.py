@@ -1,0 +1,51 @@
+"""The page "How numpylstm is tested" has the figures of ``tests/figures``, and misses no test."""
+
+import json
+import os
+import re
+
+import pytest
+from support import report
+
+PAGE = report.PAGE.read_text(encoding="utf-8")
+ADVICE = "write them again: python -m tests.support.report"
+
+
+def test_the_page_has_the_figures():
+    assert report.filled(PAGE) == PAGE, ADVICE
+
+
+def test_every_file_of_tests_is_a_witness_of_one_promise():
+    placed = [report.file_of(name) for names in report.PROMISES.values() for name in names.split()]
+    found = {f"tests/{path.name}" for path in (report.ROOT / "tests").glob("test_*.py")}
+    assert len(placed) == len(set(placed))
+    assert set(placed) == found
+
+
+def test_the_tests_that_the_page_names_exist():
+    named = re.findall(r"`(tests/test_\w+\.py)::(\w+)`", PAGE)
+    assert len(named) > 20
+    for file, name in named:
+        text = (report.ROOT / file).read_text(encoding="utf-8")
+        assert re.search(rf"^ *def {name}\(", text, re.M), f"{file}::{name}"
+
+
+@pytest.mark.skipif("NUMPYLSTM_RELEASE" not in os.environ, reason="before a release")
+def test_the_cases_are_counted_on_this_commit():
+    assert report.read("cases")["files"] == report.count_cases(), ADVICE
+
+
+def test_coverage_by_module_is_read(tmp_path, monkeypatch):
+    monkeypatch.setattr(report, "commit", lambda: "abc1234")
+    percents = {"numpylstm/optim.py": 100, "numpylstm/laboratory/tasks/task.py": 80.4}
+    found = {
+        "files": {name: {"summary": {"percent_covered": p}} for name, p in percents.items()},
+        "totals": {"percent_covered": 96.6},
+    }
+    (tmp_path / "coverage.json").write_text(json.dumps(found))
+    assert report.read_coverage(tmp_path / "coverage.json") == {
+        "commit": "abc1234",
+        "percent": 97,
+        "complete": 1,
+        "below_90": {"tasks/task": 80},
+    }
