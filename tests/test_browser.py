@@ -36,8 +36,8 @@ if not (CHROME and DRIVER):
     pytest.skip("no Chromium with its chromedriver is installed", allow_module_level=True)
 
 SIZE = {"wide": (1300, 1000), "phone": (390, 844), "narrow": (320, 568)}
-FIGURES = ("counts", "pulse", "fade", "carousel", "back", "gates", "race", "own")
-MORE = ("step", "reading", "reach")
+FIGURES = ("alive", "counts", "pulse", "fade", "step", "carousel", "back", "own", "race")
+MORE = ("reading", "reach")
 
 
 class Figure:
@@ -177,8 +177,32 @@ def rgb(colour):
     return [int(number) / 255 for number in re.findall(r"\d+", colour)[:3]]
 
 
+def test_the_opening_reads_by_itself(opened):
+    """It waits under the pointer and the focus; a held forget gate stays open."""
+    alive = opened("alive")
+    wait(alive.browser, lambda: alive.run("return part.at") > 1)
+    text = alive.find(".text")
+    text.send_keys(Keys.END)  # the focus
+    at = alive.run("return part.at")
+    alive.browser.execute_async_script("setTimeout(arguments[0], 700)")
+    assert alive.run("return part.at") == at
+    free = alive.number("p")
+    alive.press("Hold the forget gate open")
+    assert alive.number("p") != free
+    assert "f 1.00" in alive.find(".drawing").text
+    text.send_keys(Keys.HOME, Keys.ARROW_RIGHT)
+    assert alive.run("return part.at") == 1
+
+
+def test_the_opening_stands_still_with_less_motion(opened):
+    alive = opened("alive", prefers_reduced_motion="reduce")
+    at = alive.run("return part.at")
+    alive.browser.execute_async_script("setTimeout(arguments[0], 700)")
+    assert alive.run("return part.at") == at > 0
+
+
 def test_the_first_figure_counts(opened):
-    figure, steps = opened(), []
+    figure, steps = opened("counts"), []
     for label in (")", '"', "(", '"', ")"):
         before = figure.number("c")
         figure.press(label)
@@ -191,8 +215,9 @@ def test_the_first_figure_counts(opened):
 
 def test_sliders_and_choices_change_their_figure(opened):
     browser = opened().browser
-    pulse, fade, carousel, back, gates = (Figure(browser, name) for name in FIGURES[1:6])
-    for name in FIGURES[1:6]:
+    names = ("counts", "pulse", "fade", "carousel", "back")
+    counts, pulse, fade, carousel, back = (Figure(browser, name) for name in names)
+    for name in names:
         browser.execute_script("explore.make(arguments[0])", name)
     pulse.slide("w", Keys.HOME)
     assert pulse.number("after-1") == 0
@@ -205,17 +230,18 @@ def test_sliders_and_choices_change_their_figure(opened):
     assert back.number("cell") > before
     fade.find("svg.chart").send_keys(Keys.ARROW_LEFT, Keys.PAGE_DOWN)
     assert fade.find("caption").text == "49 steps back"
-    gates.choose("hand", "f = 0")
-    assert abs(gates.number("c")) < 1
-    lines = gates.find_all(".line")
+    counts.choose("hand", "f = 0")
+    assert abs(counts.number("c")) < 1
+    lines = counts.find_all(".line")
     assert len({line.get_attribute("d") for line in lines}) == 2  # free, and held
 
 
 def test_the_race(opened):
     race = opened("race")
     browser = race.browser
+    wait(browser, lambda: race.number("updates") == 150)  # before anybody presses a button
     race.press("Run")
-    wait(browser, lambda: race.number("updates") > 12)
+    wait(browser, lambda: race.number("updates") > 162)
     browser.execute_script("scrollTo(0, 0)")  # out of sight it waits
     browser.execute_async_script("requestAnimationFrame(() => requestAnimationFrame(arguments[0]))")
     before = race.number("updates")
@@ -262,6 +288,15 @@ def test_it_learns_a_text(opened, tmp_path):
     assert own_text.number("speed") > 0
     assert own_text.run("return part.unit") == unit  # chosen by the reader, so it stays
     own_text.press("Pause")
+    permissions = {"permissions": ["clipboardReadWrite", "clipboardSanitizedWrite"]}
+    browser.execute_cdp_cmd("Browser.grantPermissions", permissions)
+    for button, what in {
+        "Copy the newest sample": "sample",
+        "Copy it as a picture": "picture",
+    }.items():
+        own_text.press(button)
+        said_so = f"The {what} has been copied."
+        wait(browser, lambda said_so=said_so: own_text.find(".copy output").text == said_so)
     allow = {"behavior": "allow", "downloadPath": str(tmp_path)}
     browser.execute_cdp_cmd("Browser.setDownloadBehavior", allow)
     own_text.press("Download the model")
@@ -274,7 +309,7 @@ def test_it_learns_a_text(opened, tmp_path):
     wait(browser, lambda: own_text.find_all(".samples p"))
 
 
-def test_one_step_and_its_code(opened):
+def test_one_step(opened):
     step = opened("step")
 
     def widths():
@@ -282,15 +317,14 @@ def test_one_step_and_its_code(opened):
 
     before = widths()
     step.slide("b_f", Keys.HOME)
-    closed = max(1.5, 16 * step.number("f"))
+    closed = max(1.5, 16 * step.run("return part.values.f"))
     assert widths()[1] == pytest.approx(closed)
     assert widths()[2:] == before[2:]
     step.choose("way", "backward")
     assert widths()[0] == pytest.approx(closed)  # of dc_prev
     step.choose("cell", "rnn")
-    step.click(step.find("details summary"))
-    assert "dh_prev = da @ Wh.T" in step.find("[data-source=python]").text
-    assert "const dh_prev = " in step.find("[data-source=javascript]").text
+    step.slide("Wh_h", Keys.HOME)
+    assert step.run("return part.values.dh_prev / part.values.da_h") == -3
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -325,6 +359,12 @@ def test_a_trained_network_reads_what_is_typed(opened, scheme):
 
 
 VIEWS = {  # what a reader changes before sharing a figure
+    "counts": lambda counts: (counts.press(")"), counts.choose("hand", "i = 1")),
+    "own": lambda own: (
+        own.find("textarea").clear(),
+        own.find("textarea").send_keys("A text of mine & yours, é?\n"),
+        own.choose("own-size", "32"),
+    ),
     "reach": lambda reach: (
         reach.slide("T", Keys.END),
         reach.find("svg.chart").send_keys(Keys.HOME, Keys.ARROW_RIGHT),
@@ -345,7 +385,7 @@ def test_a_shared_view_is_reopened(opened, part):
     view = """
         const inputs = [...document.querySelectorAll(`#${arguments[0]} :is(input, textarea)`)];
         const controls = inputs.map((e) => [e.value, e.checked, e.ariaValueText]);
-        return [part.unit, part.at, part.lag, controls]"""
+        return [part.unit, part.at, part.lag, part.words, controls]"""
     figure = opened(part)
     VIEWS[part](figure)
     before = figure.run(view, part)
@@ -356,13 +396,22 @@ def test_a_shared_view_is_reopened(opened, part):
     assert opened(address).run(view, part) == before
 
 
+def test_a_long_text_is_not_in_the_link(opened):
+    own_text = opened("own")
+    own_text.press("Share this")
+    assert "longer than 2000 characters, so it is left out" in own_text.find(".share output").text
+    assert len(own_text.browser.current_url) < 500
+
+
 def test_inside_the_front_page(browser, page, tmp_path):
     """The frame holds the first figure alone, fits it, and takes the colours of the page."""
     script = Path(__file__).parent.parent / "docs" / "_static" / "cell.js"
     front = tmp_path / "front.html"
     front.write_text(
         f"""<!doctype html><html data-theme="dark">
-        <iframe class="cell" src="{page}" width="600"></iframe>
+        <p style="height: 40px">A headline</p>
+        <iframe class="cell" src="{page}#alive" width="600"></iframe>
+        <p style="height: 2000px"></p>
         <script src="{script.as_uri()}"></script>"""
     )
     browser.get(front.as_uri())
@@ -371,10 +420,11 @@ def test_inside_the_front_page(browser, page, tmp_path):
     browser.switch_to.frame(frame)
     wait(browser, lambda: browser.execute_script(dark))
     shown = browser.find_elements("css selector", "form, h1, h2, aside, .prose")
-    assert [each.get_attribute("id") for each in shown if each.is_displayed()] == ["counts"]
+    assert [each.get_attribute("id") for each in shown if each.is_displayed()] == ["alive"]
     high = browser.execute_script("return document.body.offsetHeight")
     browser.switch_to.default_content()
     wait(browser, lambda: 0 <= frame.size["height"] - high < 9)
+    assert browser.execute_script("return scrollY") == 0
 
 
 # --- the player ----------------------------------------------------------------------------------
@@ -506,8 +556,11 @@ def test_all_numbers_follow_a_change(player):
     player.press("tape")
     assert loss() == right
     player.find(".weights .number").click()
-    player.find("[name=weight]").send_keys(Keys.ARROW_RIGHT)
-    assert loss() != right
+    weight = player.find("[name=weight]")
+    weight.send_keys(Keys.ARROW_RIGHT)
+    once = loss()
+    weight.send_keys(Keys.ARROW_RIGHT)  # the slider is still there
+    assert len({right, once, loss()}) == 3
     assert "no longer" in player.find(".message").text
 
 
@@ -538,7 +591,7 @@ def test_a_tape_with_a_wrong_sign(player, monkeypatch, wrong):
     assert f"The first wrong one is {name}: expected " in said
     assert sentence in said
     assert line in player.find(".listing .now").text
-    assert player.find(".chip.chosen").get_attribute("class").split() == ["chip", "chosen", "wrong"]
+    assert player.find(".chip.chosen").get_attribute("class").split() == ["chip", "wrong", "chosen"]
     assert 1 <= len(player.red()) <= 4  # a state is also the previous one of the next step
     player.find("body").send_keys(Keys.END)
     assert len(player.red()) > 10

@@ -12,11 +12,13 @@ import base64
 import hashlib
 import html
 import json
+import os
 import random
 import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 from numpylstm.cells import CELLS, Cell
 from numpylstm.data.text import read_embedded
@@ -27,14 +29,20 @@ __all__ = ["FOLDER", "page", "write_page"]
 FOLDER = Path(__file__).parent
 """Folder of the parts of the page: modules, style, models."""
 
+NOTEBOOKS = FOLDER.parents[1] / "notebooks"  # only in a clone
+
 PREVIEW = """<meta property="og:title" content="How an LSTM really works">
 <meta property="og:image" content="{site}/_static/preview.png">
 """  # the picture of a link
+
+LINK = '<p><a href="{site}/player.html">Play one update, number by number</a></p>'
+PLAYER = "<p><code>python -m numpylstm.tape play page.html</code><br>plays one update</p>"
 
 # Each imports only from those before it.
 SHARED = ("arrays", "engine", "lag", "charts", "drawing", "models", "reading")
 MODULES = (
     *SHARED,
+    "alive",
     "draws",
     "step",
     "reach",
@@ -44,6 +52,7 @@ MODULES = (
     "trainer",
     "learner",
     "safetensors",
+    "sample_picture",
     "your_text",
     "page",
 )
@@ -51,18 +60,17 @@ MODULES = (
 OWN_TEXT = 60_000  # characters of the texts that the page offers to learn
 
 
-def page(site: str | None = None) -> str:
+def page(site: str | None = None, notebooks: str | None = None) -> str:
     """Return the page as one self-contained HTML document.
 
-    `site` is the address of the documentation, to which the page then links.
+    `site` is the address of the documentation, to which the page then links; without it,
+    `notebooks` may be the address of a folder with the notebooks.
     """
     models = json.loads(_read("models.json"))
     for model in models.values():
         model |= {"level": "char", "cell": cell_record(CELLS["lstm"]), "options": []}
-    steps = [f"{cell}_step_{way}" for cell in cells_of_engine() for way in ("forward", "backward")]
     data = {
         "models": models,
-        "reference": {name: _source(name) for name in steps},
         "own_text": {
             "texts": {
                 "Python's language reference": read_embedded()["train"][:OWN_TEXT],
@@ -72,7 +80,7 @@ def page(site: str | None = None) -> str:
             "cells": {name: CELLS[name].title for name in ("lstm", "rnn")},
         },
     }
-    return assemble("page.html", data, MODULES, site=site)
+    return assemble("page.html", data, MODULES, site, notebooks)
 
 
 def brackets(length: int) -> str:
@@ -85,7 +93,13 @@ def brackets(length: int) -> str:
     return out
 
 
-def assemble(template: str, data: Any, modules: Sequence[str], site: str | None = None) -> str:
+def assemble(
+    template: str,
+    data: Any,
+    modules: Sequence[str],
+    site: str | None = None,
+    notebooks: str | None = None,
+) -> str:
     """Return a page: a template, its data and its modules.
 
     Data are never run as code: they cannot close their element, and the content security policy
@@ -99,16 +113,17 @@ def assemble(template: str, data: Any, modules: Sequence[str], site: str | None 
         "policy": f"default-src 'none'; script-src 'sha256-{digest}'; "
         "style-src 'unsafe-inline'; img-src data:; worker-src blob:",
         "preview": "" if site is None else PREVIEW.format(site=site),
+        "player": PLAYER if site is None else LINK.format(site=site),
         "reading": _read("reading.html"),
         "counts": _read("counts.html"),
         "data": json.dumps(data).replace("<", "\\u003c"),
         "script": script,
     }
-    text = _with_links(_read(template), site)
+    text = _with_links(_read(template), site, notebooks)
     return re.sub(r"\{\{ (\w+) \}\}", lambda match: parts[match[1]], text)
 
 
-def _with_links(text: str, site: str | None) -> str:
+def _with_links(text: str, site: str | None, notebooks: str | None) -> str:
     """Fill in the lines of the textbook and the notebooks that a template names."""
 
     def line(match: re.Match[str]) -> str:
@@ -124,9 +139,10 @@ def _with_links(text: str, site: str | None) -> str:
 
     def notebook(match: re.Match[str]) -> str:
         name, said = match.groups()
-        if site is None:
-            return said
-        return f'<a href="{site}/tutorials/generated/{name}.html">{said}</a>'
+        address = notebooks and f"{notebooks}/{name}.ipynb"
+        if site is not None:
+            address = f"{site}/tutorials/generated/{name}.html"
+        return f'<a href="{address}">{said}</a>' if address else said
 
     text = re.sub(r"\{\{ line (\w+): (.*?) \}\}", line, text)
     return re.sub(r"\{\{ notebook (\w+)\.ipynb \}\}(.*?)\{\{ end \}\}", notebook, text)
@@ -145,20 +161,19 @@ def cell_record(cell: Cell) -> dict[str, Any]:
 
 
 def write_page(path: str | Path, site: str | None = None) -> Path:
-    """Write the page to an HTML file, replacing what is there, and return the path."""
+    """Write the page to an HTML file, replacing what is there, and return the path.
+
+    In a clone, a page without a site links to the notebooks there.
+    """
     path = Path(path)
-    path.write_text(page(site), encoding="utf-8")
+    there = quote(Path(os.path.relpath(NOTEBOOKS, path.parent.resolve())).as_posix())
+    text = page(site, there if NOTEBOOKS.is_dir() else None)
+    path.write_text(text, encoding="utf-8")
     return path
 
 
 def _read(name: str) -> str:
     return (FOLDER / name).read_text(encoding="utf-8")
-
-
-def _source(name: str) -> str:
-    """Return the source of a function of the textbook, without its docstring."""
-    source = source_of(name).text
-    return re.sub(r'\n    """.*?"""\n', "\n", source, count=1, flags=re.S).rstrip()
 
 
 def _as_function(name: str, source: str) -> str:

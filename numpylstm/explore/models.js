@@ -110,6 +110,18 @@ export function read(model, parameters, state, ids, earlier = []) {
   return reading;
 }
 
+// The numbers of a cell at a place of a reading; x, and h_prev beside a cell c, are vectors.
+export function numbers_of({ cell, H, options }, reading, at, layer, unit) {
+  const { memory } = cell;
+  const vectors = memory === "h" ? ["x"] : ["x", "h_prev"];
+  const before = reading[at - 1]?.steps[layer][memory].data[unit] ?? 0;
+  const numbers = { activation: options[0], [`${memory}_prev`]: before };
+  for (const [name, A] of Object.entries(reading[at].steps[layer])) {
+    if (A?.columns === H && !vectors.includes(name)) numbers[name] = A.data[unit];
+  }
+  return numbers;
+}
+
 export const most_probable = (p) => p.reduce((best, share, v) => (share > p[best] ? v : best), 0);
 
 // The reading that was recorded of a model too large for the page; cells that were not are zero.

@@ -1,5 +1,6 @@
 // The page: an article with instruments, each made when it comes near the screen.
 
+import { alive_part } from "./alive.js";
 import * as arrays from "./arrays.js";
 import { button, element } from "./charts.js";
 import * as draws from "./draws.js";
@@ -14,12 +15,15 @@ import { staircase_part } from "./staircase.js";
 import { step_part } from "./step.js";
 import { your_text_part } from "./your_text.js";
 
-const SHARED = ["step", "reading", "reach", "race"]; // whose view a link can reopen
+const SHARED = ["counts", "step", "reading", "reach", "own", "race"]; // whose view a link can reopen
+const LONGEST = 2000; // characters of a text in a link
+const MOVED = { gates: "counts" }; // figures that are part of another one now
 
 function open_page() {
   const data = JSON.parse(document.getElementById("data").textContent);
   const brackets = load_model(data.models.brackets);
   const makers = {
+    alive: (root) => alive_part(root, brackets),
     counts: (root) => staircase_part(root, brackets),
     pulse: (root) => pulse_part(root, "vanilla"),
     fade: (root) =>
@@ -33,9 +37,8 @@ function open_page() {
         radius: 0.7,
         forget_bias: 0,
       }),
-    gates: (root) => staircase_part(root, brackets, { gates: true }),
     own: (root) => your_text_part(root, data.own_text),
-    step: (root) => step_part(root, data.reference),
+    step: step_part,
     reading: (root) => reading_part(root, data.models),
     reach: (root) => reach_part(root),
     race: race_part,
@@ -67,13 +70,16 @@ function open_page() {
     const said = element("output");
     const act = button(() => {
       const view = new URLSearchParams(parts[name].extra?.());
+      let left_out = "";
       for (const input of inputs(name)) {
         const unused = input.type === "radio" ? !input.checked : input.ariaValueText === "free";
-        if (!unused) view.set(key(input), input.value);
+        const long = input.value.length > LONGEST;
+        if (!unused && !long && input.type !== "file") view.set(key(input), input.value);
+        if (long) left_out = ` The text is longer than ${LONGEST} characters, so it is left out.`;
       }
       history.replaceState(null, "", `#${name}?${view}`);
       const link = element("a", { href: location.href, target: "_top" }, "This link");
-      said.replaceChildren(link, " reopens this view.");
+      said.replaceChildren(link, ` reopens this view.${left_out}`);
       navigator.clipboard?.writeText(location.href).then(
         () => {
           said.append(" It has been copied.");
@@ -101,7 +107,8 @@ function open_page() {
   }
 
   function reopen() {
-    const [name, ...rest] = location.hash.slice(1).split("?");
+    const [asked, ...rest] = location.hash.slice(1).split("?");
+    const name = MOVED[asked] ?? asked;
     if (!(name in makers)) return;
     const view = new URLSearchParams(rest.join("?"));
     const more = root_of(name).closest("details");
@@ -113,7 +120,7 @@ function open_page() {
       set_controls(name, view); // another cell has been chosen, and is not held yet
       parts[name].restore(Object.fromEntries(view));
     }
-    root_of(name).scrollIntoView();
+    if (parent === window) root_of(name).scrollIntoView(); // a frame would scroll the page around it
   }
   addEventListener("hashchange", reopen);
   addEventListener("resize", paint);
@@ -131,7 +138,7 @@ function open_page() {
   if (parent !== window) {
     document.documentElement.classList.add("embedded");
     const [name] = location.hash.slice(1).split("?");
-    root_of(name in makers ? name : "counts").classList.add("shown");
+    root_of(name in makers ? name : "alive").classList.add("shown");
     const tell_height = () => parent.postMessage({ height: document.body.offsetHeight }, "*");
     new ResizeObserver(tell_height).observe(document.body);
   }

@@ -69,6 +69,15 @@ export function view_of({ tops, high, width, height }, chip) {
   return `${LEFT + COLUMN * column - 10} ${below === undefined ? 0 : below - 24} ${COLUMN + 6} ${high + 44}`;
 }
 
+// The classes of a number: chosen, a source of the chosen one, a use of it, wrong.
+export function states_of(number, { chosen, from, uses, marks }) {
+  const states = { from: from.has(number), use: uses.has(number), wrong: marks.has(number) };
+  states.chosen = number === chosen;
+  return Object.keys(states)
+    .filter((state) => states[state])
+    .join(" ");
+}
+
 // Draw the state after step `at`. Returns the chip of each number that is shown.
 export function draw(svg, picture, update, drawn, shown) {
   const { at, backward, chosen, from, uses, marks, inputs } = shown;
@@ -154,18 +163,9 @@ export function draw(svg, picture, update, drawn, shown) {
     const box = `<rect x="${x - CHIP / 2}" y="${y - HIGH / 2}" width="${CHIP}" height="${HIGH}" rx="2.5"`;
     if (!number) return out.push(`<g class="chip empty">${box}/></g>`);
     if (!places.has(number)) places.set(number, { x, y });
-    const states = {
-      past,
-      chosen: number === chosen,
-      from: from.has(number),
-      use: uses.has(number),
-      wrong: marks.has(number),
-    };
-    const style = Object.keys(states)
-      .filter((state) => states[state])
-      .join(" ");
+    const style = `${past ? "past " : ""}${states_of(number, shown)}`;
     const of_value = `rgb(${behind_text(strength(number.v, Boolean(gradient))).join(" ")})`;
-    const tint = states.wrong ? "var(--wrong)" : past ? "var(--paper)" : of_value;
+    const tint = marks.has(number) ? "var(--wrong)" : past ? "var(--paper)" : of_value;
     const text = `<text x="${x}" y="${y + 3.6}">${short(marks.get(number) ?? number.v)}</text>`;
     out.push(
       `<g class="chip ${style}" data-n="${number.id}">${box} style="fill:${tint}"/>${text}</g>`,

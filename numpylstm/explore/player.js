@@ -2,7 +2,7 @@
 
 import { choice, fixed, on_keys, slider } from "./charts.js";
 import { cause, mark } from "./own_tape.js";
-import { draw, layout, short, view_of } from "./picture.js";
+import { draw, layout, short, states_of, view_of } from "./picture.js";
 import { made_of, summands, written } from "./textbook.js";
 import { run_update } from "./update.js";
 
@@ -24,8 +24,7 @@ const part = { speed: "normal", at: 0 };
 function choose_cell(cell) {
   const { inputs, parameters } = structuredClone(data.cells[cell].tape);
   Object.assign(part, { cell, inputs, parameters, gate: "free", lr: RECIPE.lr, at: 0 });
-  part.marks = new Map();
-  part.changed = false;
+  Object.assign(part, { marks: new Map(), pinned: undefined, pointed: undefined });
   say();
   build_controls();
   compute();
@@ -45,21 +44,25 @@ function with_gate_held() {
   return held;
 }
 
-function compute() {
+// pinned: the name of a number that was given and stays pinned.
+function compute(pinned) {
   const given = { inputs: part.inputs, parameters: with_gate_held() };
   const recipe = { lr: part.lr, max_norm: RECIPE.max_norm };
   part.update = run_update(data, part.cell, given, recipe);
   part.drawn = layout(data.pictures[part.cell], part.update, part.inputs.ids.length);
   part.last = part.update.steps.length - 1;
+  part.pinned = part.update.all.find(({ name, op }) => name === pinned && op === "given");
+  part.at = Math.min(part.at, part.last);
   $(".scrubber").max = part.last;
   phases();
-  go(part.at);
+  paint();
 }
 
 function change(values = {}) {
-  Object.assign(part, values, { changed: true, marks: new Map() });
+  const { pinned } = part;
+  Object.assign(part, values, { marks: new Map(), pinned: undefined, pointed: undefined });
   say("Changed: these are no longer the numbers of the tape.");
-  compute();
+  compute(pinned?.name);
 }
 
 // --- where the player is ------------------------------------------------------------------------
@@ -177,6 +180,7 @@ function paint() {
   put_in(results, chosen);
   weights(call.place);
   about(chosen, results);
+  adjust();
   const text = `Step ${at + 1} of ${last + 1}`;
   $(".scrubber").value = at;
   $(".scrubber").setAttribute("aria-valuetext", `${text}: ${call.name}, ${where(call.place)}`);
@@ -184,11 +188,7 @@ function paint() {
 }
 
 function listing({ name, place, lines: own }, line, last) {
-  const { lines, start, first, module } = data.functions[name] ?? {
-    lines: own,
-    start: 1,
-    first: 1,
-  };
+  const { lines, start, first, module } = data.functions[name] ?? { lines: own, start: 1 };
   $(".listing h2").innerHTML = `<b>${own ? "Between the steps" : name}</b> ${where(place)}
     <span>${own ? "" : `${module}, line ${first + line - 1}`}</span>`;
   const numbered = lines.map((text, k) => [k + 1, text]);
@@ -228,15 +228,20 @@ function about(number, results) {
     `<h3>${named(number, {})}</h3>${elsewhere}${wrong}${sum_of_two(number)}` +
     listed("made of", made_of(number), number) +
     listed("used by", number.uses, number);
-  if (number === part.pinned && number.op === "given") $(".about").append(weight_slider(number));
 }
 
-// A slider for a number that was given: a weight, or a state before the first step.
-function weight_slider({ name, variable }) {
-  const places = [...name.slice(name.indexOf("[")).matchAll(/\d+/g)].map(([digits]) =>
-    Number(digits),
-  );
-  const path = variable.replace(/\[.*/, "");
+// A slider for a pinned number that was given; it stays while it changes the number.
+function adjust() {
+  const { pinned } = part;
+  const name = pinned?.op === "given" ? pinned.name : "";
+  if ($(".adjust").dataset.name === name) return;
+  $(".adjust").dataset.name = name;
+  $(".adjust").replaceChildren(...(name ? [weight_slider(pinned)] : []));
+}
+
+// name: "lstm.0.Wh[1][3]", or of a state before the first step "h0[1][0]"
+function weight_slider({ name }) {
+  const [path, ...places] = name.split(/\[|\]\[|\]/).slice(0, -1);
   const last = places.pop();
   const row = places.reduce((values, k) => values[k], part.parameters[path] ?? part.inputs[path]);
   return slider("weight", "change it", [-3, 3, 0.05], row[last], (value) => {
@@ -257,24 +262,11 @@ function weights({ layer, path }) {
       const letter = each.slice(owner.length + 1);
       const cells = A.of.map((number, k) => {
         const end = (k + 1) % A.columns ? "" : "</tr><tr>";
-        return `<td class="${states_of(number)}">${pressed(number, short(part.marks.get(number) ?? number.v))}</td>${end}`;
+        return `<td class="${states_of(number, part.shown)}">${pressed(number, short(part.marks.get(number) ?? number.v))}</td>${end}`;
       });
       return `<table><caption>${title(letter)} of ${owner}</caption><tr>${cells.join("")}</tr></table>`;
     })
     .join("");
-}
-
-function states_of(number) {
-  const { chosen, from, uses, marks } = part.shown;
-  const states = {
-    chosen: number === chosen,
-    from: from.has(number),
-    use: uses.has(number),
-    wrong: marks.has(number),
-  };
-  return Object.keys(states)
-    .filter((state) => states[state])
-    .join(" ");
 }
 
 // --- your own numbers ---------------------------------------------------------------------------
@@ -308,12 +300,13 @@ function take(text) {
   const [{ path, expected, got }] = wrong;
   const first = number_of(wrong[0]);
   const together = wrong.filter((each) => array_of(each.path) === array_of(path));
-  const words = cause(together.map((each) => ({ number: number_of(each), got: each.got })));
+  const words =
+    first && cause(together.map((each) => ({ number: number_of(each), got: each.got })));
   const kind = array_of(path)
     .replace(/\bt\d/, "t0")
     .replace(/^((?:for|back)ward.*)\.\d/, "$1.0");
-  go(first.step);
-  pin(first);
+  if (first) go(first.step); // a token has no place
+  if (first) pin(first);
   say(
     `${right} of ${total} numbers are right. The first wrong one is ${path}: expected ${fixed(expected, 6)}, got ` +
       `${fixed(got, 6)}. ${words ? `${first.variable}: ${words}; ` : ""}${formulas[kind] ?? "it is given"}.${not_given}`,

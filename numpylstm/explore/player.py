@@ -93,14 +93,10 @@ def listing(function: Any) -> dict[str, Any]:
 
 
 def _cache(kind: Any) -> dict[str, Any]:
-    """Return the fields of a cache, its gates, and the formulas of its other properties."""
+    """Return the names of the fields of a cache, and the syntax trees of its properties."""
     properties = {k: v.fget for k, v in vars(kind).items() if isinstance(v, property)}
-    formulas = {k: get for k, get in properties.items() if inspect.isfunction(get)}
-    return {
-        "fields": kind._fields,
-        "gates": [k for k in properties if k not in formulas],
-        "properties": {k: listing(get)["tree"]["body"][0]["value"] for k, get in formulas.items()},
-    }
+    trees = {name: listing(function)["tree"]["body"] for name, function in properties.items()}
+    return {"fields": kind._fields, "properties": trees}
 
 
 def as_data(node: Any) -> Any:

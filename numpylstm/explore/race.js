@@ -36,6 +36,7 @@ const RACERS = {
 const [CHANCE_SAID, FLOOR_SAID] = [fixed(CHANCE), fixed(FLOOR)];
 const SMOOTH = 0.03; // weight of the newest loss in the smoothed line
 const LETTERS = "ABCD";
+const AHEAD = 150; // updates when it comes into view
 const ROWS = 100; // of a strip; when it is full, every other row is dropped
 
 export function new_race({ seed, delay }) {
@@ -106,7 +107,7 @@ export function race_part(root) {
   const $ = (selector) => root.querySelector(selector);
   const settings = { seed: 2, delay: 40, rate: 0.05, clip: true };
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  const part = { settings, race: null, running: false, busy: 0 };
+  const part = { settings, race: null, running: false, until: RECIPE.updates, busy: 0 };
 
   function reset() {
     part.running = false;
@@ -126,23 +127,30 @@ export function race_part(root) {
   }
 
   const finished = () => part.race.updates >= RECIPE.updates;
+  const done = () => part.race.updates >= part.until;
 
   // A few updates at a time; what they change is painted less often, with reduced motion much less.
   function frame() {
     if (!part.running) return;
     part.next = setTimeout(frame, 4);
     const { top, bottom } = root.getBoundingClientRect();
-    if (bottom < 0 || top > innerHeight) return; // wait until it is in view again
+    const hidden = bottom < 0 || top > innerHeight;
+    if (hidden && part.until > AHEAD) return; // wait until it is in view again
     const began = performance.now();
-    while (!finished() && performance.now() - began < 12) update(part.race, settings);
+    while (!done() && performance.now() - began < 12) update(part.race, settings);
     part.busy += performance.now() - began;
-    if (finished()) part.running = false;
+    if (done()) part.running = false;
     if (!part.running || began - part.painted > (calm ? 500 : 50)) paint();
   }
 
   function run() {
     if (finished()) reset();
-    part.running = !part.running;
+    part.running = part.until === AHEAD || !part.running;
+    begin(RECIPE.updates);
+  }
+
+  function begin(until) {
+    part.until = until;
     paint();
     clearTimeout(part.next);
     frame();
@@ -174,7 +182,8 @@ export function race_part(root) {
     });
     for (const racer of racers) strip(racer);
     answer();
-    buttons.run.textContent = part.running ? "Pause" : finished() ? "Run again" : "Run";
+    const runs = part.running && part.until > AHEAD;
+    buttons.run.textContent = runs ? "Pause" : finished() ? "Run again" : "Run";
     show(
       $("[data-name=updates]"),
       race.updates,
@@ -265,5 +274,7 @@ export function race_part(root) {
   );
   Object.assign(part, { paint, step, reset });
   reset();
+  part.running = true;
+  begin(AHEAD);
   return part;
 }

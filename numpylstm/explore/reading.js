@@ -26,6 +26,7 @@ import {
   in_hand,
   load_model,
   most_probable,
+  numbers_of,
   read,
   recorded,
   recorded_norms,
@@ -311,22 +312,9 @@ export function reading_part(root, stored) {
     for (const { name } of model.cell.units) {
       show($(`[data-name=value-${name}]`), here.steps[layer][name].data[unit]);
     }
-    draw_cell($(".drawing"), model.cell.name, numbers_of_cell());
+    draw_cell($(".drawing"), model.cell.name, numbers_of(model, touched, part.at, layer, unit));
     clearTimeout(part.later);
     part.later = setTimeout(listen, part.slow ? 150 : 0); // a large model cannot follow the pointer
-  }
-
-  // The numbers of the chosen cell at the chosen place; x, and h_prev beside a cell c, are vectors.
-  function numbers_of_cell() {
-    const { touched, at, model, layer, unit } = part;
-    const { memory } = model.cell;
-    const vectors = memory === "h" ? ["x"] : ["x", "h_prev"];
-    const before = touched[at - 1]?.steps[layer][memory].data[unit] ?? 0;
-    const numbers = { activation: model.options[0], [`${memory}_prev`]: before };
-    for (const [name, A] of Object.entries(touched[at].steps[layer])) {
-      if (A?.columns === model.H && !vectors.includes(name)) numbers[name] = A.data[unit];
-    }
-    return numbers;
   }
 
   // The true next token, or the most probable one at the end of the text.

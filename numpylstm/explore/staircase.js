@@ -6,13 +6,14 @@ import { BRACKETS, in_hand, read, visible } from "./models.js";
 export const UNFINISHED = BRACKETS.slice(0, -2); // two brackets are for the reader to close
 const HANDS = { free: {}, "i = 1": { i: 1 }, "f = 0": { f: 0 }, "f = 1": { f: 1 } };
 const [HIGH, BELOW, STRIP] = [120, 24, 18]; // of the staircase, of the letters, of a strip
+const LABELS = { f: "forget gate f", i: "input gate i", "⏎": "line ends? ⏎" };
 
 // Draw `values`, one for each of `words`, as a staircase with the words below it, then the strips:
 // [[name, values between 0 and 1], ...]. Only the end that fits is drawn; `shaded` are places in grey, and
 // `before` is a second staircase in grey.
 export function draw_staircase(svg, { words, values, strips = [], shaded = [], before = [] }) {
   const width = Math.max(svg.clientWidth, 300);
-  const left = 34;
+  const left = strips.some(([name]) => LABELS[name]) ? 92 : 34;
   const first = Math.max(0, words.length - Math.floor((width - left) / 9));
   const count = words.length - first;
   const wide = Math.min(26, (width - left) / Math.max(count, 1));
@@ -49,7 +50,8 @@ export function draw_staircase(svg, { words, values, strips = [], shaded = [], b
     });
   }
   strips.forEach(([name], row) => {
-    text(left - 6, HIGH + BELOW + STRIP * row + 12, name, 'text-anchor="end" class="strong"');
+    const label = LABELS[name] ?? name;
+    text(left - 6, HIGH + BELOW + STRIP * row + 12, label, 'text-anchor="end" class="strong"');
   });
   staircase(before, "line before");
   staircase(values, "line lstm");
@@ -69,18 +71,17 @@ function quoted(words) {
 }
 
 // What the figure shows of a reading: the count, the gates, and the probability that the line ends.
-export function picture({ unit, tokens }, words, reading, gates) {
+export function picture({ unit, tokens }, words, reading) {
   const of_unit = (name) => reading.map(({ steps }) => steps[0][name].data[unit]);
-  const strips = gates.map((name) => [name, of_unit(name)]);
+  const strips = ["f", "i"].map((name) => [name, of_unit(name)]);
   strips.push(["⏎", reading.map(({ p }) => p[tokens.indexOf("\n")])]);
   return { words, values: of_unit("c"), strips, shaded: quoted(words) };
 }
 
-// The cell that counts brackets. gates: with strips of f and i, and a choice of what is held.
-export function staircase_part(root, model, { gates = false } = {}) {
+// The cell that counts brackets, with its gates, and a choice of what is held.
+export function staircase_part(root, model) {
   const $ = (selector) => root.querySelector(selector);
-  const text = [...(gates ? BRACKETS : UNFINISHED)];
-  const part = { words: text, hand: "free", model, reading: [] };
+  const part = { words: [...UNFINISHED], hand: "free", model, reading: [] };
   const { unit, tokens } = model;
 
   function update() {
@@ -91,8 +92,8 @@ export function staircase_part(root, model, { gates = false } = {}) {
   }
 
   function paint() {
-    const drawn = picture(model, part.words, part.reading, gates ? ["f", "i"] : []);
-    const before = gates ? picture(model, part.words, part.free, []).values : [];
+    const drawn = picture(model, part.words, part.reading);
+    const before = picture(model, part.words, part.free).values;
     draw_staircase($("svg"), { ...drawn, before });
     $(".said").replaceChildren(
       "Now c = ",
@@ -117,17 +118,21 @@ export function staircase_part(root, model, { gates = false } = {}) {
   }, "⌫");
   erase.setAttribute("aria-label", "delete the last character");
   const again = button(() => {
-    part.words = text;
+    part.words = [...UNFINISHED];
     update();
   }, "Start again");
   $(".buttons").append(...["(", ")", '"', "a", "\n"].map(type), erase, again);
-  if (gates) {
-    const hands = choice("hand", "Hold a gate", Object.keys(HANDS), part.hand, (hand) => {
-      part.hand = hand;
-      update();
-    });
-    $(".buttons").before(element("div", { class: "controls" }, hands));
-  }
+  const hands = choice("hand", "Hold a gate", Object.keys(HANDS), part.hand, (hand) => {
+    part.hand = hand;
+    update();
+  });
+  $(".buttons").after(element("div", { class: "controls" }, hands));
+  part.extra = () => ({ text: part.words.join("") });
+  part.restore = ({ text }) => {
+    part.words = [...(text ?? "")].filter((word) => tokens.includes(word));
+    if (!part.words.length) part.words = [...UNFINISHED];
+    update();
+  };
   Object.assign(part, { paint, update });
   update();
   return part;

@@ -152,12 +152,18 @@ function transposed({ rows, columns, of }) {
   return array(columns, rows, numbers);
 }
 
+function columns(A, from = 0, to = A.columns) {
+  const numbers = A.of.filter((_, k) => k % A.columns >= from && k % A.columns < to);
+  return array(A.rows, to - from, numbers);
+}
+
+// Blocks of columns; `block` says that their numbers are named by them.
 function split(A, n) {
   const wide = A.columns / n;
-  return Array.from({ length: n }, (_, block) => {
-    const inside = (_, k) => Math.floor((k % A.columns) / wide) === block;
-    return { ...array(A.rows, wide, A.of.filter(inside)), block: true };
-  });
+  return Array.from({ length: n }, (_, k) => ({
+    ...columns(A, k * wide, (k + 1) * wide),
+    block: true,
+  }));
 }
 
 function concatenate(parts) {
@@ -189,13 +195,13 @@ const METHODS = {
 };
 const OPEN = { sigmoid: of_np("sigmoid"), log_sigmoid: of_np("log_sigmoid") }; // not entered
 
-// Runs functions of the textbook. functions: {name: {tree, ...}}; caches: {class: {fields, gates, properties}}.
+// Runs functions of the textbook. functions: {name: {tree, ...}}; caches: {class: {fields, properties}}.
 // After each statement that makes new numbers, record({call, line, last, results}) returns its step.
 export function interpreter({ functions, caches }, record) {
   // Name the new numbers of a statement. Those of a block, which was split from an array of the same call,
   // get its name.
   function name(value, variable, call, again = value?.block) {
-    if (!is_array(value)) return;
+    if (!is_array(value) || !variable) return;
     value.of.forEach((number, k) => {
       if (!number.op || (number.name && !(again && number.call === call))) return;
       const label = `${variable}${index(value, k)}`;
@@ -224,6 +230,7 @@ export function interpreter({ functions, caches }, record) {
   }
 
   function note(value, statement, call) {
+    if (!call.name && !call.lines) return; // a property of a cache is part of the line that reads it
     const all = Array.isArray(value) ? value.flat() : [value];
     const results = all.filter(is_array).flatMap(({ of }) => of);
     const fresh = results.filter((number) => number.op && number.step === undefined);
@@ -236,12 +243,9 @@ export function interpreter({ functions, caches }, record) {
     }
   }
 
-  function property(cache, field) {
-    const { type, fields } = cache;
+  function property({ type, fields }, field) {
     if (field in fields) return fields[field];
-    const { gates, properties } = caches[type];
-    if (gates.includes(field)) return split(fields.gates, gates.length)[gates.indexOf(field)];
-    return evaluate(properties[field], { self: cache });
+    return execute(caches[type].properties[field], { env: { self: { type, fields } } });
   }
 
   const EVALUATE = {
@@ -251,7 +255,9 @@ export function interpreter({ functions, caches }, record) {
     List: ({ elts }, env) => elts.map((each) => evaluate(each, env)),
     BinOp: ({ left, op, right }, env) => {
       const [A, B] = [evaluate(left, env), evaluate(right, env)];
-      return op.kind === "MatMult" ? matmul(A, B) : elementwise(MADE_BY[op.kind], A, B);
+      if (op.kind === "MatMult") return matmul(A, B);
+      if (is_array(A) || is_array(B)) return elementwise(MADE_BY[op.kind], A, B);
+      return OPERATIONS[MADE_BY[op.kind]](A, B); // sizes
     },
     UnaryOp: ({ op, operand }, env) => {
       const value = evaluate(operand, env);
@@ -276,6 +282,7 @@ export function interpreter({ functions, caches }, record) {
     },
     Subscript: ({ value, slice }, env) => {
       const [A, k] = [evaluate(value, env), evaluate(slice, env)];
+      if (k?.[1]?.slice) return columns(A, ...k[1].slice); // [..., H : 2 * H]
       if (Array.isArray(k)) return A; // [..., None]: a batch of one needs no axis
       if (Array.isArray(A)) return A.at(k);
       const numbers = A.of.slice(k * A.columns, (k + 1) * A.columns);
@@ -285,6 +292,9 @@ export function interpreter({ functions, caches }, record) {
         numbers.map((number) => make("copy", number)),
       );
     },
+    Slice: ({ lower, upper }, env) => ({
+      slice: [lower, upper].map((end) => (end ? evaluate(end, env) : undefined)),
+    }),
     Call: ({ func, args, keywords }, env) => {
       const given = args.flatMap((each) =>
         each.kind === "Starred" ? evaluate(each.value, env) : [evaluate(each, env)],

@@ -26,6 +26,7 @@ import {
 } from "./learner.js";
 import { most_probable, read, visible } from "./models.js";
 import { safetensors } from "./safetensors.js";
+import { as_picture } from "./sample_picture.js";
 import { draw_staircase } from "./staircase.js";
 
 const SAMPLES = 4; // of the latest that are shown
@@ -225,6 +226,24 @@ export function your_text_part(root, { texts, cells }) {
     setTimeout(() => URL.revokeObjectURL(href), 10_000);
   }
 
+  // The newest sample, as it is shown.
+  const newest = () =>
+    shown_words([...part.prompt.map((id) => part.tokens[id]), ...part.samples.at(-1)]);
+  const about_sample = () =>
+    `after ${part.report.characters.toLocaleString("en")} characters, loss ${part.report.held_out.toFixed(2)} nats`;
+
+  async function copy(make, what) {
+    try {
+      await navigator.clipboard.write([new ClipboardItem(await make())]);
+      copied.textContent = `The ${what} has been copied.`;
+    } catch (error) {
+      copied.textContent = `This browser does not let the page copy: ${error.message}`;
+    }
+  }
+  const copied = element("output");
+  const text_of = async () => ({ "text/plain": new Blob([newest()], { type: "text/plain" }) });
+  const picture_of = async () => ({ "image/png": await as_picture(newest(), about_sample()) });
+
   async function take(file) {
     if (!file) return;
     textarea.value = beginning(await file.slice(0, LONGEST).text());
@@ -269,6 +288,11 @@ export function your_text_part(root, { texts, cells }) {
   $(".buttons").append(...Object.values(buttons));
   $(".unit").addEventListener("input", ({ isTrusted }) => (part.picked ||= isTrusted));
   textarea.addEventListener("input", changed);
+  $(".copy").append(
+    button(() => copy(text_of, "sample"), "Copy the newest sample"),
+    button(() => copy(picture_of, "picture"), "Copy it as a picture"),
+    copied,
+  );
   $(".download").append(button(download, "Download the model"));
   $("input[type=file]").addEventListener("change", (event) => take(event.target.files[0]));
   textarea.addEventListener("dragover", (event) => event.preventDefault());

@@ -24,7 +24,8 @@ const svg = {
     attributes[name] = value;
   },
 };
-draw_staircase(svg, picture(model, words, reading, []));
+const shown = picture(model, words, reading);
+draw_staircase(svg, { ...shown, before: shown.values });
 attributes.style = `height: ${svg.style.height}`;
 const said = Object.entries(attributes).map(([name, value]) => `${name}="${value}"`);
 process.stdout.write(

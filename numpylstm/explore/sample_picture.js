@@ -1,0 +1,44 @@
+// A sample of a network as a picture to share: its text, and a line that says what it is.
+
+const [WIDTH, LINE, MARGIN, FONT] = [1200, 36, 60, 26];
+const PAPER = { ground: "#14171f", ink: "#e4e7ee", soft: "#a0a8b8" };
+
+// Cut text into lines that fit, at spaces where there are any.
+function lines_of(text, fits) {
+  const lines = [];
+  for (const paragraph of text.split("\n")) {
+    let line = "";
+    for (const word of paragraph.split(/(?<= )/)) {
+      if (line && !fits(line + word)) {
+        lines.push(line);
+        line = "";
+      }
+      line += word;
+    }
+    lines.push(line);
+  }
+  return lines;
+}
+
+// Returns a PNG, as a blob.
+export function as_picture(text, about) {
+  const canvas = document.createElement("canvas");
+  const context = canvas.getContext("2d");
+  const font = `${FONT}px ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace`;
+  context.font = font;
+  const lines = lines_of(text, (line) => context.measureText(line).width <= WIDTH - 2 * MARGIN);
+  [canvas.width, canvas.height] = [WIDTH, LINE * (lines.length + 2) + 2 * MARGIN];
+  context.fillStyle = PAPER.ground;
+  context.fillRect(0, 0, canvas.width, canvas.height);
+  context.font = font;
+  context.fillStyle = PAPER.ink;
+  lines.forEach((line, k) => {
+    context.fillText(line, MARGIN, MARGIN + LINE * (k + 0.7));
+  });
+  context.fillStyle = PAPER.soft;
+  const said = `Written by an LSTM in a browser ${about} (numpylstm)`;
+  context.fillText(said, MARGIN, canvas.height - MARGIN);
+  return new Promise((resolve) => {
+    canvas.toBlob(resolve, "image/png");
+  });
+}
