@@ -442,6 +442,10 @@ class Player:
     def all(self, selector):
         return self.browser.find_elements("css selector", selector)
 
+    def place(self):
+        """Return the function that runs, and its place, as one line."""
+        return " ".join(self.find("h2").text.split())
+
     def at(self):
         return int(self.find(".scrubber").get_attribute("value"))
 
@@ -512,11 +516,11 @@ def test_it_plays_steps_and_scrubs(player):
     body.send_keys(Keys.END)
     assert player.find(".listing .now").text.strip() == "w -= lr * dw"
     body.send_keys(Keys.HOME, Keys.ARROW_DOWN)
-    assert "lstm_step_forward t = 0, layer 0" in player.find("h2").text
+    assert "lstm_step_forward t = 0, layer 0" in player.place()
     player.find(".scrubber").send_keys(Keys.PAGE_UP)
     assert player.at() > 10
     player.find(".phases button:nth-child(4)").click()
-    assert "cross_entropy_step_backward t = 2" in player.find("h2").text
+    assert "cross_entropy_step_backward t = 2" in player.place()
 
 
 def test_the_line_has_its_numbers_and_each_number_its_sources(player):
@@ -535,8 +539,9 @@ def test_the_line_has_its_numbers_and_each_number_its_sources(player):
     player.go("dc = dc + dh * o", "t = 1, layer 1")
     assert "It is the sum of these two: dc_prev[0] (t = 2) = " in player.find(".sum").text
     player.go("dWh += dWh_t", "t = 1, layer 1")
-    player.find(".put-in .number:not(:first-of-type)").click()
-    assert "used by" in player.find(".about").text
+    assert len(player.all(".put-in .note .number")) == 16
+    player.find(".put-in .note .number:last-child").click()
+    assert player.find(".about h3").text == "dWh[1][7] (t = 1, layer 1)"
 
 
 def test_all_numbers_follow_a_change(player):

@@ -61,12 +61,19 @@ export function layout({ high, places }, { layers, numbers }, T) {
   return { chips, tops, high, width: LEFT + T * COLUMN + 4, height: tops[0] + high + 30 };
 }
 
-// The part of the picture that is shown: all, or on a narrow screen the surroundings of a chip.
-export function view_of({ tops, high, width, height }, chip) {
-  if (!chip) return `0 0 ${width} ${height}`;
-  const column = Math.floor((chip.x - LEFT) / COLUMN);
-  const below = tops.find((top) => chip.y > top);
-  return `${LEFT + COLUMN * column - 10} ${below === undefined ? 0 : below - 24} ${COLUMN + 6} ${high + 44}`;
+// The part of the picture that is shown: all, or on a narrow screen the cell around a place {x, y}.
+export function view_of({ tops, high, width, height }, place) {
+  if (!place) return `0 0 ${width} ${height}`;
+  const column = Math.floor((place.x - LEFT) / COLUMN);
+  const top = tops.find((each) => place.y >= each) ?? 24;
+  return `${LEFT + COLUMN * column - 10} ${top - 24} ${COLUMN + 6} ${high + 52}`;
+}
+
+// The place of a call in the picture, if it has one.
+export function place_of({ tops }, { t, layer }) {
+  return t === undefined
+    ? undefined
+    : { x: LEFT + COLUMN * t, y: tops[layer === "x" ? 0 : layer] ?? 0 };
 }
 
 // The classes of a number: chosen, a source of the chosen one, a use of it, wrong.

@@ -2,7 +2,7 @@
 
 import { choice, fixed, on_keys, slider } from "./charts.js";
 import { cause, mark } from "./own_tape.js";
-import { draw, layout, short, states_of, view_of } from "./picture.js";
+import { draw, layout, place_of, short, states_of, view_of } from "./picture.js";
 import { made_of, summands, written } from "./textbook.js";
 import { run_update } from "./update.js";
 
@@ -171,11 +171,9 @@ function paint() {
   part.shown = shown;
   const svg = $(".picture");
   const places = draw(svg, data.pictures[part.cell], update, part.drawn, shown);
-  const near = svg.parentNode.clientWidth < NARROW;
-  svg.setAttribute(
-    "viewBox",
-    view_of(part.drawn, near && (places.get(chosen) ?? places.get(results[0]))),
-  );
+  const place = places.get(chosen) ?? places.get(results[0]) ?? place_of(part.drawn, call.place);
+  const narrow = svg.parentNode.clientWidth < NARROW;
+  svg.setAttribute("viewBox", view_of(part.drawn, narrow ? place : undefined));
   listing(call, line, end.last);
   put_in(results, chosen);
   weights(call.place);
@@ -214,8 +212,8 @@ function put_in(results, chosen) {
   const one = results.includes(chosen) ? chosen : results[0];
   const shown = results.length > 2 ? [one] : results;
   const lines = shown.map((number) => `<p>${computed(number)}</p>`);
-  const more = results.length - shown.length;
-  if (more) lines.push(`<p class="note">This line makes ${more} more: point at one of them.</p>`);
+  if (results.length > 2)
+    lines.push(`<p class="note">All of this line: ${results.map(value_of).join(" ")}</p>`);
   $(".put-in").innerHTML = lines.join("");
 }
 
@@ -264,7 +262,11 @@ function weights({ layer, path }) {
         const end = (k + 1) % A.columns ? "" : "</tr><tr>";
         return `<td class="${states_of(number, part.shown)}">${pressed(number, short(part.marks.get(number) ?? number.v))}</td>${end}`;
       });
-      return `<table><caption>${title(letter)} of ${owner}</caption><tr>${cells.join("")}</tr></table>`;
+      const { blocks } = data.cells[part.cell].record;
+      const heads = blocks.map((block) => `<th colspan="2">${block}</th>`).join("");
+      const head = A.columns === 2 * blocks.length ? `<tr>${heads}</tr>` : "";
+      const caption = `<caption>${title(letter)} of ${owner}</caption>`;
+      return `<table>${caption}${head}<tr>${cells.join("")}</tr></table>`;
     })
     .join("");
 }
