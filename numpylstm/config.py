@@ -46,6 +46,7 @@ class Metadata(NamedTuple):
     experiment: bool = True  # False if runs that differ only in it repeat one experiment
     resumable: bool = False  # may change when a run is resumed
     shapes: bool = False  # decides the shapes of the parameters, or what the tokens are
+    outputs: bool = True  # False if a trained model computes the same with any value
     text: bool = False  # names a text
 
 
@@ -116,33 +117,41 @@ class ModelConfig:
         0.0,
         MODEL,
         "probability of dropping a non-recurrent connection",
+        outputs=False,
         **SHARE,
     )
     dropout_input: float | None = setting(
         None,
         MODEL,
         "dropout after the embedding (default: as --dropout)",
+        outputs=False,
         **SHARE,
     )
     dropout_output: float | None = setting(
         None,
         MODEL,
         "dropout before the decoder (default: as --dropout)",
+        outputs=False,
         **SHARE,
     )
     dropout_locked: bool = setting(
-        False, MODEL, "drop the same entries at all steps of a window (variational dropout)"
+        False,
+        MODEL,
+        "drop the same entries at all steps of a window (variational dropout)",
+        outputs=False,
     )
     dropout_weights: float = setting(
         0.0,
         MODEL,
         "probability of dropping an entry of Wh, for a whole window (weight drop)",
+        outputs=False,
         **SHARE,
     )
     dropout_words: float = setting(
         0.0,
         MODEL,
         "probability of dropping a word: its row of the embedding table, for a whole window",
+        outputs=False,
         **SHARE,
     )
     tied: bool = setting(
@@ -152,6 +161,7 @@ class ModelConfig:
         0.05,
         MODEL,
         "draw the initial parameters from U(-s, s) with this s",
+        outputs=False,
         at_least=0,
         at_most=1_000,
     )
@@ -159,6 +169,7 @@ class ModelConfig:
         None,
         MODEL,
         "s for the embedding (default: as --init-scale)",
+        outputs=False,
         at_least=0,
         at_most=1_000,
     )
@@ -168,14 +179,16 @@ class ModelConfig:
         MODEL,
         "compiled kernels, or the textbook in plain NumPy, which gives the same numbers slowly",
         choices=("fast", "reference"),
+        outputs=False,
     )
     average_across_timesteps: bool = setting(
         False,
         OPTIMISATION,
         "divide the loss by T; for the same training, multiply SGD's "
         "learning rate by T and divide the clip by T",
+        outputs=False,
     )
-    average_across_batch: bool = setting(True, OPTIMISATION, "divide the loss by B")
+    average_across_batch: bool = setting(True, OPTIMISATION, "divide the loss by B", outputs=False)
 
     def __post_init__(self) -> None:
         for each in settings_of(type(self)):
@@ -253,6 +266,20 @@ class ModelConfig:
 def settings_of(kind: type) -> "list[Field[Any]]":
     """Return the fields of a configuration, except the options of the cell."""
     return [each for each in fields(kind) if each.name != "options"]
+
+
+def check_known(config: ModelConfig, program: str, known: Collection[str]) -> None:
+    """Raise a ConfigError for a setting with which another program would compute something else.
+
+    `known` are the settings that the program has; the others must have their defaults, unless they
+    leave the outputs of a trained model as they are.
+    """
+    for each in settings_of(ModelConfig):
+        value = getattr(config, each.name)
+        if each.metadata["outputs"] and each.name not in known and value != each.default:
+            raise ConfigError(
+                each.name, f"must be {each.default!r}, got {value!r}; {program} has no such setting"
+            )
 
 
 def kind_of(each: "Field[Any]") -> Any:

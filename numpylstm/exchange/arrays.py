@@ -11,12 +11,21 @@ import numpy as np
 from numpylstm import saving
 from numpylstm.cells import CELLS
 from numpylstm.checks import Array, check_array, check_kind, float_dtype
-from numpylstm.config import ModelConfig
+from numpylstm.config import ModelConfig, check_known
 from numpylstm.models import LanguageModel, Model
 from numpylstm.parameters import DIRECTIONS
 
 LOG = logging.getLogger("numpylstm.exchange")
 KINDS = ("weight_ih", "weight_hh", "bias_ih", "bias_hh")  # of PyTorch, in our order
+SHOWN = (
+    "cell",
+    "hidden_size",
+    "embedding_size",
+    "num_layers",
+    "tied",
+    "dtype",
+)
+"""The settings that the arrays of a model show; other programs know no more of them."""
 LACKING = {"PyTorch": {"reset": "before", "activation": "sigmoid"}}  # options of cells that it has
 
 
@@ -47,6 +56,7 @@ def layers_for(where: str, model: Model, program: str) -> Iterator[list[list[Arr
     directions of the one below; ours reads its own, so the columns for the other are zero.
     """
     config, cell, arrays = model.config, CELLS[model.config.cell], model.state_dict()
+    check_known(config, program, SHOWN)
     if program not in cell.orders or LACKING.get(program, {}).items() & config.options.items():
         raise ValueError(
             f"{where}: model must have a cell that {program} has, got a "

@@ -1,7 +1,8 @@
 """Models to and from files of other programs: safetensors, PyTorch, Keras and ONNX.
 
-Nothing in a file is executed. The vocabulary and the options of the cell are JSON in the metadata
-of safetensors and ONNX; for other files they are in a JSON object beside them, ``FILE.json``.
+Nothing in a file is executed. The vocabulary, the settings and the options of the cell are JSON in
+the metadata of safetensors and ONNX; for other files they are in a JSON object beside them,
+``FILE.json``. A setting with which another program would compute something else is refused.
 """
 
 import json
@@ -18,6 +19,7 @@ from numpylstm.data import UNK, Vocabulary
 from numpylstm.errors import brief
 from numpylstm.exchange.arrays import (
     LOG,
+    SHOWN,
     copied,
     from_keras,
     from_torch,
@@ -31,7 +33,7 @@ from numpylstm.models import LanguageModel, Model, check_language_model
 from numpylstm.training import checkpoint, run_folder
 from numpylstm.training.loop import Run
 
-NOTES = {"model", "cell", "every_step", "options", "vocabulary"}
+NOTES = {"model", "cell", "every_step", "options", "settings", "vocabulary"}
 
 
 def export_model(
@@ -55,6 +57,11 @@ def export_model(
         "cell": model.config.cell,
         "every_step": model.every_step,
         "options": dict(model.config.options),
+        "settings": {
+            name: value
+            for name, value in model.config.to_dict().items()
+            if name not in (*SHOWN, "options")
+        },
     }
     if vocabulary is not None:
         check_kind(where, "vocabulary", vocabulary, Vocabulary)
@@ -137,7 +144,7 @@ def read(
             raise saving.CheckpointError(
                 f'{beside} must be a JSON object such as {{"vocabulary": ["<unk>", "a"]}}: {error}'
             ) from error
-    settings = notes.get("options", {}) | settings
+    settings = notes.get("settings", {}) | notes.get("options", {}) | settings
     kind = kind or saving.MODELS[notes.get("model", "LanguageModel")]
     if kind is LanguageModel:
         model: Any = language_model(arrays, **settings)

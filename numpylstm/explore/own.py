@@ -13,7 +13,7 @@ import numpy as np
 from numpylstm import network
 from numpylstm.cells import CELLS
 from numpylstm.checks import Array, NotFinite
-from numpylstm.config import TrainConfig
+from numpylstm.config import TrainConfig, check_known
 from numpylstm.data import Vocabulary
 from numpylstm.data.configured import ScoredText, splits_punctuation
 from numpylstm.evaluation import Watch, evaluate
@@ -32,6 +32,9 @@ WORK = 1.5e11
 
 MOST_ROWS = 24
 """Cells of each layer that the page shows."""
+
+KNOWN = ("cell", "hidden_size", "embedding_size", "num_layers", "tied", "dtype")
+"""The settings that the engine of the page has; it computes in float64, from float32."""
 
 AT_ONCE = 16  # predictions whose gradients are computed together
 FAR = 1000.0  # sigmoid and tanh are exactly 0, 1 or -1 there
@@ -53,8 +56,10 @@ def explorer_page(
     """Return the explorer of the run `name` as one self-contained HTML document.
 
     The engine of the page must have the cell; `text` has at least two tokens; `watch` is called
-    with the number of cells ranked and their total. Raises NotFinite if the loss is not finite.
+    with the number of cells ranked and their total. Raises NotFinite if the loss is not finite, and
+    a ConfigError for a setting that the engine does not have.
     """
+    check_known(model.config, "the engine of the page", KNOWN)
     cell = CELLS[config.cell]
     ids, loss = text.ids, evaluate(model, text.ids).loss
     if not np.isfinite(loss):
