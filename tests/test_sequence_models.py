@@ -4,10 +4,10 @@ import numpy as np
 import pytest
 from conftest import B, D, H, L, T, V
 from support.bad_calls import assert_refused
+from support.plain_pass import plain_pass
 from test_models import check_gradients
 
 import numpylstm as nl
-from numpylstm import network
 
 C, K = 7, 2  # classes, numbers of an answer
 LENGTHS = np.array([3, 0, 5])
@@ -110,10 +110,9 @@ def test_a_padded_batch_is_each_sequence_alone(rng, kind, inputs, bidirectional)
 def test_an_answer_comes_from_the_final_states_of_both_directions(rng):
     model = make("last regressor", "vectors", bidirectional=True)
     x, _ = data(rng, "last regressor", "vectors")
-    _, states = network.forward(
-        model.functions, model.config, model.arrays(), x, model.zero_state(B), {}, LENGTHS, False
-    )[:2]
-    ends = np.concatenate([state.h[-1] for state in states], axis=-1)
+    start = model.zero_state(B)
+    _, states = plain_pass(model.config, model.state_dict(), x, start, {}, LENGTHS)
+    ends = np.concatenate([h[-1] for h, *_ in states], axis=-1)
     want = ends @ model.parameters()["decoder.W"].data + model.parameters()["decoder.b"].data
     np.testing.assert_allclose(model.predict(x, LENGTHS), want, rtol=1e-12)
 

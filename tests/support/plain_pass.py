@@ -65,3 +65,18 @@ def read(config, arrays, masks, name, b, vectors, state):
             part[k] = new[0]
         vectors = tops
     return vectors
+
+
+def cross_entropy(logits, targets, weights, sum_over_time=False):
+    """Return the mean of -log p(target) by weight; or, at each step, the mean, and their sum."""
+    p = np.exp(logits) / np.exp(logits).sum(axis=-1, keepdims=True)
+    nll = -np.log(np.take_along_axis(p, targets[..., None], axis=-1)[..., 0])
+    if sum_over_time:
+        return ((nll * weights).sum(axis=1) / weights.sum(axis=1)).sum()
+    return (nll * weights).sum() / weights.sum()
+
+
+def squared_error(outputs, targets, weights):
+    """Return the mean of the squared differences over the answers that count."""
+    squares = ((outputs - targets) ** 2).mean(axis=-1)
+    return (squares * weights).sum() / weights.sum()
