@@ -17,8 +17,10 @@ from conftest import H, T, V
 from fontTools.ttLib import TTFont
 from support.notebook_cells import read, source
 from test_one_file import PATHS
+from test_workbook import functions
 
 import numpylstm as nl
+from numpylstm import grading
 
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
@@ -26,6 +28,7 @@ FONT = DOCS / "_static" / "stix-two-math.woff"
 ONE_FILE = (DOCS / "one_file.py").read_text(encoding="utf-8")
 sys.path += [str(DOCS / "teaching"), str(DOCS / "_ext")]
 
+import class_summary  # noqa: E402
 import exam  # noqa: E402
 import hunt  # noqa: E402
 from drawn import Choice  # noqa: E402
@@ -301,3 +304,37 @@ def test_signs_of_a_formula_that_the_converter_takes_apart():
     assert "<mo>&#x0002B;&#x0003D;</mo>" in as_mathml(r"a \mathrel{+}= b", "inline")
     norm = as_mathml(r"\lVert v \rVert^2", "inline")
     assert norm.count('<mo stretchy="false">&#x02016;</mo>') == norm.count("&#x02016;") == 2
+
+
+# --- a class on one page -----------------------------------------------------------------------
+
+
+def test_a_class_on_one_page(tmp_path, capsys):
+    pytest.importorskip("latex2mathml")
+    slope = ("sigmoid_slope", "s * (1 - s)", "1 - s")
+    clip = ("clip", "max_norm / norm)", "norm / max_norm)")
+    class_ = {"Ada": (), "Bob": slope, "Cyd": slope, "<i>Dan</i>": clip}
+    for number, (student, pieces) in enumerate(class_.items()):
+        answers = [functions(*pieces)[name] for name in ("sigmoid", "sigmoid_slope", "clip")]
+        text = grading.submission(answers, student)
+        (tmp_path / f"{number}.json").write_text(text, encoding="utf-8")
+    (tmp_path / "empty.json").write_text("{", encoding="utf-8")
+    class_summary.main([str(tmp_path), str(tmp_path / "page.html")])
+    printed = capsys.readouterr().out.splitlines()
+    rows = {line.split()[0]: line.split()[1:] for line in printed}
+    assert rows["sigmoid"] == ["4", "0", "0"]
+    assert " ".join(rows["sigmoid_slope"]) == "2 2 0 2 x ds: the factor s is missing."
+    assert rows["clip"][:5] == ["3", "1", "0", "1", "x"]
+    assert rows["sgd"] == ["0", "0", "4"]
+    assert "empty.json" in printed[-1]
+    page = (tmp_path / "page.html").read_text(encoding="utf-8")
+    assert "4 students, 2.2 of 30 points on average." in page
+    assert "<b>2</b> ds: the factor s is missing. <small>Bob, Cyd</small>" in page
+    assert 'aria-label="2 right, 2 wrong, 0 not answered yet"' in page
+    assert "&lt;i&gt;Dan&lt;/i&gt;" in page
+    assert "<i>Dan" not in page
+
+
+def test_a_class_without_submissions(tmp_path):
+    with pytest.raises(SystemExit, match=r"must be a folder with \.json submissions"):
+        class_summary.main([str(tmp_path), str(tmp_path / "page.html")])

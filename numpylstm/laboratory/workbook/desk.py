@@ -127,7 +127,7 @@ def _row(submission: Submission, names: Sequence[str]) -> dict[str, Any]:
 
 def _graded(submission: Submission, names: Sequence[str]) -> dict[str, Any]:
     student, notes = submission.student, submission.notes
-    seed = _seed(submission, names)
+    seed = seed_of(submission, names)
     if seed != student:
         notes.append(f"the numbers are those of {seed!r}, whose name was changed afterwards")
     verdicts = verdicts_of(seed, submission.answers)
@@ -147,7 +147,7 @@ def _graded(submission: Submission, names: Sequence[str]) -> dict[str, Any]:
     }
 
 
-def _seed(submission: Submission, names: Sequence[str]) -> str:
+def seed_of(submission: Submission, names: Sequence[str]) -> str:
     """Return the name that seeded the numbers: the student's, or one with which some are right."""
 
     def fits(name: str) -> bool:
