@@ -17,7 +17,7 @@ from conftest import H, T, V
 from fontTools.ttLib import TTFont
 from support.notebook_cells import read, source
 from test_one_file import PATHS
-from test_workbook import functions
+from test_workbook import functions, graded
 
 import numpylstm as nl
 from numpylstm import grading
@@ -30,6 +30,7 @@ sys.path += [str(DOCS / "teaching"), str(DOCS / "_ext")]
 
 import class_summary  # noqa: E402
 import exam  # noqa: E402
+import homework  # noqa: E402
 import hunt  # noqa: E402
 from drawn import Choice  # noqa: E402
 from questions import (  # noqa: E402
@@ -338,3 +339,44 @@ def test_a_class_on_one_page(tmp_path, capsys):
 def test_a_class_without_submissions(tmp_path):
     with pytest.raises(SystemExit, match=r"must be a folder with \.json submissions"):
         class_summary.main([str(tmp_path), str(tmp_path / "page.html")])
+
+
+# --- pages -------------------------------------------------------------------------------------
+
+
+ROW = re.compile(r"^\| `(\w+)` \| `(.+?)` \| `(.+?)` \| (.+?) \| .+ \|$", re.M)
+ADVICE = ROW.findall((DOCS / "laboratory" / "assistants.md").read_text(encoding="utf-8"))
+
+
+def test_the_page_for_assistants_has_twenty_mistakes():
+    assert len(ADVICE) == 20
+
+
+@pytest.mark.parametrize(("blank", "wrong", "right", "says"), ADVICE)
+def test_the_grade_says_what_the_page_for_assistants_quotes(blank, wrong, right, says):
+    verdict = graded(blank, right, wrong)
+    assert verdict.state == "wrong"
+    assert says in str(verdict)
+
+
+def test_homework_has_the_points_of_the_workbook_and_a_date(tmp_path):
+    """Each blank is asked once, in the order of the workbook, with its points."""
+    assert len(homework.sheets()) == 3
+    in_order = [1, 2, 3, 6, 4, 5, 7, 8, 9, 10, 11, 12, 13, 14, 15]
+    asked = []
+    for sheet in homework.sheets(["12 May", "19 May", "26 May"]):
+        total = int(re.search(r"^# Homework, .*\((\d+) points\)$", sheet, re.M)[1])
+        tasks = re.findall(r"^\d\. \((\d+) points?\)", sheet, re.M)
+        assert sum(map(int, tasks)) == total
+        (points, text) = re.search(
+            r"^\d\. \((\d+) points\) (Workbook, .*?)\n(?=\d|\n)", sheet, re.M | re.S
+        ).groups()
+        blanks = [int(number) for number in re.findall(r"\((\d)\)", text)]
+        assert sum(blanks) == int(points)
+        asked += blanks
+        assert re.search(r"Hand in by: <b>\d+ May</b>", sheet)
+    expected = [blank.points for blank in grading.BLANKS.values()]
+    assert asked == [expected[number - 1] for number in in_order]
+    pytest.importorskip("latex2mathml")
+    homework.main([str(tmp_path)])
+    assert "Hand in by: <b>____" in (tmp_path / "homework-1.html").read_text(encoding="utf-8")
