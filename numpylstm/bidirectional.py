@@ -16,6 +16,7 @@ from numpylstm.checks import Array, Rng, check_array, generator
 from numpylstm.layers import PendingStack, RecurrentStack
 from numpylstm.masks import check_masks
 from numpylstm.parameters import Module, Parameter
+from numpylstm.reading import both_outputs
 from numpylstm.stack import both_backward, both_forward
 
 
@@ -145,17 +146,16 @@ class Bidirectional(Module):
             self.check_pair(where, "state", state, B)
         if masks is not None:
             check_masks(where, masks, self.mask_names())
-        if not training:
-            masks = {}
-        elif masks is None:
-            masks = self.draw_masks(T, B)
         arrays = {path: parameter.data for path, parameter in self.by_path().items()}
+        if not training:
+            return both_outputs(self.ahead.functions, self.ahead.chosen, arrays, x, state, lengths)
+        if masks is None:
+            masks = self.draw_masks(T, B)
         cache: dict[str, Any] = {}
         hs, state = both_forward(
             self.ahead.functions, self.ahead.chosen, arrays, x, state, masks, cache, lengths
         )
-        if training:
-            self.pending = PendingStack(hs.shape, cache)
+        self.pending = PendingStack(hs.shape, cache)
         return hs, state
 
     def backward(self, dhs: Array, dstate: Any = None) -> tuple[Array, tuple[Any, Any]]:

@@ -351,6 +351,16 @@ def check_weights(
             raise ValueError(f"{where}: {name} must be finite, and so must their sum")
 
 
+def checked_weights(where: str, weights: Any, shape: Shape, dtype: str) -> Array:
+    """Return weights in the dtype of the model; bools and real numbers of any dtype are taken."""
+    counts = any_array(where, "weights", weights)
+    counts = real_array(where, "weights", counts.astype(dtype) if counts.dtype == bool else counts)
+    with np.errstate(over="ignore"):  # what overflows is not finite, and is refused
+        counts = counts.astype(dtype)
+    check_weights(where, "weights", counts, shape, np.dtype(dtype))
+    return counts
+
+
 def check_in_place(where: str, name: str, array: Any) -> None:
     """Raise unless a float array can be changed in place through a flat view."""
     if type(array) is not np.ndarray or array.dtype not in FLOATS:

@@ -176,6 +176,30 @@ class ClassifierEvaluation:
     sequences: int
     confusion: NDArray[np.int64]
 
+    @property
+    def precision(self) -> NDArray[np.float64]:
+        """Of each class, the share of its predictions that are right; NaN without any, (C,)."""
+        return _share(self.confusion.diagonal(), self.confusion.sum(axis=0))
+
+    @property
+    def recall(self) -> NDArray[np.float64]:
+        """Of each class, the share of its answers that are predicted; NaN without any, (C,)."""
+        return _share(self.confusion.diagonal(), self.confusion.sum(axis=1))
+
+    @property
+    def f1(self) -> NDArray[np.float64]:
+        """The harmonic mean of precision and recall of each class, (C,).
+
+        It is NaN for a class that is neither an answer nor a prediction.
+        """
+        both = self.confusion.sum(axis=0) + self.confusion.sum(axis=1)
+        return _share(2 * self.confusion.diagonal(), both)
+
+
+def _share(part: NDArray[np.int64], whole: NDArray[np.int64]) -> NDArray[np.float64]:
+    """Return ``part / whole``, NaN where the whole is 0."""
+    return np.divide(part, whole, out=np.full(len(whole), np.nan), where=whole > 0)
+
 
 def evaluate_classifier(
     model: SequenceClassifier,
@@ -244,8 +268,10 @@ def evaluate_regressor(
     model : SequenceRegressor
     x : (T, N, D), or (T, N) integers
     y : (T, N, K), or (N, K) for one answer after each sequence
-    batch_size, lengths, weights
+    batch_size, lengths
         As for `evaluate_classifier`.
+    weights : (N,) or (T, N), or the shape of y, optional
+        As in ``model.forward``.
     """
     where = "evaluate_regressor"
     check_kind(where, "model", model, SequenceRegressor)
@@ -267,6 +293,8 @@ def _score(
         answers, weight = own if model.every_step else (part[0] for part in own)
         length = None if ends is None else ends[batch[1]]
         losses, predicted = model.score(x[batch], answers, length, weight)
+        if weight.ndim > losses.ndim:  # a weight of each of K numbers
+            weight = weight.mean(axis=-1)
         if not np.isfinite(losses).all():
             raise NotFinite(f"{where}: the scores of the model are not finite")
         loss += float(losses.sum(dtype=np.float64))

@@ -54,6 +54,7 @@ from numpylstm.parameters import IMPLEMENTATIONS as IMPLEMENTATIONS
 from numpylstm.parameters import Module, initial_layer, uniform
 from numpylstm.parameters import Parameter as Parameter
 from numpylstm.parameters import Rows as Rows
+from numpylstm.reading import stack_outputs
 from numpylstm.stack import stack_backward, stack_forward, zero_state
 
 
@@ -429,15 +430,14 @@ class RecurrentStack(Layer):
         if masks is not None:
             check_masks(where, masks, self.mask_names())
         if not training:
-            masks = {}
-        elif masks is None:
+            return stack_outputs(self.functions, self.chosen, self.arrays(), "", x, state, lengths)
+        if masks is None:
             masks = self.draw_masks(T, B)
         cache: dict[str, Any] = {}
         hs, state = stack_forward(
             self.functions, self.chosen, self.arrays(), "", x, state, masks, cache, lengths
         )
-        if training:
-            self.pending = PendingStack(hs.shape, cache)
+        self.pending = PendingStack(hs.shape, cache)
         hs = hs.view()
         hs.flags.writeable = False  # the cache holds it
         return hs, state
@@ -711,7 +711,9 @@ class SquaredError(Layer):
         self.begin_pass(training)
         check_shapes(where, "y * K, targets * K", y, targets)
         if weights is not None:
-            check_weights(where, "weights", weights, y.shape[:-1], y.dtype)
+            of_numbers = np.ndim(weights) == y.ndim
+            shape = y.shape if of_numbers else y.shape[:-1]
+            check_weights(where, "weights", weights, shape, y.dtype)
         loss, cache = self.functions.squared_error_forward(y, targets, weights)
         if training:
             self.pending = cache

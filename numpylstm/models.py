@@ -18,17 +18,21 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from numpylstm import network
+from numpylstm import network, reading
 from numpylstm.cells import CELLS, State
 from numpylstm.checks import (
     Array,
     Rng,
+    any_array,
+    before_end,
     check_flag,
     check_ids,
     check_kind,
+    check_lengths,
+    check_shape,
     check_sizes,
     check_state,
-    check_weights,
+    checked_weights,
     float_dtype,
     generator,
 )
@@ -438,6 +442,7 @@ class LanguageModel(Model):
         training: bool = True,
         weights: Array | None = None,
         masks: Mapping[str, Array] | None = None,
+        lengths: ArrayLike | None = None,
     ) -> tuple[float, State]:
         """Compute the loss of one window.
 
@@ -450,9 +455,12 @@ class LanguageModel(Model):
         training : bool
             Apply dropout, and keep the cache for `backward`.
         weights : (T, B), optional
-            Weight of each token in the loss; 0 for padding.
+            Weight of each token in the loss, as real numbers or bools.
         masks : dict of name -> array, optional
             Dropout masks to use in place of new ones; `draw_masks` makes them.
+        lengths : (B,) integers in [0, T], optional
+            Where each sequence ends, if the batch is padded; the tokens past an end are neither
+            read nor scored, and the state is that at the end.
 
         Returns
         -------
@@ -462,23 +470,27 @@ class LanguageModel(Model):
         """
         self.begin_pass(training)
         where = "LanguageModel.forward"
+        x, y, ends, inside = self.up_to_ends(where, x, y, lengths)
         x, y, state = self.checked_window(where, x, y, state)
         functions = self.functions
         config = self.config
         arrays = self.arrays()
+        counts = inside
         if weights is not None:
-            check_weights(where, "weights", weights, x.shape, np.dtype(config.dtype))
+            counts = checked_weights(where, weights, x.shape, config.dtype)
+            counts = counts if inside is None else counts * inside
         if masks is not None:
             check_masks(where, masks, self.mask_names())
         if not training:
-            masks = {}
-        elif masks is None:
-            masks = draw_masks(functions, config, arrays, *x.shape, self.rng)
-        loss, state, cache = network.loss_forward(
-            functions, config, arrays, x, y, state, masks, weights=weights
+            logits, state = reading.outputs(functions, config, arrays, x, state, ends)
+            loss, _ = network.criterion_forward(functions, config, logits, y, counts, False)
+            return float(loss), state
+        if masks is None:
+            T, B = x.shape
+            masks = draw_masks(functions, config, arrays, T, B, self.rng)
+        loss, state, self.pending = network.loss_forward(
+            functions, config, arrays, x, y, state, masks, lengths=ends, weights=counts
         )
-        if training:
-            self.pending = cache
         return float(loss), state
 
     def checked_window(
@@ -488,6 +500,24 @@ class LanguageModel(Model):
         x = check_ids(where, "x", x, self.vocab_size, ("T", "B"), "time comes first")
         y = check_ids(where, "y", y, self.vocab_size, x.shape, "it has the shape of x")
         return x, y, self.checked_state(where, state, x.shape[1])
+
+    def up_to_ends(
+        self, where: str, x: ArrayLike, y: ArrayLike, lengths: ArrayLike | None
+    ) -> tuple[ArrayLike, ArrayLike, Array | None, Array | None]:
+        """Return x and y with id 0 past the ends, the lengths, and (T, B) with 1 before the ends.
+
+        Without lengths, x and y are the arguments, and the others None.
+        """
+        if lengths is None:
+            return x, y, None, None
+        x, y = any_array(where, "x", x).copy(), any_array(where, "y", y).copy()
+        check_shape(where, "x", x, ("T", "B"), "time comes first")
+        check_shape(where, "y", y, x.shape, "it has the shape of x")
+        ends = check_lengths(where, "lengths", any_array(where, "lengths", lengths), *x.shape)
+        read = before_end(ends, len(x))
+        x[~read] = 0
+        y[~read] = 0
+        return x, y, ends, read.astype(self.config.dtype)
 
     def mask_names(self) -> set[str]:
         """Return the names that masks may have; see `numpylstm.masks`."""
@@ -508,25 +538,42 @@ class LanguageModel(Model):
         return criterion.nll, criterion.predicted
 
     def score(
-        self, x: ArrayLike, y: ArrayLike, state: State | None = None
+        self,
+        x: ArrayLike,
+        y: ArrayLike,
+        state: State | None = None,
+        lengths: ArrayLike | None = None,
     ) -> tuple[Array, Array, State]:
-        """Return the nll of the targets in nats, the most probable ids, (T, B), and the state."""
-        x, y, state = self.checked_window("LanguageModel.score", x, y, state)
-        _, state, cache = network.loss_forward(
-            self.functions, self.config, self.arrays(), x, y, state, masks={}
-        )
-        criterion = cache["cross_entropy"]
-        return criterion.nll, criterion.predicted, state
+        """Return the nll of the targets in nats, the most probable ids, (T, B), and the state.
+
+        Past the end of a sequence, by its `lengths`, the nll is 0.
+        """
+        where = "LanguageModel.score"
+        x, y, ends, inside = self.up_to_ends(where, x, y, lengths)
+        x, y, state = self.checked_window(where, x, y, state)
+        nll = np.empty(x.shape, self.config.dtype)
+        predicted = np.empty(x.shape, np.intp)
+        for window in reading.windows(*x.shape):
+            _, state, cache = network.loss_forward(
+                self.functions,
+                self.config,
+                self.arrays(),
+                x[window],
+                y[window],
+                state,
+                masks={},
+                lengths=reading.ends_within(window, ends),
+            )
+            criterion = cache["cross_entropy"]
+            nll[window], predicted[window] = criterion.nll, criterion.predicted
+        return nll if inside is None else nll * inside, predicted, state
 
     def logits(self, x: ArrayLike, state: State | None = None) -> tuple[Array, State]:
         """Return scores (T, B, V), whose softmax predicts the next token, and the state."""
         where = "LanguageModel"
         x = check_ids(where, "x", x, self.vocab_size, ("T", "B"), "time comes first")
         state = self.checked_state(where, state, x.shape[1])
-        logits, state, _ = network.forward(
-            self.functions, self.config, self.arrays(), x, state, masks={}
-        )
-        return logits, state
+        return reading.outputs(self.functions, self.config, self.arrays(), x, state)
 
     def probabilities(self, x: ArrayLike, state: State | None = None) -> tuple[Array, State]:
         """Return the probabilities of all next tokens, (T, B, V), and the state."""

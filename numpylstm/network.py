@@ -165,17 +165,29 @@ def loss_forward(
     the loss, the state after the last step and the cache.
     """
     outputs, state, cache = forward(functions, config, arrays, x, state, masks, lengths, every_step)
-    if squared_error:
-        loss, cache["squared_error"] = functions.squared_error_forward(outputs, y, weights)
-    else:
-        loss, cache["cross_entropy"] = functions.sequence_cross_entropy_forward(
-            outputs,
-            y,
-            weights,
-            average_across_timesteps=config.average_across_timesteps,
-            average_across_batch=config.average_across_batch,
-        )
+    loss, criterion = criterion_forward(functions, config, outputs, y, weights, squared_error)
+    cache["squared_error" if squared_error else "cross_entropy"] = criterion
     return loss, state, cache
+
+
+def criterion_forward(
+    functions: Any,
+    config: ModelConfig,
+    outputs: Array,
+    y: Array,
+    weights: Array | None,
+    squared_error: bool,
+) -> tuple[Any, Any]:
+    """Compute the loss of outputs; return it and its cache."""
+    if squared_error:
+        return functions.squared_error_forward(outputs, y, weights)
+    return functions.sequence_cross_entropy_forward(
+        outputs,
+        y,
+        weights,
+        average_across_timesteps=config.average_across_timesteps,
+        average_across_batch=config.average_across_batch,
+    )
 
 
 def loss_backward(

@@ -12,13 +12,21 @@ import numpy as np
 
 from numpylstm.checks import (
     Array,
+    check_finite,
     check_in,
     check_in_place,
     check_number,
     check_whole,
     real_array,
 )
-from numpylstm.parameters import IMPLEMENTATIONS, Module, Parameter, Rows, parameters_of
+from numpylstm.parameters import (
+    IMPLEMENTATIONS,
+    Module,
+    Parameter,
+    Rows,
+    TrainableParameters,
+    parameters_of,
+)
 
 Owners = Module | Mapping[str, Parameter] | Sequence[Module | Mapping[str, Parameter]]
 
@@ -58,6 +66,16 @@ def clip_by_global_norm(parameters: Owners, max_norm: float) -> float:
     return norm
 
 
+def frozen_of(owners: Owners) -> dict[str, Parameter]:
+    """Return the frozen parameters of modules, by path."""
+    found: dict[str, Parameter] = {}
+    for owner in owners if isinstance(owners, list | tuple) else [owners]:
+        parameters = owner.parameters() if isinstance(owner, Module) else owner
+        if isinstance(parameters, TrainableParameters):
+            found |= parameters.frozen
+    return found
+
+
 class Optimizer:
     """Base class: parameters, learning rate, per-parameter state and step count.
 
@@ -80,6 +98,10 @@ class Optimizer:
         The number of steps made.
     memory : dict of name -> dict of path -> array
         Arrays with the shapes of the parameters, such as velocities; zero at the start.
+    joined : dict of path -> int
+        The steps that were made before a parameter was unfrozen, where there were any.
+    lr_factors : dict of path -> float
+        See `scale_lr`.
     """
 
     def __init__(self, parameters: Owners, lr: float, memories: Sequence[str] = ()) -> None:
@@ -96,10 +118,78 @@ class Optimizer:
                 check_in_place(where, path, p.data)
         self.lr = lr
         self.steps = 0
+        self.frozen = frozen_of(parameters)
+        self.joined: dict[str, int] = {}
+        self.lr_factors: dict[str, float] = {}
         self.memory: dict[str, dict[str, Array]] = {
             name: {k: np.zeros(p.data.shape, p.data.dtype) for k, p in self.parameters.items()}
             for name in memories
         }
+
+    def take_in_unfrozen(self) -> None:
+        """Add the parameters that were frozen when the optimiser was made, and are no longer."""
+        for path, p in list(self.frozen.items()):
+            if p.trainable:
+                check_in_place(type(self).__name__, path, p.data)
+                self.parameters[path] = self.frozen.pop(path)
+                self.joined[path] = self.steps
+                for by_path in self.memory.values():
+                    by_path[path] = np.zeros(p.data.shape, p.data.dtype)
+
+    def scale_lr(self, factors: Mapping[str, float]) -> None:
+        """Multiply the learning rate of some parameters by factors, by path, from now on.
+
+        A path may be a beginning: ``optimizer.scale_lr({"embedding": 0.1})``. A schedule sets `lr`,
+        of which these are multiples.
+        """
+        where = f"{type(self).__name__}.scale_lr"
+        known = {**self.parameters, **self.frozen}
+        for start, factor in factors.items():
+            check_in(where, f"the factor of {start}", factor, "[0, inf)")
+            paths = [path for path in known if f"{path}.".startswith(f"{start}.")]
+            if not paths:
+                raise ValueError(f"{where}: factors must be of {', '.join(known)}; got {start!r}")
+            self.lr_factors |= dict.fromkeys(paths, float(factor))
+
+    def state_dict(self) -> dict[str, Array]:
+        """Return copies of what the optimiser remembers, by names such as ``velocity/lstm.0.Wx``.
+
+        `numpy.savez` can store it. ``lr``, ``steps`` and, of parameters that were unfrozen later,
+        ``joined/PATH`` are arrays of one number.
+        """
+        kept: dict[str, Array] = {"lr": np.array(self.lr), "steps": np.array(self.steps)}
+        for path, step in self.joined.items():
+            kept[f"joined/{path}"] = np.array(step)
+        for name, by_path in self.memory.items():
+            for path, array in by_path.items():
+                kept[f"{name}/{path}"] = array.copy()
+        return kept
+
+    def load_state_dict(self, arrays: Mapping[str, Array]) -> None:
+        """Copy in what another optimiser of the same parameters remembered, all or nothing."""
+        where = f"{type(self).__name__}.load_state_dict"
+        self.take_in_unfrozen()
+        mine = self.state_dict()
+        joined = {key for key in {*mine, *arrays} if key.startswith("joined/")}
+        if wrong := sorted((mine.keys() ^ arrays.keys()) - joined):
+            raise ValueError(
+                f"{where}: the arrays must be those of an optimiser of the same parameters; "
+                f"missing or unknown: {', '.join(wrong)}"
+            )
+        for name in mine.keys() - joined:
+            array = np.asarray(arrays[name])
+            check_finite(where, name, array)
+            if array.shape != mine[name].shape:
+                raise ValueError(
+                    f"{where}: {name} must have shape {mine[name].shape}, got {array.shape}"
+                )
+        self.lr, self.steps = float(arrays["lr"]), int(arrays["steps"])
+        self.joined = {
+            key.removeprefix("joined/"): int(arrays[key]) for key in joined & arrays.keys()
+        }
+        for name, by_path in self.memory.items():
+            for path, array in by_path.items():
+                array[...] = arrays[f"{name}/{path}"]
 
     def update_parameter(self, path: str, parameter: Parameter) -> None:
         """Update one parameter with its gradient."""
@@ -108,14 +198,20 @@ class Optimizer:
     def step(self) -> None:
         """Update every parameter that is not frozen."""
         check_in(type(self).__name__, "lr", self.lr, "[0, 3e38]")  # which float32 can hold
-        self.lr = float(self.lr)  # a float64 of NumPy would turn float32 data into float64
+        self.lr = lr = float(self.lr)  # a float64 of NumPy would turn float32 data into float64
+        if self.frozen:
+            self.take_in_unfrozen()
         self.steps += 1
         for path, parameter in self.parameters.items():
             if parameter.trainable:
+                self.lr = lr * self.lr_factors.get(path, 1.0)
                 self.update_parameter(path, parameter)
+        self.lr = lr
 
     def zero_grad(self) -> None:
         """Set every gradient to zero."""
+        if self.frozen:
+            self.take_in_unfrozen()
         for parameter in self.parameters.values():
             parameter.gradient = None
 
@@ -228,7 +324,7 @@ class Adam(Optimizer):
             self.memory["first_moment"][path],
             self.memory["second_moment"][path],
             parameter.grad,
-            self.steps,
+            self.steps - self.joined.get(path, 0),
             self.lr,
             beta1,
             beta2,

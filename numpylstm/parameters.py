@@ -233,6 +233,17 @@ def initial_layer(
     return arrays
 
 
+class TrainableParameters(dict[str, "Parameter"]):
+    """Path -> Parameter of a module, without the frozen ones, which are in `frozen`.
+
+    An optimiser takes those in that are unfrozen later.
+    """
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.frozen: dict[str, Parameter] = {}
+
+
 class Module:
     """Base class of layers and models, and of your own.
 
@@ -329,29 +340,49 @@ class Module:
                     left.append((below.removeprefix("."), item))
         return found
 
-    def parameters(self) -> dict[str, Parameter]:
+    def parameters(self) -> "TrainableParameters":
         """Return path -> Parameter, without the frozen parameters."""
-        found = self.all_parameters()
-        for path, parameter in list(found.items()):
-            if not parameter.trainable:
-                del found[path]
+        found = TrainableParameters()
+        for path, parameter in self.all_parameters().items():
+            kept = found if parameter.trainable else found.frozen
+            kept[path] = parameter
         return found
 
     def freeze(self, paths: str | Iterable[str]) -> None:
-        """Exclude parameters from training; an optimiser made afterwards leaves them out.
+        """Exclude parameters from training.
+
+        Parameters
+        ----------
+        paths : str or several
+            Paths, or their beginnings: ``"lstm"`` for all of ``lstm.0.Wx``, ``lstm.0.Wh``, ...
 
         Raises
         ------
         ValueError
             If there is no parameter with such a path.
         """
+        for parameter in self._named("freeze", paths):
+            parameter.trainable = False
+
+    def unfreeze(self, paths: str | Iterable[str]) -> None:
+        """Take frozen parameters into the training again.
+
+        An optimiser made of this module, or of its `parameters()`, takes them in at its next
+        `zero_grad` or `step`. `paths` are as for `freeze`.
+        """
+        for parameter in self._named("unfreeze", paths):
+            parameter.trainable = True
+
+    def _named(self, where: str, paths: str | Iterable[str]) -> list[Parameter]:
+        """Return the parameters with these paths, or beginnings of paths."""
         parameters = self.all_parameters()
-        paths = [paths] if isinstance(paths, str) else list(paths)
-        for path in paths:
-            if path not in parameters:
-                raise ValueError(f"freeze: paths must be of {', '.join(parameters)}; got {path!r}")
-        for path in paths:
-            parameters[path].trainable = False
+        found: list[Parameter] = []
+        for path in [paths] if isinstance(paths, str) else list(paths):
+            those = [p for name, p in parameters.items() if f"{name}.".startswith(f"{path}.")]
+            if not those:
+                raise ValueError(f"{where}: paths must be of {', '.join(parameters)}; got {path!r}")
+            found += those
+        return found
 
     def state_dict(self) -> dict[str, Array]:
         """Return a copy of every array, frozen ones included: path -> ndarray."""

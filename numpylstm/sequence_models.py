@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from numpylstm import network
+from numpylstm import network, reading
 from numpylstm.cells import State
 from numpylstm.checks import (
     Array,
@@ -30,7 +30,8 @@ from numpylstm.checks import (
     check_lengths,
     check_shape,
     check_sizes,
-    check_weights,
+    check_whole,
+    checked_weights,
     float_dtype,
 )
 from numpylstm.config import ModelConfig
@@ -105,32 +106,33 @@ class SequenceModel(Model):
         lengths : (B,) integers in [0, T], optional
             Steps at and past the end of a sequence are not read. By default all have T steps.
         weights : (B,) or (T, B), optional
-            Weight of each answer in the mean, as numbers of the dtype of the model or as bools. An
-            answer with a weight of 0 is not read: it may be -100, or NaN. Weights of the classes
-            are ``of_class[y]``.
+            Weight of each answer in the mean, as real numbers or bools. An answer with a weight of
+            0 is not read: it may be -100, or NaN. Weights of the classes are ``of_class[y]``. Of a
+            regressor also (B, K) or (T, B, K): a weight of each number of an answer.
         """
         self.begin_pass(training)
         where = f"{type(self).__name__}.forward"
         x, y, ends, weights = self.check_arguments(where, x, y, lengths, weights)
+        if not training:
+            outputs, _ = self.outputs(where, x, None, ends)
+            loss, _ = network.criterion_forward(
+                self.functions, self.config, outputs, y, weights, not self.classes
+            )
+            return float(loss)
         T, B = x.shape[:2]
-        masks = {}
-        if training:
-            masks = self.draw_masks(T, B)
-        loss, _, cache = network.loss_forward(
+        loss, _, self.pending = network.loss_forward(
             self.functions,
             self.config,
             self.arrays(),
             x,
             y,
             self.zero_state(B),
-            masks,
+            self.draw_masks(T, B),
             lengths=ends,
             weights=weights,
             every_step=self.every_step,
             squared_error=not self.classes,
         )
-        if training:
-            self.pending = cache
         return float(loss)
 
     def score(
@@ -152,15 +154,37 @@ class SequenceModel(Model):
             losses = criterion.nll
             predicted = criterion.predicted
         else:
-            losses = np.square(outputs - y).mean(axis=-1)
+            losses = np.square(outputs - y)
+            if counts is not None and counts.ndim == losses.ndim:
+                losses, counts = losses * counts, None
+            losses = losses.mean(axis=-1)
             predicted = outputs
         if counts is not None:
             losses = losses * counts
         return (losses, predicted) if self.every_step else (losses[0], predicted[0])
 
-    def predict(self, x: Array, lengths: ArrayLike | None = None) -> Array:
-        """Return the answers (T, B, K), or (B, K) without `every_step`."""
-        return self._read(f"{type(self).__name__}.predict", x, None, lengths)[0]
+    def predict(self, x: Array, lengths: ArrayLike | None = None, batch_size: int = 512) -> Array:
+        """Return the answers (T, B, K), or (B, K) without `every_step`.
+
+        Parameters
+        ----------
+        x, lengths : as in `forward`
+        batch_size : int
+            Sequences to read at once; it changes the memory and the time, not the answers.
+        """
+        return self._answers(f"{type(self).__name__}.predict", x, lengths, batch_size)
+
+    def _answers(self, where: str, x: Array, lengths: ArrayLike | None, batch_size: int) -> Array:
+        """Return the outputs for all sequences, read in batches."""
+        x, ends, _ = self._inputs(where, x, lengths)
+        B = x.shape[1]
+        size = check_whole(where, "batch_size", batch_size)
+        parts = []
+        for first in range(0, B, size):
+            some = slice(first, first + size)
+            part = self._read(where, x[:, some], None, None if ends is None else ends[some])[0]
+            parts.append(part)
+        return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-2)
 
     def advance(
         self, x: Array, state: State | None = None, lengths: ArrayLike | None = None
@@ -205,17 +229,10 @@ class SequenceModel(Model):
         self, where: str, x: Array, state: State | None, ends: Array | None
     ) -> tuple[Array, State]:
         """Return the outputs for checked inputs, with an axis of time, and the state."""
-        outputs, state, _ = network.forward(
-            self.functions,
-            self.config,
-            self.arrays(),
-            x,
-            self.checked_state(where, state, x.shape[1]),
-            masks={},
-            lengths=ends,
-            every_step=self.every_step,
+        state = self.checked_state(where, state, x.shape[1])
+        return reading.outputs(
+            self.functions, self.config, self.arrays(), x, state, ends, self.every_step
         )
-        return outputs, state
 
     def check_arguments(
         self,
@@ -259,11 +276,13 @@ class SequenceModel(Model):
         dtype = np.dtype(self.config.dtype)
         counts = None
         if weights is not None:
-            counts = any_array(where, "weights", weights)
-            counts = counts.astype(dtype) if counts.dtype == bool else counts
-            check_weights(where, "weights", counts, answers, dtype)
+            of_numbers = not self.classes and np.ndim(weights) == len(shape)
+            counts = checked_weights(
+                where, weights, shape if of_numbers else answers, self.config.dtype
+            )
         if self.every_step and inside is not None:
-            counts = inside.astype(dtype) if counts is None else counts * inside
+            read = inside[..., None] if counts is not None and counts.ndim == 3 else inside
+            counts = read.astype(dtype) if counts is None else counts * read
         if counts is not None:
             y = y.copy()
             y[counts == 0] = 0
@@ -406,13 +425,21 @@ class SequenceClassifier(SequenceModel):
         """The number of answers, C."""
         return self.answer_size
 
-    def predict(self, x: Array, lengths: ArrayLike | None = None) -> Array:
-        """Return the most probable answers, (B,), or (T, B), meaningless past an end."""
-        return super().predict(x, lengths).argmax(axis=-1)
+    def predict(self, x: Array, lengths: ArrayLike | None = None, batch_size: int = 512) -> Array:
+        """Return the most probable answers, (B,), or (T, B), meaningless past an end.
 
-    def probabilities(self, x: Array, lengths: ArrayLike | None = None) -> Array:
-        """Return the probabilities of all answers, (B, C) or (T, B, C)."""
-        return softmax(super().predict(x, lengths))
+        The arguments are those of `SequenceRegressor.predict`.
+        """
+        return super().predict(x, lengths, batch_size).argmax(axis=-1)
+
+    def probabilities(
+        self, x: Array, lengths: ArrayLike | None = None, batch_size: int = 512
+    ) -> Array:
+        """Return the probabilities of all answers, (B, C) or (T, B, C).
+
+        The arguments are those of `SequenceRegressor.predict`.
+        """
+        return softmax(super().predict(x, lengths, batch_size))
 
 
 class SequenceTagger(SequenceClassifier):

@@ -621,7 +621,7 @@ def test_a_window_may_be_changed_and_nothing_else_changes():
     ("nl.data.load_text(text, vocabulary=['a'])", "must be a Vocabulary, got", TypeError),
     ("nl.data.load_text(text, level='byte')", "level must be 'word' or 'char'"),
     ("nl.data.pad([])", "pad: sequences must hold at least one step, got none"),
-    ("nl.data.pad(iter([[1]]))", "sequences must be a Sequence, got list_iterator", TypeError),
+    ("nl.data.pad({'a': [1]})", "sequences must be a list of sequences, got dict", TypeError),
     ("nl.data.pad([[1], 2])", "sequences[1] must have shape (T), got ()"),
     ("nl.data.pad([[[1, 2]], [1]])", "sequences[1] must have shape (T, 2), got (1,)"),
     ("nl.data.pad([['a']])", "sequences[0] must hold real numbers, got <U1", TypeError),
@@ -645,3 +645,37 @@ def test_a_window_may_be_changed_and_nothing_else_changes():
 ], ids=str)  # fmt: skip
 def test_a_bad_call_gets_one_sentence(row, write):
     assert_refused(*row, text=write("text.txt", numbers(0, 100)))
+
+
+class Column:
+    """A column of a table, such as pandas has them: it can be read, and is no Sequence."""
+
+    def __init__(self, entries):
+        self.entries = entries
+
+    def __iter__(self):
+        return iter(self.entries)
+
+    def __len__(self):
+        return len(self.entries)
+
+    def __array__(self, dtype=None, copy=None):
+        return np.array(self.entries, dtype)
+
+
+def test_sequences_to_pad_may_come_in_any_container():
+    sequences = [[3, 1, 4], [1, 5], []]
+    objects = np.empty(3, object)
+    objects[:] = sequences
+    arrays = [np.array(one, object) for one in sequences]
+    want, want_lengths = data.pad(sequences)
+    columns = [Column(one) for one in sequences]
+    for container in (objects, arrays, Column(sequences), columns, iter(sequences)):
+        x, lengths = data.pad(container)
+        np.testing.assert_array_equal(x, want)
+        np.testing.assert_array_equal(lengths, want_lengths)
+    vectors = [[[1.0, 2.0], [3.0, 4.0]], [[5.0, 6.0]]]
+    assert data.pad(vectors)[0].shape == (2, 2, 2)
+    ragged = np.empty(2, object)
+    ragged[:] = [np.array(one) for one in vectors]
+    np.testing.assert_array_equal(data.pad(ragged)[0], data.pad(vectors)[0])

@@ -164,3 +164,13 @@ def test_a_classifier_whose_scores_are_no_numbers_has_no_accuracy():
 ], ids=str)  # fmt: skip
 def test_a_bad_call_gets_one_sentence(row):
     assert_refused(*row)
+
+
+def test_precision_recall_and_f1():
+    """A class without predictions has no precision, one that never occurs has nothing."""
+    confusion = np.array([[3, 1, 0, 0], [2, 4, 0, 0], [1, 0, 0, 0], [0, 0, 0, 0]])
+    found = nl.evaluation.ClassifierEvaluation(0.5, 0.6, 11, confusion)
+    np.testing.assert_allclose(found.precision, [3 / 6, 4 / 5, np.nan, np.nan])
+    np.testing.assert_allclose(found.recall, [3 / 4, 4 / 6, 0, np.nan])
+    both = 2 * 0.5 * 0.75 / 1.25, 2 * 0.8 * (4 / 6) / (0.8 + 4 / 6)
+    np.testing.assert_allclose(found.f1, [*both, 0, np.nan])

@@ -467,3 +467,52 @@ def test_what_is_frozen_by_name():
 ], ids=str)  # fmt: skip
 def test_a_bad_call_gets_one_sentence(row):
     assert_refused(*row)
+
+
+def test_sequences_of_a_language_model_may_end(rng):
+    """Loss, gradients, scores and states are those of the sequences alone, whatever follows."""
+    model = nl.LanguageModel(V, H, L, dtype="float64", init_scale=0.5, rng=0,
+                             average_across_timesteps=True)  # fmt: skip
+    lengths = np.array([T, 2, 0])
+    x, y = rng.integers(0, V, (2, T, B))
+    past = np.arange(T)[:, None] >= lengths
+    x[past], y[past] = -100, V + 7  # not read
+    weights = rng.random((T, B))
+    loss, state = model.forward(x, y, lengths=lengths, weights=weights)
+    model.backward()
+    gradients = {path: p.grad.copy() for path, p in model.parameters().items()}
+    nll, _, scored = model.score(x, y, lengths=lengths)
+    assert not nll[past].any()
+    total, expected = weights[~past].sum(), 0.0
+    for p in model.parameters().values():
+        p.zero_grad()
+    for n, end in enumerate(lengths[:2]):
+        own = np.s_[:end, n : n + 1]
+        each, _, alone = model.score(x[own], y[own])
+        np.testing.assert_allclose(nll[:end, n], each[:, 0], rtol=1e-12)
+        for found in (state, scored):
+            np.testing.assert_allclose(found.h[:, n], alone.h[:, 0], rtol=1e-12)
+        part = weights[own].sum() / total
+        expected += part * model.forward(x[own], y[own], weights=weights[own])[0]
+        model.backward()
+        for path, p in model.parameters().items():
+            gradients[path] -= part * p.grad
+            p.zero_grad()
+    assert loss == pytest.approx(expected, rel=1e-12)
+    assert model.forward(x, y, None, False, weights, lengths=lengths)[0] == pytest.approx(loss)
+    for path, rest in gradients.items():
+        np.testing.assert_allclose(rest, 0, atol=1e-12, err_msg=path)
+    assert not state.h[:, 2].any()
+
+
+def test_paths_to_freeze_may_be_beginnings():
+    model = nl.LanguageModel(V, H, 2, rng=0)
+    model.freeze(["lstm.0", "decoder"])
+    assert list(model.parameters()) == ["embedding.W", "lstm.1.Wx", "lstm.1.Wh", "lstm.1.b"]
+    model.unfreeze("lstm.0.Wx")
+    assert "lstm.0.Wx" in model.parameters()
+    model.unfreeze(["lstm", "decoder.b", "decoder.W"])
+    assert model.parameters().keys() == model.all_parameters().keys()
+    for call in (model.freeze, model.unfreeze):
+        with pytest.raises(ValueError, match=r"paths must be of embedding\.W, .*; got 'lst'"):
+            call("lst")

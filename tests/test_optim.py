@@ -1,6 +1,7 @@
 """Clipping, descent and learning rates."""
 
 import math
+from functools import partial
 
 import numpy as np
 import pytest
@@ -438,3 +439,87 @@ def test_an_optimizer_says_what_it_is(parameters):
 ], ids=str)  # fmt: skip
 def test_a_bad_call_gets_one_sentence(row):
     assert_refused(*row)
+
+
+@pytest.mark.parametrize("owner", [lambda model: model, lambda model: model.parameters()])
+def test_a_parameter_that_is_unfrozen_is_taken_in(rng, owner):
+    """It moves as in a new optimiser, its gradient is set to zero, and the others go on."""
+    x, y = rng.integers(0, 11, (2, 5, 3))
+
+    def step(optimizer, model):
+        optimizer.zero_grad()
+        model.forward(x, y)
+        model.backward()
+        optimizer.step()
+
+    model = nl.LanguageModel(11, 6, dtype="float64", init_scale=0.5, rng=0)
+    model.freeze("lstm")
+    optimizer = nl.Adam(owner(model), lr=0.1)
+    before = model.state_dict()
+    for _ in range(3):
+        step(optimizer, model)
+    np.testing.assert_array_equal(model.state_dict()["lstm.0.Wx"], before["lstm.0.Wx"])
+    model.unfreeze("lstm")
+    twin = nl.LanguageModel(11, 6, dtype="float64", init_scale=0.5, rng=0)
+    twin.load_state_dict(model.state_dict())
+    model.forward(x, y)
+    model.backward()  # left over: zero_grad clears it
+    step(optimizer, model)
+    step(nl.Adam(twin, lr=0.1), twin)
+    ours, theirs = model.state_dict(), twin.state_dict()
+    for path in ("lstm.0.Wx", "lstm.0.Wh", "lstm.0.b"):
+        np.testing.assert_allclose(ours[path], theirs[path], rtol=1e-12)
+    assert np.abs(ours["decoder.W"] - theirs["decoder.W"]).max() > 1e-3  # it has a memory
+    assert optimizer.parameters.keys() == model.parameters().keys()
+
+
+@pytest.mark.parametrize("make", [partial(nl.SGD, momentum=0.9), nl.AdamW])
+def test_what_an_optimiser_remembers_is_an_npz(rng, make, tmp_path):
+    """A twin that reads it goes on in the same way."""
+
+    def parameters():
+        return {"a": nl.Parameter(np.ones(3), "a"), "b": nl.Parameter(np.ones((2, 3)), "b")}
+
+    def step(optimizer, seed):
+        for p in optimizer.parameters.values():
+            p.grad = np.random.default_rng(seed).standard_normal(p.data.shape)
+        optimizer.step()
+
+    first, twin = make(parameters(), lr=0.1), make(parameters(), lr=0.3)
+    step(first, 0), step(first, 1)
+    np.savez(tmp_path / "state.npz", **first.state_dict())
+    for path, p in first.parameters.items():
+        twin.parameters[path].data[...] = p.data
+    twin.load_state_dict(dict(np.load(tmp_path / "state.npz")))
+    step(first, 2), step(twin, 2)
+    for path, p in first.parameters.items():
+        np.testing.assert_array_equal(p.data, twin.parameters[path].data)
+    assert (twin.steps, twin.lr) == (3, 0.1)
+    for spoil, says in (
+        (lambda kept: kept.pop("lr"), "missing or unknown: lr"),
+        (lambda kept: kept.update(x=kept["lr"]), "missing or unknown: x"),
+        (lambda kept: kept.update(steps=np.zeros(2)), r"steps must have shape \(\), got \(2,\)"),
+    ):
+        kept = first.state_dict()
+        spoil(kept)
+        with pytest.raises(ValueError, match=says):
+            twin.load_state_dict(kept)
+
+
+def test_learning_rates_by_path():
+    """They are multiples of the rate, which a schedule may change."""
+    parameters = {name: nl.Parameter(np.zeros(2), name) for name in ("low.W", "low.b", "top.W")}
+    optimizer = nl.SGD(parameters, lr=1.0)
+    optimizer.scale_lr({"low": 0.5, "low.b": 0.0})
+    for rate in (1.0, 0.25):
+        optimizer.lr = rate
+        for p in parameters.values():
+            p.data[...], p.grad = 0, np.ones(2)
+        optimizer.step()
+        assert [-p.data[0] for p in parameters.values()] == [0.5 * rate, 0, rate]
+        assert optimizer.lr == rate
+    for factors, says in ({"lo": 1}, "must be of low.W, low.b, top.W; got 'lo'"), (
+        {"top": -1}, "the factor of top must be finite and at least 0, got -1",
+    ):  # fmt: skip
+        with pytest.raises(ValueError, match=says):
+            optimizer.scale_lr(factors)

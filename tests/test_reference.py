@@ -337,6 +337,25 @@ def test_squared_error(rng, shape, weighted):
     np.testing.assert_allclose(forward(y)[0], mean, rtol=1e-13)
 
 
+def test_a_squared_error_with_a_weight_of_each_number(rng):
+    """Equal weights of all numbers of an answer are one weight of the answer."""
+    y, targets, weights = rng.random((3, T, B, K))
+    weights[1, :, 2], y[1, :, 2] = 0, np.nan  # not read
+    forward = partial(reference.squared_error_forward, targets=targets, weights=weights)
+
+    def backward(dloss, cache):
+        return reference.squared_error_backward(cache, dloss)
+
+    prove(rng, forward, backward, {"y": y})
+    read = weights > 0
+    expected = (weights * (y - targets) ** 2)[read].sum() / weights.sum()
+    np.testing.assert_allclose(forward(y)[0], expected, rtol=1e-13)
+    y[1, :, 2] = 0
+    one = np.repeat(weights[..., :1], K, axis=-1)
+    losses = [reference.squared_error_forward(y, targets, given)[0] for given in (one, one[..., 0])]
+    np.testing.assert_allclose(*losses, rtol=1e-13)
+
+
 def test_a_squared_error_of_weights_0_is_0(rng):
     y, targets = rng.standard_normal((2, T, B, K))
     loss, cache = reference.squared_error_forward(y, targets, np.zeros((T, B)))

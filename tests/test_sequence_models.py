@@ -307,7 +307,8 @@ def test_an_answer_that_is_no_number_is_refused(rng, kind):
     ("regressor.forward(v, nan * v[..., :2])", "r.forward: y must be finite, got nan at [0, 0, 0]"),
     ("regressor.forward(v, v[..., :2].astype(float))", "y must have dtype float32, got", TypeError),
     ("tagger.forward(x, y, weights=np.ones(3, 'f4'))", "weights must have shape (5, 3), got (3,)"),
-    ("tagger.forward(x, y, weights=np.ones((5, 3)))", "weights must have dtype float32", TypeError),
+    ("tagger.forward(x, y, weights=np.ones((5, 3), complex))",
+     "weights must hold real numbers, got complex128", TypeError),
     ("nl.SequenceTagger(num_classes=2, hidden_size=4)", "vocab_size or input_size", TypeError),
     ("nl.SequenceTagger(11, 2, 4, input_size=6)", "must be given, and not both", TypeError),
     ("nl.SequenceTagger(11, hidden_size=4)", "num_classes must be given", TypeError),
@@ -318,3 +319,43 @@ def test_an_answer_that_is_no_number_is_refused(rng, kind):
 ], ids=str)  # fmt: skip
 def test_a_bad_call_gets_one_sentence(row):
     assert_refused(*row)
+
+
+@pytest.mark.parametrize("every_step", [False, True])
+def test_single_numbers_of_an_answer_may_be_missing(rng, every_step):
+    """Their weights are 0, and NaN is not read; loss, gradient and score leave them out."""
+    model = nl.SequenceRegressor(
+        V, 2, H, every_step=every_step, dtype="float64", rng=0, init_scale=0.5
+    )
+    x = rng.integers(0, V, (T, B))
+    y = rng.standard_normal((T, B, 2) if every_step else (B, 2))
+    weights = rng.random(y.shape)
+    weights[..., 0, 1] = 0
+    gaps = np.where(weights > 0, y, np.nan)
+    loss = model.forward(x, gaps, weights=weights)
+    square = np.square(model.predict(x) - y)
+    assert loss == pytest.approx((weights * square).sum() / weights.sum(), rel=1e-12)
+    assert nl.evaluation.evaluate_regressor(
+        model, x, gaps, batch_size=2, weights=weights
+    ) == pytest.approx(loss, rel=1e-12)
+    model.backward()
+    b = model.parameters()["decoder.b"]
+    residual = weights * (model.predict(x) - y)
+    np.testing.assert_allclose(
+        b.grad, 2 * residual.reshape(-1, 2).sum(axis=0) / weights.sum(), rtol=1e-10
+    )
+    same = np.repeat(weights[..., :1], 2, axis=-1)  # as one weight for each answer
+    for given in (same, same[..., 0]):
+        assert model.forward(x, y, weights=given) == pytest.approx(
+            (same * square).sum() / same.sum(), rel=1e-12
+        )
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int64", "bool"])
+def test_weights_may_have_any_real_dtype(rng, dtype):
+    model = nl.SequenceTagger(V, 2, H, rng=0)
+    x = rng.integers(0, V, (T, B))
+    weights = (x > 3).astype(dtype)
+    assert model.forward(x, x % 2, weights=weights) == model.forward(
+        x, x % 2, weights=weights.astype("f4")
+    )

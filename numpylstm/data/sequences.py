@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Set
 from typing import Any
 
 import numpy as np
@@ -12,7 +12,6 @@ from numpylstm.checks import (
     Array,
     Rng,
     any_array,
-    check_kind,
     check_lengths,
     check_plain,
     check_whole,
@@ -21,15 +20,15 @@ from numpylstm.checks import (
 )
 
 
-def pad(sequences: Sequence[ArrayLike]) -> tuple[Array, NDArray[np.int64]]:
+def pad(sequences: Iterable[ArrayLike]) -> tuple[Array, NDArray[np.int64]]:
     """Put sequences side by side, one in a column, and pad them with zeros at the end.
 
     With their lengths, no model reads the padding.
 
     Parameters
     ----------
-    sequences : sequence of array_like, (T_n,) or (T_n, D)
-        Ids, or vectors of one size.
+    sequences : several array_like, (T_n,) or (T_n, D)
+        Ids, or vectors of one size; in a list, an array of objects or a column of a table.
 
     Returns
     -------
@@ -43,8 +42,17 @@ def pad(sequences: Sequence[ArrayLike]) -> tuple[Array, NDArray[np.int64]]:
     >>> x.tolist(), lengths.tolist()
     ([[3, 1], [1, 5], [4, 0]], [3, 2])
     """
-    check_kind("pad", "sequences", sequences, Sequence)
-    arrays = [real_array("pad", f"sequences[{n}]", one) for n, one in enumerate(sequences)]
+    if isinstance(sequences, str | Mapping | Set) or not isinstance(sequences, Iterable):
+        got = type(sequences).__name__
+        raise TypeError(f"pad: sequences must be a list of sequences, got {got}")
+    arrays = []
+    for n, one in enumerate(sequences):
+        name = f"sequences[{n}]"
+        array = any_array("pad", name, one)
+        if array.dtype == object:  # a column of a table
+            array = any_array("pad", name, [*array])
+            array = any_array("pad", name, array.tolist()) if array.dtype == object else array
+        arrays.append(real_array("pad", name, array))
     filled = [array for array in arrays if array.size]  # NumPy makes floats of an empty list
     if not filled:
         raise ValueError("pad: sequences must hold at least one step, got none")

@@ -171,7 +171,7 @@ class SquaredErrorCache(NamedTuple):
     """Cache of `squared_error_forward`."""
 
     difference: np.ndarray  # (T, B, K): y - targets, and 0 where the weight is 0
-    coefficients: np.ndarray  # (T, B): the factor of each square in the loss
+    coefficients: np.ndarray  # (T, B, 1) or (T, B, K): the factor of each square in the loss
 
 
 def squared_error_forward(y, targets, weights=None):
@@ -183,9 +183,10 @@ def squared_error_forward(y, targets, weights=None):
     Parameters
     ----------
     y, targets : (T, B, K) or (B, K)
-    weights : (T, B) or (B,), optional
-        How much each answer counts; where it is 0, y and targets are not read. If all are 0, the
-        loss is 0.
+    weights : (T, B) or (B,), or the shape of y, optional
+        How much each answer counts, or each number of it: then the loss is
+        ``sum(weights * (y - targets)**2) / sum(weights)``. Where a weight is 0, y and targets are
+        not read. If all are 0, the loss is 0.
 
     Returns
     -------
@@ -194,10 +195,14 @@ def squared_error_forward(y, targets, weights=None):
     """
     if weights is None:
         weights = np.ones(y.shape[:-1], y.real.dtype)
+    K = 1  # numbers with one weight
+    if weights.ndim < y.ndim:
+        K = y.shape[-1]
+        weights = weights[..., None]
     total = weights.sum()
-    coefficients = weights / np.where(total > 0, total, 1) / y.shape[-1]
-    difference = np.where(weights[..., None] > 0, y - targets, 0)
-    loss = (coefficients[..., None] * difference * difference).sum()
+    coefficients = weights / np.where(total > 0, total, 1) / K
+    difference = np.where(weights > 0, y - targets, 0)
+    loss = (coefficients * difference * difference).sum()
     return loss, SquaredErrorCache(difference, coefficients)
 
 
@@ -209,4 +214,4 @@ def squared_error_backward(cache, dloss=1.0):
     dy : the shape of y
     """
     dloss = cache.difference.dtype.type(dloss)  # as for the cross-entropy
-    return 2 * dloss * cache.coefficients[..., None] * cache.difference
+    return 2 * dloss * cache.coefficients * cache.difference

@@ -104,16 +104,14 @@ def tokens_loss(
 
     What is minimised is the loss of the model itself, by default a sum over time.
     """
-    counts = np.ones(np.shape(y), model.config.dtype)
-    if weights is not None:
-        counts *= np.asarray(weights)
-    if lengths is not None:
-        counts *= before_end(np.asarray(lengths), len(counts))
     if training:
-        _, state = model.forward(x, y, state, weights=counts)
+        _, state = model.forward(x, y, state, weights=weights, lengths=lengths)
         nll, _ = model.training_scores()
     else:
-        nll, _, state = model.score(x, y, state)
+        nll, _, state = model.score(x, y, state, lengths)
+    counts = np.ones(np.shape(y)) if weights is None else np.array(weights, float)
+    if lengths is not None:
+        counts *= before_end(np.asarray(lengths), len(counts))
     total = counts.sum(dtype=np.float64)
     return BatchLoss(
         float((nll * counts).sum(dtype=np.float64) / (total or 1)), float(total)
@@ -127,6 +125,8 @@ def count_answers(
     shape = np.shape(y)
     every_step = getattr(model, "every_step", shape[:2] == np.shape(x)[:2])
     counted = np.ones(shape[: 1 + every_step]) if weights is None else np.array(weights, float)
+    if counted.ndim > 1 + every_step:  # a weight of each number of an answer
+        counted = counted.mean(axis=-1)
     if every_step and lengths is not None:
         counted *= before_end(np.asarray(lengths), len(counted))
     return float(counted.sum())
