@@ -27,8 +27,9 @@ from support.notebook_cells import (
 )
 from support.processes import run_program
 
+import numpylstm as nl
 from numpylstm import grading
-from numpylstm.laboratory.workbook import desk
+from numpylstm.laboratory.workbook import desk, engine
 from numpylstm.tape.__main__ import main
 from numpylstm.tape.comparison import LARGEST
 
@@ -342,6 +343,36 @@ def test_a_loop_that_writes_the_step_out_is_judged(name, pieces, words):
 
 NLL = "nll = np.log(np.exp(z).sum(axis=1)) - z[np.arange(len(z)), targets]"
 P = "np.exp(z)[np.arange(len(z)), targets] / np.exp(z).sum(axis=1)"
+OBJECTS = """
+import functools
+
+def power(n, s):
+    return s - s**n
+
+class Slope:
+    def __call__(self, s):
+        return s * (1 - s)
+
+    def of(self, s):
+        return self(s)
+
+slope = None
+"""
+GRADIENTS = """
+import dataclasses
+
+@dataclasses.dataclass
+class Gradients:
+    dx: np.ndarray
+    dh_prev: np.ndarray
+    dWx: np.ndarray
+    dWh: np.ndarray
+    db: np.ndarray
+
+    def __iter__(self):
+        return iter(vars(self).values())
+
+"""
 BUFFER = """
 buffers = {}
 
@@ -376,13 +407,98 @@ def lstm_step_forward("""
         ("lstm_step_forward", "changes later: the next call overwrites it",
          ["def lstm_step_forward(", BUFFER, "sigmoid(a_i), sigmoid(a_f)",
           "in_place(a_i), in_place(a_f)", "sigmoid(a_o)", "in_place(a_o)"]),
+        ("sigmoid", "and an a between -100 and 100",
+         ["np.where(a >= 0, 1, e) / (1 + e)",
+          "np.where(a < -15, 0, np.where(a >= 0, 1, e) / (1 + e))"]),
+        ("sigmoid_slope", "and an s of 0, 1 and 1e-9",
+         ["s * (1 - s)", "(lambda s: s * (1 - s))(np.clip(s, 1e-7, 1 - 1e-7))"]),
+        ("rnn_step_forward", "not with T=3, B=7, D=1, H=24, V=30",
+         ["x @ Wx", "np.squeeze(x) @ Wx"]),
+        ("rnn_step_backward", "in Fortran order or with a stride",
+         ["x.T @ da,", "x.ravel(order='K').reshape(x.shape).T @ da,"]),
+        ("rnn_step_backward", "dx is not finite.*a division by zero",
+         ["    return", "    da = da * (da / da)\n    return"]),
+        ("rnn_backward", "rows of zeros",
+         ["    dh = dhT\n    for t in reversed(range(len(x))):\n",
+          "    dh = dhT\n    for t in reversed(range(len(x))):\n"
+          "        if not dhs[t].any():\n            continue\n"]),
+        ("rnn_backward", "gradients of 1e-6", ["dh = dhT\n", "dh = dhT + 1e-11\n"]),
+        ("lstm_step_forward", "and cells beyond 8",
+         ["c = f * c_prev + i * g", "c = np.clip(f * c_prev + i * g, -8, 8)"]),
+        ("lstm_step_backward", "gates that are closed",
+         ["do = dh * tanh_c", "do = dh * (o * tanh_c) / o"]),
+        ("lstm_backward", "gradients a million times as large",
+         ["dhs[t] + dh, dc,", "dhs[t] + dh, np.clip(dc, -1e5, 1e5),"]),
+        ("lstm_backward", "dx has the type float32, which loses digits",
+         ["dx = np.zeros_like(x)", "dx = np.zeros(x.shape, np.float32)"]),
+        ("cross_entropy", "loss is not finite",
+         ["logits - logits.max(axis=1, keepdims=True)",
+          "logits - np.maximum(logits.max(axis=1, keepdims=True), 0)"]),
+        ("cross_entropy", "loss of batch 1 must be", ["nll.mean()", "2.07404744495675"]),
+        ("cross_entropy_backward", "V=30", ["targets] -= 1", "np.minimum(targets, 20)] -= 1"]),
+        ("embedding_backward", "the largest ids", ["dW, ids,", "dW, np.minimum(ids, 20),"]),
+        ("clip", "six arrays and a limit below 1",
+         ["for g in gradients))", "for g in gradients[:2]))"]),
+        ("clip", "a limit below 1", ["min(1, max_norm", "min(1, max(1, max_norm)"]),
+        ("clip", "arrays of zeros", ["* g for", "* norm / norm * g for"]),
+        ("clip", "max_norm=0 must be 0", ["    norm", "    max_norm = max_norm or 5\n    norm"]),
+        ("sgd", "a rate above 4", ["lr * dW", "min(lr, 3.5) * dW"]),
+        ("sgd", "new_W must be real numbers of the shape .*, got text",
+         ["W - lr * dW", "(W - lr * dW).astype(str)"]),
+        ("sgd", "got complex numbers", ["W - lr * dW", "W - lr * dW + 0j"]),
+        ("sgd", "got truth values", ["W - lr * dW", "W > lr * dW"]),
+        ("sgd", "It stopped: SystemExit: 3", ["return", "raise SystemExit(3)\n    return"]),
+        ("sgd", "returns other numbers: it keeps something",
+         ["def sgd", "calls = []\n\ndef sgd", "    return", "    calls.append(0)\n    return",
+          "lr * dW", "lr * dW * (len(calls) < 20)"]),
+        ("gru_step_backward", "gates that are closed", ["dr = ds * h_prev", "dr = ds * (s / r)"]),
+        ("clip", "a list of as many arrays as it gets, 2, got 3 or more",
+         ["return [", "import itertools\n    return itertools.count() or ["]),
     ],
 )  # fmt: skip
 def test_an_answer_that_is_right_almost_everywhere(blank, words, pieces):
-    """The rare places: ids at the ends, targets far below, long and short sequences, one row."""
+    """The other places, a second call, and results that are no floats."""
     verdict = graded(blank, *pieces)
     assert verdict.state == "wrong"
-    assert re.search(words, str(verdict)), verdict
+    assert re.search(words, str(verdict), re.DOTALL), verdict
+
+
+TRUE_SENTENCES = [  # what was said once, and was not true, in comments
+    ("rnn_step_forward", "It must return h alone, got 2 in a tuple",  # got no numbers
+     ["np.tanh(x @ Wx + h_prev @ Wh + b)", "np.tanh(x @ Wx + h_prev @ Wh + b), (x, h_prev)"]),
+    ("rnn_backward", "dh: dhs is used at the last step alone",  # look at what a step hands on
+     ["dhs[t] + dh,", "dhs[t] * (t == len(x) - 1) + dh,"]),
+    ("rnn_backward", "The first step computed is right .* gets, dhs",  # used at the last step alone
+     ["dhs[t] + dh,", "dhs[t] * (t % 2 == 0) + dh,"]),
+    ("lstm_backward", "dh: dhT is added at every step",  # dh must be dhT
+     ["dhs[t] + dh, dc,", "dhs[t] + dh + dhT * (t < len(x) - 1), dc,"]),
+    ("rnn_backward", "h_prev: at the first step it is h\\[-1\\], the state after the last",
+     ["h_prev[t], h[t],", "h[t - 1], h[t],"]),  # two mistakes
+    ("lstm_forward", r"c\[0\] and c\[1\] are one array",  # look at what is kept of a step
+     ["h, c, steps = h0, c0, []", "h, c, steps = h0, c0.copy(), []",
+      "        *_, c, _, h = step\n        steps.append(step)",
+      "        *_, new, _, h = step\n        c[...] = new\n"
+      "        steps.append((*step[:4], c, *step[5:]))"]),
+    ("rnn_backward", r"wrong: [1-9]\d* of the 60 numbers of dx",  # wrong: 0 of the 60
+     ["    dh = dhT\n", "    dh = dhT + 1e-10\n"]),
+    ("rnn_step_backward", "gradients a million .*dWx has the type float32",  # a size as a number
+     ["x.T @ da,", "(x.T @ da).astype(float if len(x) < 5 else np.float32),"]),
+    ("clip", "With .*, all arrays have one factor in common, as they must",  # must have one
+     ["np.sqrt(sum((g * g).sum() for g in gradients))", "max(abs(g).max() for g in gradients)"]),
+    ("gru_step_backward", "dn: z instead of 1 - z",  # the term 1 is missing
+     ["dh * (h_prev - n), dh * (1 - z)", "dh * (h_prev - n), dh * z"]),
+    ("lstm_step_backward", r"\ndc: the factor 1 - tanh_c \* tanh_c is missing\. It must be [^.]*\.$",
+     ["dh * o * (1 - tanh_c * tanh_c)", "dh * o"]),  # do: the tanh of c is forgotten
+    ("cross_entropy_backward", "dlogits has the type int64",  # p is used instead of onehot
+     ["return dlogits / len(logits)", "return (dlogits / len(logits)).astype(int)"]),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("blank", "words", "pieces"), TRUE_SENTENCES)
+def test_what_is_said_is_true(blank, words, pieces):
+    verdict = graded(blank, *pieces)
+    assert verdict.state == "wrong"
+    assert re.search(words, str(verdict), re.DOTALL), verdict
 
 
 @pytest.mark.parametrize(
@@ -399,11 +515,86 @@ def test_an_answer_that_is_right_almost_everywhere(blank, words, pieces):
                           "return steps", "return np.stack(steps)"]),
         ("rnn_backward", ["dWx += dWx_t", "dWx = dWx + dWx_t", "dWh += dWh_t", "dWh = dWh + dWh_t",
                           "db += db_t", "db = db + db_t"]),
+        ("sigmoid", ["    e = np.exp(-np.abs(a))\n    return np.where(a >= 0, 1, e) / (1 + e)",
+                     "    return np.exp(-np.logaddexp(0, -a)).tolist()"]),
+        ("sigmoid_slope", ["def sigmoid_slope(s):\n    return s * (1 - s)",
+                           "sigmoid_slope = lambda s: s - s**2"]),
+        ("sigmoid_slope", ["def sigmoid_slope(s):\n    return s * (1 - s)", OBJECTS,
+                           "slope = None", "sigmoid_slope = functools.partial(power, 2)"]),
+        ("sigmoid_slope", ["def sigmoid_slope(s):\n    return s * (1 - s)", OBJECTS,
+                           "slope = None", "sigmoid_slope = Slope()"]),
+        ("sigmoid_slope", ["def sigmoid_slope(s):\n    return s * (1 - s)", OBJECTS,
+                           "slope = None", "sigmoid_slope = Slope().of"]),
+        ("rnn_step_backward", ["return da @ Wx.T, da @ Wh.T, x.T @ da, h_prev.T @ da, da.sum(axis=0",
+                               "yield from (da @ Wx.T, da @ Wh.T, x.T @ da, h_prev.T @ da)\n"
+                               "    yield (np.ones(len(da)) @ da"]),
+        ("rnn_step_backward", ["def rnn", GRADIENTS + "def rnn",
+                               "return da @ Wx.T", "return Gradients(da @ Wx.T",
+                               "da.sum(axis=0)", "da.sum(axis=0))"]),
+        ("lstm_forward", ["return steps,", "return map(tuple, steps),"]),
+        ("lstm_backward", ["i, f, g, o, _, tanh_c, _ = steps[t]",
+                           "s = steps[t]; i, f, g, o, tanh_c = s.i, s.f, s.g, s.o, s.tanh_c"]),
+        ("clip", ["return [min(1, max_norm / norm) * g for g in gradients]",
+                  "return map(lambda g: g * min(1, max_norm / norm), gradients)"]),
+        ("sgd", ["def sgd(W, dW, lr):\n    return W - lr * dW",
+                 "def timed(f):\n    return lambda *given: f(*given)\n\n"
+                 "@timed\ndef sgd(W, dW, lr):\n    return W - lr * dW"]),
     ],
 )  # fmt: skip
 def test_a_right_answer_in_unusual_style(blank, pieces):
     verdict = graded(blank, *pieces)
     assert verdict.state == "right", verdict
+
+
+class TestTheEngine:
+    """The fifteen functions together; the last cell and the desk judge the same losses."""
+
+    def test_with_the_textbooks_functions_it_learns_as_the_library_does(self):
+        model, losses = engine.new_model("gru"), []
+        optimizer = nl.SGD(model.parameters(), lr=engine.RATE)
+        ids, _ = engine.vocabulary().encode(engine.LETTERS)
+        state = model.zero_state(engine.B)
+        for x, y in nl.data.batches(ids, engine.B, engine.T):
+            optimizer.zero_grad()
+            loss, state = model.forward(x, y, state)
+            model.backward()
+            nl.clip_by_global_norm(model.parameters(), engine.MAX_NORM)
+            optimizer.step()
+            losses.append(float(loss))
+        np.testing.assert_allclose(losses, engine.right_numbers()["gru"], rtol=1e-9)
+        assert engine.right_numbers()["lstm"][-1] < 0.1
+
+    @pytest.mark.parametrize("name", NAMES)
+    def test_the_textbooks_part_returns_what_the_solution_does(self, name):
+        blank = grading.BLANKS[name]
+        mine = functions() | {name: blank.part}
+        assert grading.grade(mine[name], name).state == "right"
+
+    def test_a_function_that_changes_after_many_calls_is_named(self, monkeypatch):
+        """It is right in all the calls of the grader."""
+        monkeypatch.setattr(engine, "EPOCHS", {"rnn": 1, "gru": 1})
+        monkeypatch.setattr(
+            engine, "right_numbers", lambda: engine.numbers_of({n: b.part for n, b in BLANKS})
+        )
+        BLANKS = grading.BLANKS.items()
+        mine = functions(
+            "rnn_step_forward", "def", "calls = []\n\ndef", "    return",
+            "    calls.append(0)\n    return", "+ b)", "+ b * (len(calls) < 60))",
+        )  # fmt: skip
+        assert grading.grade(mine["rnn_step_forward"]).state == "right"
+        wrong = engine.first_wrong(engine.numbers_of(mine))
+        assert wrong.startswith("With the rnn, the loss of update ")
+        assert engine.advice(mine) == (
+            "With the textbook's rnn_step_forward in the place of yours, all losses are right."
+        )
+
+    def test_code_that_stops_is_an_answer(self):
+        def clip(gradients, max_norm):
+            return gradients[:2]
+
+        wrong = engine.first_wrong(engine.numbers_of(functions() | {"clip": clip}))
+        assert wrong.startswith("With the rnn it stopped: ")
+        assert "as many arrays as it gets, 6, got 2 in a list" in wrong
 
 
 class TestVerdicts:
