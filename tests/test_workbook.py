@@ -217,7 +217,7 @@ WRONG = {  # a piece of the solution, what stands there instead, and words of th
     ],
     "clip": [
         ("min(1, max_norm / norm)", "(1 / norm if norm > max_norm else 1)",
-         r"all arrays have one factor in common, as they must, .* look at the norm and"),
+         r"all arrays have one factor in common, as they must, .* look at how that factor"),
         ("min(1, max_norm / norm) * g for", "max_norm / np.sqrt((g * g).sum()) * g for",
          r"With max_norm=[\d.]+, each array is .* must have one factor in common"),
         ("np.sqrt(sum((g * g).sum() for g in gradients))", "sum((g * g).sum() for g in gradients)",
@@ -404,6 +404,10 @@ def lstm_step_forward("""
          ["def rnn", "sums = {}\n\ndef rnn", "    return",
           "    sums[Wx.shape] = sums.get(Wx.shape, 0) + x.T @ da\n    return",
           "x.T @ da, h", "sums[Wx.shape], h"]),
+        ("lstm_forward", "changes later: the next call overwrites it",
+         ["def lstm_forward", "steps = []\n\ndef lstm_forward",
+          "h, c, steps = h0, c0, []", "h, c = h0, c0\n    steps.clear()"]),
+        ("rnn_step_backward", "dx is not finite", ["(1 - h * h)", "(h - h * h * h) / h"]),
         ("lstm_step_forward", "changes later: the next call overwrites it",
          ["def lstm_step_forward(", BUFFER, "sigmoid(a_i), sigmoid(a_f)",
           "in_place(a_i), in_place(a_f)", "sigmoid(a_o)", "in_place(a_o)"]),
@@ -487,7 +491,7 @@ TRUE_SENTENCES = [  # what was said once, and was not true, in comments
      ["np.sqrt(sum((g * g).sum() for g in gradients))", "max(abs(g).max() for g in gradients)"]),
     ("gru_step_backward", "dn: z instead of 1 - z",  # the term 1 is missing
      ["dh * (h_prev - n), dh * (1 - z)", "dh * (h_prev - n), dh * z"]),
-    ("lstm_step_backward", r"\ndc: the factor 1 - tanh_c \* tanh_c is missing\. It must be [^.]*\.$",
+    ("lstm_step_backward", r"\ndc: the factor 1 - tanh_c \* tanh_c is missing\. It must [^.]*\.$",
      ["dh * o * (1 - tanh_c * tanh_c)", "dh * o"]),  # do: the tanh of c is forgotten
     ("cross_entropy_backward", "dlogits has the type int64",  # p is used instead of onehot
      ["return dlogits / len(logits)", "return (dlogits / len(logits)).astype(int)"]),
@@ -525,9 +529,9 @@ def test_what_is_said_is_true(blank, words, pieces):
                            "slope = None", "sigmoid_slope = Slope()"]),
         ("sigmoid_slope", ["def sigmoid_slope(s):\n    return s * (1 - s)", OBJECTS,
                            "slope = None", "sigmoid_slope = Slope().of"]),
-        ("rnn_step_backward", ["return da @ Wx.T, da @ Wh.T, x.T @ da, h_prev.T @ da, da.sum(axis=0",
+        ("rnn_step_backward", ["return da @ Wx.T, da @ Wh.T, x.T @ da, h_prev.T @ da, da",
                                "yield from (da @ Wx.T, da @ Wh.T, x.T @ da, h_prev.T @ da)\n"
-                               "    yield (np.ones(len(da)) @ da"]),
+                               "    yield da"]),
         ("rnn_step_backward", ["def rnn", GRADIENTS + "def rnn",
                                "return da @ Wx.T", "return Gradients(da @ Wx.T",
                                "da.sum(axis=0)", "da.sum(axis=0))"]),

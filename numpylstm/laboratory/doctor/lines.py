@@ -243,4 +243,4 @@ def rank(mistake: Mistake) -> int:
     """Sort key of mistakes that give the same numbers: common ones first, odd ones last."""
     if mistake.kind == "size" or (mistake.kind == "name" and mistake.about.startswith("d")):
         return 2
-    return int(mistake.kind in ("name", "sign"))
+    return int(mistake.kind in ("name", "sign", "form"))

@@ -128,10 +128,10 @@ PATTERNS = [
     Pattern("a", "2 * a", "a is counted twice"),
     Pattern("a", "-a", "the sign of a is wrong", "sign"),
     Pattern("a", "0 * a", "a is ignored", "lost", "a"),
-    Pattern("a", "a * a", "a is squared", "curve"),
+    Pattern("a", "a * a", "a is squared", "form"),
     Pattern("a", "1 - a", "1 - a instead of a", "form"),
-    Pattern("a", "sigmoid(a)", "the sigmoid of a instead of a", "curve"),
-    Pattern("a", "np.tanh(a)", "the tanh of a instead of a", "curve"),
+    Pattern("a", "sigmoid(a)", "the sigmoid of a instead of a", "form"),
+    Pattern("a", "np.tanh(a)", "the tanh of a instead of a", "form"),
 ]  # fmt: skip
 """Mistakes in a part of a line: the right text, the wrong text, and the words.
 

@@ -124,15 +124,18 @@ def _make_rare(layer: Layer, p: Point) -> None:
     for k, name in enumerate(layer.upstream):
         p[name][1 + k] = 0  # a row, or all rows of a step; another one in each array
         p[name][..., k, :2] = 0
+    p["x"][..., 1, :] = 0
     for name in layer.inputs:
         if name.startswith("h"):
             p[name][1] = 0
         if name.startswith("c"):
             p[name][:, 3:7] = [9, -12, 25, -40]
+            p[name][1, -1] = 0
     H = p["Wh"].shape[0]
     for block in range(len(layer.gates) or 1):
         start = block * H + block
         p["b"][start : start + 3] = [-900, 40, -22]
+        p["b"][(block + 1) * H - 1] = 0  # in row 1 this sum is 0
 
 
 def _of_embedding(place: Place, rng: np.random.Generator) -> list[Point]:

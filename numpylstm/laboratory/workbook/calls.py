@@ -167,7 +167,7 @@ def numbers_at_places(blank: Blank, answer: Any, student: str = "") -> Numbers:
     calls = blank.calls(FIRST, student)
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        returned, first = _at(blank, answer, FIRST, calls)
+        kept, first = _at(blank, answer, FIRST, calls)
         if "error" in first:
             return first
         with contextlib.redirect_stdout(io.StringIO()):  # each print of the student once
@@ -175,7 +175,7 @@ def numbers_at_places(blank: Blank, answer: Any, student: str = "") -> Numbers:
                 name: _at(blank, answer, place, blank.calls(place, student))[1]
                 for name, place in OTHERS.items()
             }
-            if not _alike(first, _numbers(blank, returned)):
+            if not _alike(first, _numbers(blank, [_later(blank, *call) for call in kept])):
                 said = "the next call overwrites it; make a new array in each call."
                 return {"error": f"What it returned changes later: {said}"}
             again = [_at(blank, answer, FIRST, calls)[1] for _ in range(TIMES)]
@@ -189,16 +189,17 @@ def numbers_at_places(blank: Blank, answer: Any, student: str = "") -> Numbers:
 
 
 Leaves = dict[str, Any]  # name of a result -> what the student returned for it
+Call = tuple[Point, Any, Leaves]  # the arguments, what was returned, and that by name
 
 
 def _at(
     blank: Blank, answer: Any, place: Place, calls: Sequence[Point]
-) -> tuple[list[Leaves], Numbers]:
-    """Return the results of the calls, and their numbers; or none, and the error."""
+) -> tuple[list[Call], Numbers]:
+    """Return the calls with their results, and the numbers; or none, and the error."""
     with np.errstate(all="ignore"):
         try:
-            leaves = [called(blank, answer, p, place.strided) for p in calls]
-            return leaves, _numbers(blank, leaves)
+            made = [(p, *called(blank, answer, p, place.strided)) for p in calls]
+            return made, _numbers(blank, [leaves for _, _, leaves in made])
         except NotGradable as error:
             return [], {"error": str(error)}
         except (Exception, SystemExit) as error:  # whatever a student's code does is an answer
@@ -221,17 +222,28 @@ def _line(answer: Any, error: BaseException) -> str:
     return f" (line {n} of {frame.f_code.co_name}{f': {text}' if text else ''})"
 
 
-def called(blank: Blank, answer: Any, p: Point, strided: bool = False) -> Leaves:
-    """Call a function with copies of its arguments and return its results by name."""
+def called(blank: Blank, answer: Any, p: Point, strided: bool = False) -> tuple[Any, Leaves]:
+    """Call a function with copies of its arguments; return what it returns, and that by name."""
     given = [_copied(p[name], strided) for name in blank.takes.split()]
-    leaves = _named(blank, answer(*given), p)
+    returned = answer(*given)
+    leaves = _named(blank, returned, p)
     for name, own in zip(blank.takes.split(), given, strict=True):
         if not _same(p[name], own):
             raise NotGradable(
                 f"It changes its argument {name}, which the caller still needs: +=, *=, out= and "
                 "an assignment to an entry write into the caller's array or list."
             )
-    return leaves
+    return returned, leaves
+
+
+def _later(blank: Blank, p: Point, returned: Any, leaves: Leaves) -> Leaves:
+    """Return the results once more, of lists that may have changed; an iterator has none left."""
+    if not isinstance(returned, list | tuple) or isinstance(returned[0], Iterator):
+        return leaves
+    try:
+        return _named(blank, returned, p)
+    except NotGradable:  # it has lost some
+        return {}
 
 
 def called_values(blank: Blank, answer: Any, *given: Any) -> list[Any]:
@@ -364,7 +376,7 @@ def _numbers(blank: Blank, leaves: Sequence[Leaves]) -> Numbers:
     calls = [{n: None if a is None else as_numbers(a) for n, a in own.items()} for own in leaves]
     found: Numbers = {}
     for name in calls[0]:
-        values = [call[name] for call in calls]
+        values = [call.get(name) for call in calls]
         odd = [value for value in values if not isinstance(value, np.ndarray)]
         shapes = {np.shape(value) for value in values if isinstance(value, np.ndarray)}
         if odd or len(shapes) > 1:
@@ -378,7 +390,7 @@ def _numbers(blank: Blank, leaves: Sequence[Leaves]) -> Numbers:
 
 def _short(value: Any) -> str:
     """Return the type of an array with fewer digits than the arguments."""
-    kind = getattr(value, "dtype", np.dtype(float))
+    kind = getattr(value, "dtype", np.dtype(int if type(value) is int else float))
     return str(kind) if kind in (np.float32, np.float16) or kind.kind in "iu" else ""
 
 

@@ -200,7 +200,7 @@ class Case:
         part, text = self.wrong[0], self.blank.text
         right, got = self.right[part], self.theirs[part]
         usual: dict[bytes, tuple[Mistake, Array]] = {}  # with its effect; one for each result
-        for mistake, run in possible:
+        for mistake, run in sorted(possible, key=lambda found: found[0].line.kind != "sum"):
             of_loop = mistake.function == text.name and len(mistake.changes) == 1
             if of_loop and mistake.kind not in ODD:
                 result = b"".join(np.round(array, 9).tobytes() for array in run.values())
@@ -332,7 +332,7 @@ class Case:
             )
         return (
             f"With {which}, all arrays have one factor in common, as they must, but it is the "
-            f"right one times {here[bad]}: look at the norm and at the limit."
+            f"right one times {here[bad]}: look at how that factor is made."
         )
 
 
