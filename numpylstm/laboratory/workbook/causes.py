@@ -219,7 +219,7 @@ class Case:
         j, k = np.triu_indices(len(tried), 1)
         best = None
         for n in np.lexsort((ranks[j] + ranks[k], misfit[j, k].round(9)))[:MOST_PAIRS]:
-            pair = [tried[j[n]], tried[k[n]]]
+            pair = sorted((tried[j[n]], tried[k[n]]), key=lambda m: text.lines.index(m.line))
             changes = combined(pair[0].changes[0], pair[1].changes[0])
             for _, run in self._runs([Mistake(text.name, changes, "")]):
                 if len(self._explained(run)) > most:
