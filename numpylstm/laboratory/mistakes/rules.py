@@ -143,7 +143,7 @@ def parts_of_expression(line: Line, text: Text) -> Iterator[Edit]:
     """``dc * g`` to ``dc``: one part of the expression is wrong."""
     right = line.expression
     for node in ast.walk(ast.parse(right, mode="eval")):
-        if isinstance(node, ast.expr) and not isinstance(node, ast.Starred):
+        if isinstance(node, ast.expr):
             before, after = right[: node.col_offset], right[node.end_col_offset :]
             for edit in _of_part(node, text):
                 text_of_line = f"{before}({edit.wrong}){after}"

@@ -173,7 +173,8 @@ def read(
         if field not in values
     }
     shapes = {n: v.shape for n, v in values.items() if isinstance(v, np.ndarray) and n != "_"}
-    numbers = {*shapes, *(n for n, v in values.items() if isinstance(v, np.floating | list))}
+    listed = {a.arg for a in definition.args.args if isinstance(values.get(a.arg), list)}
+    numbers = {*shapes, *listed, *(n for n, v in values.items() if isinstance(v, np.floating))}
     body: Any = ast.parse(source).body[0]
     lines = [
         line
