@@ -4,7 +4,7 @@ A chain is a stack of layers, from the ids or x up to the loss. It is found by i
 the value of the function at the same point. Then the given gradients are compared with the
 gradients of the chain with one line exchanged, for each of some thousand mistakes; numbers that
 agree in every entry name the line. Of the code under examination, only the names and the shapes of
-its arrays are used.
+its arrays are used. Arrays of other layouts are read as the textbook's (`layouts`).
 """
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -14,8 +14,10 @@ from typing import Any
 
 import numpy as np
 
+from numpylstm.cells import CELLS
 from numpylstm.checks import Array
 from numpylstm.laboratory.doctor import lines
+from numpylstm.laboratory.doctor.layouts import Reading, orders, readings
 from numpylstm.laboratory.doctor.lines import Backward, Layer
 from numpylstm.laboratory.doctor.names import Point, last, timed
 from numpylstm.laboratory.doctor.reasoning import Examination, Finding
@@ -72,17 +74,40 @@ def backward(
 # --- which chain ---------------------------------------------------------------------------------
 
 
-def fitting(f: Callable[[Point], Any], point: Point) -> Chain | None:
-    """Return a chain that has the value of the function at a point, or None."""
+def fitting(f: Callable[[Point], Any], point: Point) -> tuple[Chain, Reading] | None:
+    """Return a chain that has the value of the function at a point, and how the point is read."""
     value = float(f(point))
-    for chain in concatenated(_by_names(point), _by_shapes(point)):
+    tried = [(chain, reading) for reading in readings(point) for chain in _chains(reading, point)]
+    in_other_orders = (
+        (chain, in_order) for chain, reading in tried for in_order in _orders(chain, reading)
+    )
+    for chain, reading in concatenated(tried, in_other_orders):
         try:
-            theirs, _ = forward(chain, point)
+            theirs, _ = forward(chain, reading.arrays(point))
         except Exception:  # arrays that do not fit may stop the textbook in any way
             continue
         if np.ndim(theirs) == 0 and abs(theirs - value) <= lines.AGREE * max(abs(value), 1e-3):
-            return chain
+            cells = [paths for layer, paths in chain if layer.kind in CELLS]
+            return chain, reading.of_layer(cells[0] if cells else {})
     return None
+
+
+def _chains(reading: Reading, point: Point) -> Iterator[Chain]:
+    arrays = reading.arrays(point)
+    yield from _by_names(arrays)
+    yield from _by_shapes(arrays)
+
+
+def _orders(chain: Chain, reading: Reading) -> Iterator[Reading]:
+    """Yield the reading with the blocks of all cells of a chain in each other order."""
+    gates = {layer.gates for layer, _ in chain if layer.gates}
+    for of_cells in gates:
+        for order in orders(of_cells):
+            in_order = reading
+            for layer, paths in chain:
+                if layer.gates:
+                    in_order = in_order.ordered(paths, of_cells, order)
+            yield in_order
 
 
 def _by_names(point: Point) -> Iterator[Chain]:
@@ -158,7 +183,7 @@ def _by_shapes(point: Point) -> Iterator[Chain]:
 # --- which line ----------------------------------------------------------------------------------
 
 
-def wrong_line(case: Examination, chain: Chain) -> Finding | None:
+def wrong_line(case: Examination, chain: Chain, reading: Reading) -> Finding | None:
     """Return the line of a chain whose mistake gives the gradients, or None."""
     claims = [(case.point, case.gradients)]
     first = {path: array[:1] for path, array in case.point.items() if timed(path, array)}
@@ -171,9 +196,16 @@ def wrong_line(case: Examination, chain: Chain) -> Finding | None:
         except Exception:  # the user's code may refuse in any way
             pass
     with np.errstate(all="ignore"):
-        runs = [(point, forward(chain, point)[1], gradients) for point, gradients in claims]
+        runs = []
+        for point, gradients in claims:
+            own = reading.arrays(point)
+            runs.append((own, forward(chain, own)[1], reading.arrays(gradients)))
         parts = dict.fromkeys(layer for layer, _ in chain)
-        for tried in (lines.mistakes, lambda of: clippings(lines.texts(of)[0])):
+        joined = reading.joined
+        for tried in (
+            lambda of: lines.mistakes(of, joined),
+            lambda of: clippings(lines.texts(of)[0]),
+        ):
             found = [
                 mistake
                 for layer in parts
@@ -181,7 +213,11 @@ def wrong_line(case: Examination, chain: Chain) -> Finding | None:
                 if _agrees(chain, runs, mistake)
             ]
             if found:
-                return lines.named(found)
+                finding = lines.named(found)
+                said = [reading.said(evidence) for evidence in finding.evidence]
+                return Finding(
+                    finding.kind, reading.said(finding.sentence), (*said, *reading.evidence)
+                )
     return None
 
 

@@ -154,8 +154,8 @@ def examine(
     findings = list(kinks.values())
     if case.wrong_paths:
         with np.errstate(all="ignore"):
-            chain = fitting(f, point)
-        findings.insert(0, (chain and wrong_line(case, chain)) or explain(case))
+            known = fitting(f, point)
+        findings.insert(0, (known and wrong_line(case, *known)) or explain(case))
     return Diagnosis(tuple(findings), warnings, report, sweep, tuple(case.outcomes))
 
 

@@ -160,11 +160,30 @@ def backward(layer: Layer, mistake: Mistake) -> Backward:
 
 
 @cache
-def mistakes(layer: Layer) -> tuple[Mistake, ...]:
-    """Return mistakes of a layer: in each line, and in the arrays that a step reads."""
+def mistakes(layer: Layer, joined: tuple[str, ...] = ()) -> tuple[Mistake, ...]:
+    """Return mistakes of a layer: in each line, and in the arrays that a step reads.
+
+    If the results `joined` are rows of one array, also those made in all of their lines at once.
+    """
     in_lines = [mistake for of_function in texts(layer) for mistake in mistakes_in(of_function)]
     loops = layer.kind in CELLS and not layer.step
-    return (*in_lines, *(_arrays_of_other_steps(layer) if loops else ()))
+    in_arrays = _arrays_of_other_steps(layer) if loops else ()
+    return (*in_lines, *_in_all_lines(in_lines, joined), *in_arrays)
+
+
+def _in_all_lines(in_lines: Sequence[Mistake], joined: Sequence[str]) -> Iterator[Mistake]:
+    """Yield mistakes that the lines of several results have in common."""
+    alike: dict[tuple[str, str], dict[str, Mistake]] = {}
+    for mistake in in_lines:
+        for name in joined:
+            if mistake.line.names == (name,) and len(mistake.changes) == 1:
+                alike.setdefault((mistake.function, mistake.words), {}).setdefault(name, mistake)
+    for (function, words), found in alike.items():
+        if len(found) == len(joined) > 1:
+            first, *_ = found.values()
+            changes = tuple(mistake.changes[0] for mistake in found.values())
+            said = f"{words}, and so in all rows of that array"
+            yield Mistake(function, changes, said, first.line, first.kind, first.about)
 
 
 TAKEN = {
@@ -188,6 +207,7 @@ def _arrays_of_other_steps(layer: Layer) -> Iterator[Mistake]:
     }
     groups: list[tuple[str, ...]] = [(field,) for field in readers if len(readers[field]) == 1]
     groups.append(tuple(field for field in readers if field.endswith("_prev")))
+    groups.append(tuple(field for field in readers if field in ("x", "h_prev")))
     for fields, (words, way) in product(dict.fromkeys(filter(None, groups)), TAKEN.items()):
         moved = ", ".join(
             f"{n}={way.format(f'cache.{n}', f'cache.{n}'.removesuffix('_prev'))}" for n in fields

@@ -382,6 +382,9 @@ def of_call(line: Line, text: Text) -> Iterator[Edit]:
         yield Edit(f"later = {own}; {stated}; {kept} = later", words)
         words = f"the new {kept} is added to the old one"
         yield Edit(f"later = {kept}; {stated}; {kept} = {kept} + later", words)
+        if own != kept:
+            words = f"the new {kept} is added to what the step got"
+            yield Edit(f"later = {own}; {stated}; {kept} = {kept} + later", words)
     others = ", ".join("_" if target in carried else target for target in targets)
     words = f"{enumeration(carried)} are not replaced by the results of the step"
     yield Edit(f"{others} = {line.expression}", words)

@@ -303,16 +303,16 @@ class Case:
         }
         if self.blank.listed and any(_is_limited(a) for a, _ in pairs.values()):
             name = self.blank.returns
-            said = "its largest entries are all equal: they are changed entry by entry"
-            return f"{name}: {said}, not by one factor for all.", ""
+            equal = "its largest entries are all equal: they are changed entry by entry"
+            return f"{name}: {equal}, not by one factor for all.", ""
         for part, (a, b) in pairs.items():
             factors[part] = float((a * b).sum() / (b * b).sum())
             if distance(a, factors[part] * b) > AGREE:
                 return None
-        named = {part: named_factor(f, self.place.sizes) for part, f in factors.items()}
+        in_words = {part: named_factor(f, self.place.sizes) for part, f in factors.items()}
         if self.blank.listed:
-            return self._of_clipping(named), ""
-        said = dict.fromkeys(f"{name}: {factor}" for (name, _), factor in named.items())
+            return self._of_clipping(in_words), ""
+        said = dict.fromkeys(f"{name}: {factor}" for (name, _), factor in in_words.items())
         if len(said) > len(self.results):  # another one in each call or step
             return None
         if len(pairs) == 1 and self.theirs[self.wrong[0]].size == 1:
