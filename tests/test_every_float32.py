@@ -4,7 +4,8 @@ import json
 
 import numpy as np
 import pytest
-from support import every_float32
+from mpmath import mp, mpf
+from support import drawn_float64, every_float32
 
 from numpylstm import functional
 from numpylstm.kernels.machine import simd
@@ -80,3 +81,24 @@ def test_the_truth_of_small_and_of_large_floats_is_that_of_the_library():
         for x in (2.0**7, -(2.0**7)):
             far = min(truth.by_library(x), every_float32.ABOVE)
             assert abs(truth.large(x) - far) <= 2.0**-149 / 1e6 + 1e-15 * abs(far), name
+
+
+MPMATH = {
+    "exp": mp.exp,
+    "sigmoid": lambda x: 1 / (1 + mp.exp(-x)),
+    "tanh": mp.tanh,
+    "log_sigmoid": lambda x: -mp.log1p(mp.exp(-x)),
+}
+
+
+@pytest.mark.skipif(not simd.HAS_FMA, reason="the figures are of fused multiply-adds")
+@pytest.mark.parametrize("name", MPMATH)
+def test_mpmath_confirms_the_worst_float64(name):
+    figures = json.loads(drawn_float64.FILE.read_text(encoding="utf-8"))["functions"][name]
+    x, y = np.full(1, float.fromhex(figures["at"])), np.empty(1)
+    drawn_float64.loop_of(name)(x, y)
+    with mp.workdps(60):
+        want = MPMATH[name](mpf(float(x[0])))
+        error = abs(mpf(float(y[0])) - want) / mpf(float(np.spacing(abs(float(want)))))
+    assert float(error) == pytest.approx(figures["worst_ulp"], abs=2e-3)
+    assert figures["worst_ulp"] <= 2.2 * (2 if name == "log_sigmoid" else 1)

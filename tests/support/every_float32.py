@@ -10,6 +10,7 @@ the distance between the two floats around the truth: 2**(e - 23) for a truth in
 and 2**-149 among the subnormal numbers. Infinity counts as 2**128, the number after the largest.
 """
 
+import functools
 import json
 import math
 from pathlib import Path
@@ -54,6 +55,7 @@ class LogSigmoid:
 TRUTHS = {"exp": Exp, "sigmoid": Sigmoid, "tanh": Tanh, "log_sigmoid": LogSigmoid}
 
 
+@functools.cache
 def loops_of(name):
     """Return three loops: y = f(x) in float32, and the truth of small, medium and large x."""
     function, truth = getattr(elementary, name), TRUTHS[name]

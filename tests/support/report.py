@@ -4,7 +4,8 @@
 ``tests/figures/cases.json``, and puts all figures of ``tests/figures`` into
 ``docs/explanation/testing.md``, between its markers. The other files there have their own commands:
 
-- ``python -m tests.support.every_float32``: the elementary functions, half an hour;
+- ``python -m tests.support.every_float32``: the elementary functions, a few minutes;
+- ``python -m tests.support.drawn_float64``: the same at drawn float64, a few minutes;
 - ``python -m tests.support.fuzzing FOLDER``: adds its hours;
 - ``coverage json -o FILE`` after ``.ci/run coverage``, then ``--coverage FILE``;
 - ``python -m tests.support.mutants``, hours, then ``--mutants mutants.sqlite``.
@@ -32,7 +33,8 @@ PROMISES = {  # the files of tests that are its witnesses, without test_ and .py
     "The same bits on any machine's threads and ranks": "threads mpi",
     "Files of others": "checkpoint_files model_file targets fuzz_corpus",
     "Texts, evaluation, sampling": "data evaluation baselines sampling tasks",
-    "The doctor and the grader": "doctor doctor_lines workbook tape expect teaching",
+    "The doctor, the grader, teaching": "doctor doctor_lines workbook tape expect teaching "
+    "before_and_after",
     "The interactive page": "browser engine instruments explore pyodide",
     "Commands, reports, pictures": "cli cli_errors compare config coloured findings output plots "
     "report diagnostics horizon activations benchmark",
@@ -106,6 +108,21 @@ def float32_block():
     ])  # fmt: skip
 
 
+def float64_block():
+    figures = read("drawn_float64")
+    rows = [
+        f"| {name} | {f['worst_ulp']:.2f} | {float.fromhex(f['at']):.17g} |"
+        for name, f in figures["functions"].items()
+    ]
+    return "\n".join([
+        f"{figures['points']:,} points each, seed {figures['seed']}:",
+        "",
+        "| Function | Worst error, ulp | at x = |",
+        "| --- | ---: | ---: |",
+        *rows,
+    ])  # fmt: skip
+
+
 def fuzzing_block():
     rows = [
         f"| {name} | {f['hours']:.2f} | {f['inputs']:,} |" for name, f in read("fuzzing").items()
@@ -140,6 +157,7 @@ def coverage_block():
 BLOCKS = {
     "cases": cases_block,
     "every_float32": float32_block,
+    "drawn_float64": float64_block,
     "fuzzing": fuzzing_block,
     "mutants": mutants_block,
     "coverage": coverage_block,
