@@ -27,12 +27,12 @@ PROMISES = {  # the files of tests that are its witnesses, without test_ and .py
     "Gradients": "reference second_order gradcheck model_check museum mistakes_in_the_wild oracle "
     "one_file textbook cells new_cell new_optimizer",
     "The fast path is the textbook": "functional kernels layers lengths models sequence_models "
-    "settings optim fuzz fallback caching every_float32",
+    "settings every_setting network optim fuzz fallback caching every_float32",
     "Other programs": "torch exchange",
     "Runs that stop": "training fit interruptions progress gradient_log run_folder adaptation",
     "The same bits on any machine's threads and ranks": "threads mpi",
     "Files of others": "checkpoint_files model_file targets fuzz_corpus",
-    "Texts, evaluation, sampling": "data evaluation baselines sampling tasks",
+    "Texts, evaluation, sampling": "data reading evaluation baselines sampling tasks",
     "The doctor, the grader, teaching": "doctor doctor_lines workbook tape expect teaching "
     "before_and_after",
     "The interactive page": "browser engine instruments explore pyodide",
