@@ -536,7 +536,8 @@ def gru_forward(
     if reset == "before":
         if lengths is not None:
             lengths = check_lengths(where, "lengths", lengths, *x.shape[:2])
-        return reference.gru_forward(*contiguous(x, h0, Wx, Wh, b), bn, reset, lengths)
+        x, h0, Wx, Wh, b = contiguous(x, h0, Wx, Wh, b)  # the same five
+        return reference.gru_forward(x, h0, Wx, Wh, b, bn, reset, lengths)
     weights = {"Wx": Wx, "Wh": Wh}
     options = {"bn": bn, "reset": reset}
     second_sum = 0 if bn is None else bn
