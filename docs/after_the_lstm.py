@@ -33,28 +33,63 @@ HOW = {  # recipe and layers
     COPY: (replace(COPY.recipe, hidden_size=64, steps=5000), 2),
 }
 RATES, SEEDS = (0.3, 1.0), (0, 1, 2)
+OPEN = -3.0  # added to the bias of z in a minGRU: z starts at 0.05, and keeps most of the state
 LENGTHS = (40, 512, 4096)
 Found = dict[str, list[diagnostics.Probe]]
 
 
-def train(task: tasks.Task, lr: float, seed: int, options: dict) -> diagnostics.Probe:
-    """Train a cell on a task."""
+def settings(task: tasks.Task, name: str) -> list[tuple[float, float]]:
+    """Return the pairs of learning rate and bias of z that are tried for a cell."""
+    pairs = [(lr, 0.0) for lr in RATES]
+    if task is COPY and name.startswith("minGRU"):
+        pairs.append((0.3, OPEN))
+    return pairs
+
+
+def make(task: tasks.Task, seed: int, options: dict, z_bias: float) -> nl.LanguageModel:
+    """Return a new network, with the initial values that `diagnostics.probe` would draw."""
     recipe, layers = HOW[task]
-    recipe = replace(recipe, lr=lr)
-    return diagnostics.probe(task, recipe=recipe, rng=seed, num_layers=layers, **options)
+    if options["cell"] in ("lstm", "slstm"):
+        options = {"forget_bias": recipe.forget_bias} | options
+    model = nl.LanguageModel(
+        task.vocab_size, recipe.hidden_size, layers, init_scale=recipe.init_scale,
+        rng=np.random.default_rng(seed).spawn(1)[0], average_across_timesteps=True, **options,
+    )  # fmt: skip
+    for path, parameter in model.parameters().items():
+        if path.startswith("mingru") and path.endswith(".b"):
+            parameter.data[: recipe.hidden_size] += z_bias  # the blocks are z, n
+    return model
 
 
-def measure(task: tasks.Task) -> Found:
-    """Return the runs of each cell, one for each seed, at the rate with the lower mean loss."""
-    found = {}
+def train(
+    task: tasks.Task, lr: float, z_bias: float, seed: int, options: dict
+) -> diagnostics.Probe:
+    """Train a cell on a task."""
+    recipe = replace(HOW[task][0], lr=lr)
+    model = make(task, seed, options, z_bias)
+    return diagnostics.probe(task, model=model, recipe=recipe, rng=seed)
+
+
+def measure(task: tasks.Task) -> tuple[Found, Found]:
+    """Return the runs of each cell, one for each seed, at the best setting; and all minGRUs at 0.3.
+
+    The best setting is that with the lowest mean loss.
+    """
+    found, mingrus = {}, {}
     for name, options in CELLS.items():
-        by_rate = {lr: [train(task, lr, seed, options) for seed in SEEDS] for lr in RATES}
-        lr = min(RATES, key=lambda lr: sum(run.loss for run in by_rate[lr]))
-        found[name] = by_rate[lr]
-        for rate, runs in by_rate.items():
-            print(f"{type(task).__name__}, {name}, rate {rate}{' (chosen)' * (rate == lr)}: "
-                  + ", ".join(f"{run.share:.1%}" for run in runs), flush=True)  # fmt: skip
-    return found
+        runs = {
+            pair: [train(task, *pair, seed, options) for seed in SEEDS]
+            for pair in settings(task, name)
+        }
+        best = min(runs, key=lambda pair: sum(run.loss for run in runs[pair]))
+        found[name] = runs[best]
+        for (lr, z_bias), three in runs.items():
+            print(f"{type(task).__name__}, {name}, rate {lr}, bias of z {z_bias:+g}"
+                  f"{' (chosen)' * (three is runs[best])}: "
+                  + ", ".join(f"{run.share:.1%}" for run in three), flush=True)  # fmt: skip
+            if name.startswith("minGRU") and lr == 0.3:
+                mingrus[f"{name}, bias of z {z_bias:+g}"] = three
+    return found, mingrus
 
 
 def enough(run: diagnostics.Probe) -> int | None:
@@ -85,29 +120,33 @@ def rows(parity: Found, copy: Found) -> list[str]:
     return lines
 
 
-def draw(parity: Found, copy: Found) -> Figure:
-    """Draw parity by length on the left, the learning curves of the copy on the right."""
-    figure = Figure(figsize=(10.5, 4.3), layout="constrained", dpi=120)
+def draw(parity: dict[str, list[np.ndarray]], mingrus: Found) -> Figure:
+    """Draw parity by length on the left, the minGRUs on the copy on the right, by first bias."""
+    figure = Figure(figsize=(11, 4.3), layout="constrained", dpi=120)
     left, panel = figure.subplots(1, 2)
-    for name, color in zip(CELLS, SERIES, strict=True):
-        for k in range(len(SEEDS)):
+    colours = dict(zip(CELLS, SERIES, strict=True))
+    for name, three in parity.items():
+        for k, share in enumerate(three):
             label = name if k == 0 else None
-            share = 100 * right(parity[name][k], tasks.Parity(256))
-            left.plot(np.arange(1, 257), share, color=color, lw=1.2)
-            run = copy[name][k]
+            left.plot(np.arange(1, 257), 100 * share, color=colours[name], lw=1.2, label=label)
+    for name, three in mingrus.items():
+        cell, _, bias = name.rpartition(", bias of z ")
+        for k, run in enumerate(three):
             way = [100 * (run.chance - p.loss) / (run.chance - run.floor) for p in run.curve]
-            panel.plot([p.step for p in run.curve], way, color=color, lw=1.2, label=label)
+            panel.plot([p.step for p in run.curve], way, color=colours[cell], lw=1.2,
+                       ls="-" if float(bias) else ":", label=name if k == 0 else None)  # fmt: skip
     left.axvline(40, color=GREY, lw=1, ls="--")
     left.annotate("longest in training", (43, 72), color=GREY, fontsize=8)
-    left.annotate("all but the minGRU", (150, 98), color=GREY, fontsize=8)
+    left.annotate("all but the minGRU", (150, 97), color=GREY, fontsize=8)
     left.set(xlabel="length (bits)", ylabel="right answers (%)", xlim=(1, 256), ylim=(44, 101))
     left.set_title("Parity", fontsize=10)
+    left.legend(frameon=False, fontsize=8, loc="center right")
     panel.set(xlabel="updates", ylabel="way from chance to the floor (%)", ylim=(-2, 101))
-    panel.set_title("Eight letters among 64 steps", fontsize=10)
+    panel.set_title("Eight letters among 64 steps: where z starts", fontsize=10)
+    panel.legend(frameon=False, fontsize=8, loc="center right")
     for axes in (left, panel):
         axes.grid(alpha=0.3)
         axes.spines[["top", "right"]].set_visible(False)
-    figure.legend(loc="outside right center", frameon=False, fontsize=8)
     return figure
 
 
@@ -224,9 +263,10 @@ def torch_calls(x, dhs, Wx, Wh, Wz) -> dict[str, object]:
 
 if __name__ == "__main__":
     if "times" not in sys.argv[1:]:
-        parity, copy = measure(PARITY), measure(COPY)
+        (parity, _), (copy, mingrus) = measure(PARITY), measure(COPY)
         print("\n".join(rows(parity, copy)))
-        draw(parity, copy).savefig(PICTURE)
+        by_length = {n: [right(r, tasks.Parity(256)) for r in runs] for n, runs in parity.items()}
+        draw(by_length, mingrus).savefig(PICTURE)
     if "tasks" not in sys.argv[1:]:
         step_times()
         layer_times()

@@ -60,6 +60,18 @@ def test_steps_checks_and_early_stop():
     assert stopped.curve == run.curve[:1]
 
 
+def test_a_network_of_ones_own_is_trained_in_place_of_a_new_one():
+    task = tasks.DelayedCopy(3)
+    common = {"average_across_timesteps": True, "rng": np.random.default_rng(1).spawn(1)[0]}
+    own = nl.LanguageModel(task.vocab_size, 6, init_scale=SHORT.init_scale, **common)
+    run = probe(task, recipe=SHORT, rng=1, model=own)
+    assert run.model is own
+    assert run == probe(task, recipe=SHORT, rng=1)  # which draws the same first values
+    deep = nl.LanguageModel(task.vocab_size, 6, 2, cell="gru", **common)
+    run = probe(task, recipe=SHORT, model=deep)
+    assert (run.cell, run.num_parameters) == ("gru", deep.num_parameters)
+
+
 def test_share_and_distance_from_the_floor():
     run = Probe("lstm", 1, 1, (), chance=2.0, floor=0.5, loss=0.8, error=0.01)
     assert run.share == pytest.approx(0.8)
@@ -184,6 +196,10 @@ def test_the_horizon_curve():
     ("nl.diagnostics.memory_horizon(seeds=[])", "seeds must not be empty, got shape"),
     ("nl.diagnostics.probe(nl.tasks.Adding(), rng=np.random.default_rng(0))",
      "rng must be a whole number", TypeError),
+    ("nl.diagnostics.probe(nl.tasks.Adding(), model=nl.LanguageModel(12, 4))",
+     "model must have average_across_timesteps=True"),
+    ("nl.diagnostics.probe(nl.tasks.Adding(), reset='after', model=nl.LanguageModel(12, 4))",
+     "model has its options already; got reset as well", TypeError),
 ], ids=str)  # fmt: skip
 def test_a_bad_call_gets_one_sentence(row):
     assert_refused(*row)

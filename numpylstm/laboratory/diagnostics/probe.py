@@ -61,6 +61,7 @@ def probe(
     num_sequences: int = 2000,
     check_every: int = 100,
     stop_at: float | None = None,
+    model: LanguageModel | None = None,
     **options: Any,
 ) -> Probe:
     """Train a network on a task, and measure its loss on fresh sequences.
@@ -88,6 +89,9 @@ def probe(
         Stop once a point of the curve is at or below this loss; by default take all steps of the
         recipe. The final loss is measured on other sequences than the curve, so stopping early
         does not bias it.
+    model : LanguageModel, optional
+        A network to train in place of a new one, with initial values or layers of its own. It
+        takes the place of `cell`, of `options`, and of the sizes and initial values of the recipe.
     options
         Options of the cell, such as ``activation="relu"``; the forget bias is by default the
         recipe's.
@@ -106,17 +110,14 @@ def probe(
     recipe = task.recipe if recipe is None else recipe
     check_sizes("probe", steps=recipe.steps, batch_size=recipe.batch_size)
     for_model, for_training, for_curve, for_scoring = np.random.default_rng(rng).spawn(4)
-    if cell in CELLS and "forget_bias" in CELLS[cell].options:  # the model refuses other names
-        options = {"forget_bias": recipe.forget_bias} | options
-    model = LanguageModel(
-        task.vocab_size,
-        recipe.hidden_size,
-        cell=cell,
-        init_scale=recipe.init_scale,
-        rng=for_model,
-        average_across_timesteps=True,
-        options=options,
-    )
+    if model is None:
+        model = _new_model(task, cell, recipe, for_model, options)
+    elif options:
+        raise TypeError(f"probe: model has its options already; got {', '.join(options)} as well")
+    elif not model.average_across_timesteps:
+        raise ValueError(
+            "probe: model must have average_across_timesteps=True; a recipe's rate is for the mean"
+        )
     parameters = model.parameters()
     optimizer = SGD(parameters, recipe.lr, recipe.momentum)
     start = model.zero_state(recipe.batch_size)
@@ -136,7 +137,32 @@ def probe(
                 break
     loss, error = expected_loss(model, task, num_sequences, for_scoring)
     return Probe(
-        cell, model.num_parameters, step, tuple(curve), task.chance, task.floor, loss, error, model
+        model.cell,
+        model.num_parameters,
+        step,
+        tuple(curve),
+        task.chance,
+        task.floor,
+        loss,
+        error,
+        model,
+    )
+
+
+def _new_model(
+    task: Task, cell: str, recipe: Recipe, rng: np.random.Generator, options: dict[str, Any]
+) -> LanguageModel:
+    """Return the network of a recipe."""
+    if cell in CELLS and "forget_bias" in CELLS[cell].options:  # the model refuses other names
+        options = {"forget_bias": recipe.forget_bias} | options
+    return LanguageModel(
+        task.vocab_size,
+        recipe.hidden_size,
+        cell=cell,
+        init_scale=recipe.init_scale,
+        rng=rng,
+        average_across_timesteps=True,
+        options=options,
     )
 
 
