@@ -387,21 +387,32 @@ def true_and_predicted(
 
 
 def surprise(
-    model: LanguageModel, ids: Ids, *, length: int = 35, start: int = 350
+    model: LanguageModel, ids: Ids, *, length: int | None = 35, start: int = 350
 ) -> tuple[Ids, NDArray[Any]]:
     """Return a passage of a text, (length,), and the -log p of its tokens in nats, (length,).
 
-    The arguments are as for `true_and_predicted`.
+    The arguments are as for `true_and_predicted`. With ``length=None`` the passage is the whole
+    text but its first token, which nothing predicts.
+
+    Examples
+    --------
+    >>> import numpy as np, numpylstm as nl
+    >>> model, text = nl.LanguageModel(11, 6, rng=0), np.arange(50) % 11
+    >>> tokens, nats = nl.surprise(model, text, length=None)
+    >>> len(tokens), bool(np.isclose(nats.mean(), nl.evaluate(model, text).loss))
+    (49, True)
     """
     y, nll, _ = _passage("surprise", model, ids, length, start)
     return y, nll
 
 
 def _passage(
-    where: str, model: LanguageModel, ids: Ids, length: int, start: int
+    where: str, model: LanguageModel, ids: Ids, length: int | None, start: int
 ) -> tuple[Ids, NDArray[Any], Ids]:
     check_language_model(where, model)
     ids = check_text(where, "ids", ids, model.vocab_size)
+    if length is None:
+        length, start = len(ids) - 1, 0
     [length] = check_sizes(where, length=length)
     length = min(length, len(ids) - 1)
     start = min(check_whole(where, "start", start, 0), len(ids) - 1 - length)

@@ -5,6 +5,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 from numpy.typing import NDArray
 
+from numpylstm.cells import State
 from numpylstm.checks import (
     Array,
     NotFinite,
@@ -29,8 +30,10 @@ def generate(
     *,
     temperature: float = 1.0,
     top_k: int | None = None,
+    top_p: float = 1.0,
     banned: Sequence[int] = (),
     stop: Sequence[int] = (),
+    state: State | None = None,
     rng: Rng = None,
 ) -> Array:
     """Continue a prompt: read it, then draw each token from the model and feed it back.
@@ -48,10 +51,15 @@ def generate(
     top_k : int, optional
         Draw only from the `top_k` most probable tokens, and those that are as probable as the last
         of these; a number above the vocabulary size means all.
+    top_p : float
+        In (0, 1]: draw only from the most probable tokens whose probabilities, at this temperature,
+        add up to at least `top_p` (nucleus sampling, Holtzman et al. 2020).
     banned : sequence of ids
         Tokens that are never drawn, such as ``<unk>``.
     stop : sequence of ids
         Tokens after which the text ends, such as ``<eos>``.
+    state : state of the cell, optional
+        The state before the prompt, of one stream, (L, 1, H); `zero_state` by default.
     rng : Generator or int, optional
 
     Returns
@@ -71,8 +79,10 @@ def generate(
         length,
         temperature=temperature,
         top_k=top_k,
+        top_p=top_p,
         banned=banned,
         stop=stop,
+        state=state,
         rng=rng,
     )
     return np.fromiter(drawn, np.int64)
@@ -85,8 +95,10 @@ def stream(
     *,
     temperature: float = 1.0,
     top_k: int | None = None,
+    top_p: float = 1.0,
     banned: Sequence[int] = (),
     stop: Sequence[int] = (),
+    state: State | None = None,
     rng: Rng = None,
 ) -> Iterator[int]:
     """Yield the tokens of `generate`, with the same arguments, as they are drawn."""
@@ -101,12 +113,14 @@ def stream(
         raise ValueError(f"generate: banned must leave a token to draw, got all {V} of them")
     k = choices if top_k is None else top_k
     k = min(check_whole("generate", "top_k", k), choices)
+    check_in("generate", "top_p", top_p, "(0, 1]")
+    before = model.checked_state("generate", state, 1)
     if temperature == 0:
         temperature, k = 1.0, 1
     source = generator(rng)
 
     def drawn() -> Iterator[int]:
-        state = model.zero_state(1)
+        state = before
         read = prompt[:-1, None]  # (T, 1)
         try:
             for first in range(0, len(read), READ_AT_ONCE):
@@ -114,7 +128,7 @@ def stream(
             token = prompt[-1]
             for _ in range(length):
                 logits, state = model.logits(np.array([[token]]), state)
-                token = draw(logits[0, 0], float(temperature), k, never, source)
+                token = draw(logits[0, 0], float(temperature), k, never, source, float(top_p))
                 yield token  # and read it next
                 if token in last:
                     return
@@ -136,8 +150,11 @@ def draw(
     k: int,
     banned: NDArray[np.intp],
     rng: np.random.Generator,
+    p: float = 1.0,
 ) -> int:
     """Draw an id from the softmax of ``logits / temperature`` over the k best allowed ids.
+
+    With `p` below 1, only over the fewest of these whose probabilities add up to at least p.
 
     Ids that are as probable as the last of these may be drawn too, unless k is 1.
     """
@@ -151,6 +168,10 @@ def draw(
         scores[scores < np.partition(scores, -k)[-k]] = -np.inf
     with np.errstate(over="ignore"):  # with a tiny temperature, to -infinity, whose exp is 0
         weights = np.exp((scores - scores.max()) / temperature)
+    if p < 1:
+        order = np.argsort(-weights, kind="stable")
+        upto = np.cumsum(weights[order])
+        weights[order[1 + np.searchsorted(upto, p * upto[-1]) :]] = 0
     # Inverse transform: the weights lie end to end on a line, and a random number is a place on it.
     upto = np.cumsum(weights)
     return int(np.searchsorted(upto, rng.random() * upto[-1], side="right"))

@@ -1,5 +1,6 @@
 import os
 import signal
+import sys
 
 # The threads of OpenBLAS spin while they wait: with two processes that costs minutes. Before NumPy.
 os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
@@ -29,6 +30,13 @@ def no_fsync():
     with pytest.MonkeyPatch.context() as patch:
         patch.setattr(os, "fsync", lambda descriptor: None)
         yield
+
+
+@pytest.fixture(scope="session", autouse=True)
+def no_line_about_compiling():
+    """Print no line that depends on which test compiles a kernel first."""
+    if (compiling := sys.modules.get("numpylstm.kernels.machine.compiling")) is not None:
+        compiling.displayed = True
 
 
 @pytest.fixture(autouse=True)

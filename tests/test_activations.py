@@ -60,3 +60,31 @@ def test_saturation_counts_steps(rng):
     assert opened.any()
     np.testing.assert_allclose(shut, (gate < 0.1).mean(axis=(0, 1)))
     np.testing.assert_allclose(opened, (gate > 0.9).mean(axis=(0, 1)))
+
+
+@pytest.mark.parametrize("vectors", [False, True])
+def test_two_directions_and_lengths(vectors):
+    """Each sequence has the units that it has alone, at its steps, and zeros past its end."""
+    rng = np.random.default_rng(0)
+    size = {"input_size": 4} if vectors else {"vocab_size": 11}
+    model = nl.SequenceTagger(
+        **size, num_classes=2, hidden_size=6, num_layers=2, bidirectional=True, dtype="float64",
+        rng=0, init_scale=0.5,
+    )  # fmt: skip
+    x = rng.standard_normal((5, 3, 4)) if vectors else rng.integers(0, 11, (5, 3))
+    lengths = np.array([5, 2, 0])
+    found = cell_activations(model, x, lengths=lengths)
+    for n, end in enumerate(lengths[:2]):
+        alone = cell_activations(model, x[:end, n : n + 1])
+        for direction, own in zip(found, alone, strict=True):
+            for layer, single in zip(direction, own, strict=True):
+                for unit, expected in zip(layer, single, strict=True):
+                    np.testing.assert_allclose(unit[:end, n], expected[:, 0], rtol=1e-12)
+                    assert not unit[end:, n].any()
+    hs = np.concatenate([direction[-1].h for direction in found], axis=-1)
+    arrays = model.state_dict()
+    outputs = hs @ arrays["decoder.W"] + arrays["decoder.b"]
+    probabilities = nl.functional.softmax(outputs)
+    inside = np.arange(5)[:, None] < lengths
+    expected = model.probabilities(x, lengths)
+    np.testing.assert_allclose(probabilities[inside], expected[inside], rtol=1e-10)

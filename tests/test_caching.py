@@ -72,8 +72,13 @@ def test_the_cells_kernels_are_loaded_and_never_mixed_up():
     assert run_python(STEPS)[0] == "0\n"
 
 
-@pytest.mark.parametrize(("watched", "lines"), [(True, 1), (False, 0)])
-def test_who_waits_is_told_why_once(monkeypatch, capsys, watched, lines):
+@pytest.mark.parametrize(
+    ("watched", "displayed", "lines"),
+    [(True, True, 1), (True, False, 1), (False, False, 1), (False, True, 0)],
+)
+def test_who_waits_is_told_why_once(monkeypatch, capsys, watched, displayed, lines):
+    """A script too, whose output goes to a file; but not the log of a command."""
+    monkeypatch.setattr(compiling, "displayed", displayed)
     monkeypatch.setattr(compiling, "PATIENCE", 1e-9)
     monkeypatch.setattr(compiling, "_seconds_so_far", 0.0)
     monkeypatch.setattr(sys.stderr, "isatty", lambda: watched)

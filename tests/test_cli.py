@@ -20,6 +20,7 @@ from support.runs import BIN, call, called
 
 import numpylstm as nl
 from numpylstm.__main__ import main as package
+from numpylstm.cli import train as train_command
 from numpylstm.cli.train import as_called
 from numpylstm.data import corpus
 from numpylstm.exchange import write_run
@@ -521,3 +522,28 @@ def test_what_takes_long_can_be_interrupted(folder, here, monkeypatch, number):
     assert called(command) == ["numpylstm-train", "--resume", out]
     assert "Test perplexity" in here("numpylstm-train", "--resume", out)[0]
     assert signal.getsignal(signal.SIGTERM) == signal.SIG_DFL
+
+
+def test_a_row_for_each_token(folder, here):
+    """The mean of its nats is the loss."""
+    out, _ = here("numpylstm-eval", "run", "--json", "--per-token", "tokens.csv")
+    with (folder / "tokens.csv").open(encoding="utf-8", newline="") as file:
+        rows = list(csv.DictReader(file))
+    facts = json.loads(out)
+    assert len(rows) == facts["tokens"] - 1
+    assert [int(row["position"]) for row in rows] == [*range(1, facts["tokens"])]
+    nats = [float(row["nats"]) for row in rows]
+    assert np.mean(nats) == pytest.approx(facts["loss"], rel=1e-5)
+    assert float(rows[0]["bits"]) == pytest.approx(nats[0] / np.log(2))
+    right = [row["token"] == row["predicted"] for row in rows]
+    assert np.mean(right) == pytest.approx(facts["accuracy"])
+
+
+def test_a_large_vocabulary_is_told_before_the_training(here, monkeypatch):
+    monkeypatch.setattr(train_command, "LARGE_VOCABULARY", 10)
+    arguments = ("--train", "text.txt", *SMALL, "--epochs", "1", "--steps", "1")
+    out, _ = here("numpylstm-train", *arguments, "--out", "many-words")
+    V = len(nl.load("many-words/last.npz").vocabulary)
+    assert f"The vocabulary has {V} tokens, and the model " in out
+    monkeypatch.setattr(train_command, "LARGE_VOCABULARY", V)
+    assert "The vocabulary has" not in here("numpylstm-train", *arguments, "--out", "few-words")[0]

@@ -174,3 +174,11 @@ def test_precision_recall_and_f1():
     np.testing.assert_allclose(found.recall, [3 / 4, 4 / 6, 0, np.nan])
     both = 2 * 0.5 * 0.75 / 1.25, 2 * 0.8 * (4 / 6) / (0.8 + 4 / 6)
     np.testing.assert_allclose(found.f1, [*both, 0, np.nan])
+
+
+def test_the_surprise_of_a_whole_text(rng):
+    model = nl.LanguageModel(11, 6, init_scale=0.5, dtype="float64", rng=0)
+    ids = rng.integers(0, 11, 500)
+    tokens, nats = nl.surprise(model, ids, length=None)
+    np.testing.assert_array_equal(tokens, ids[1:])
+    assert nats.mean() == pytest.approx(nl.evaluate(model, ids).loss, rel=1e-12)

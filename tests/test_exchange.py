@@ -762,3 +762,19 @@ def test_exports_that_are_refused(whole, rng, tmp_path, monkeypatch, capsys):
     assert capsys.readouterr().err.endswith(says)
     with pytest.raises(ValueError, match="vocabulary must be that of the model, got 11 tokens for"):
         exchange.export_model(nl.LanguageModel(12, 6, rng=0), out, "safetensors", VOCABULARY)
+
+
+def test_a_file_of_save_model_is_exported(tmp_path):
+    """Of any model; it has no vocabulary."""
+    needed("safetensors")
+    model = nl.SequenceTagger(V, 2, H, rng=0)
+    nl.save_model(model, tmp_path / "tagger.npz")
+    export = "numpylstm-export", "tagger.npz", "--to", "safetensors", "--out", "t.safetensors"
+    assert call(tmp_path, *export)[0] == f"Exported {model.num_parameters:,} parameters\n"
+    twin, vocabulary = exchange.import_model(tmp_path / "t.safetensors")
+    assert vocabulary is None
+    assert isinstance(twin, nl.SequenceTagger)
+    np.testing.assert_equal(twin.state_dict(), model.state_dict())
+    (tmp_path / "none.npz").write_text("x")
+    says = "none.npz is not a whole numpylstm checkpoint"
+    assert says in call(tmp_path, "numpylstm-export", "none.npz", *export[2:-1], "u", expect=2)[1]

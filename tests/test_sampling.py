@@ -165,3 +165,30 @@ def test_numbers_of_any_type_are_taken(model):
 ], ids=str)  # fmt: skip
 def test_a_bad_call_gets_one_sentence(row):
     assert_refused(*row)
+
+
+def test_the_nucleus_is_the_fewest_tokens_that_add_up(rng):
+    """Probabilities 0.5, 0.3, 0.15, 0.05: with 0.7 the first two, with 0.5 the first."""
+    logits = np.log([0.05, 0.5, 0.15, 0.3])
+    never = np.empty(0, np.intp)
+    for p, kept in ((0.5, {1}), (0.7, {1, 3}), (0.9, {1, 2, 3}), (1.0, {0, 1, 2, 3})):
+        drawn = [nl.sampling.draw(logits, 1.0, 4, never, rng, p) for _ in range(400)]
+        assert set(drawn) == kept
+        if p == 0.7:
+            assert np.mean(np.array(drawn) == 1) == pytest.approx(5 / 8, abs=0.08)
+    banned = np.array([1])
+    assert {nl.sampling.draw(logits, 1.0, 3, banned, rng, 0.5) for _ in range(100)} == {3}
+
+
+def test_a_sample_begins_with_a_state():
+    """With that after a text, it goes on as if the text had been read."""
+    model = nl.LanguageModel(11, 6, init_scale=1.0, rng=0)
+    text = [3, 1, 4, 1, 5]
+    _, state = model.logits(np.array(text[:3])[:, None])
+    whole = nl.generate(model, text, 20, rng=5)
+    np.testing.assert_array_equal(nl.generate(model, text[3:], 20, state=state, rng=5), whole)
+    assert not np.array_equal(nl.generate(model, text[3:], 20, rng=5), whole)
+    with pytest.raises(ValueError, match=r"generate: top_p must be in \(0, 1\], got 0"):
+        nl.generate(model, text, 3, top_p=0)
+    with pytest.raises(ValueError, match="generate: state"):
+        nl.generate(model, text, 3, state=model.zero_state(2))

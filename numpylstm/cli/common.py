@@ -217,6 +217,9 @@ def run(
         try:
             with waiting("loading"):  # a second or two
                 importlib.import_module("numpylstm.training.loop")
+            compiling: Any = sys.modules.get("numpylstm.kernels.machine.compiling")
+            if compiling is not None:  # it is absent without Numba
+                compiling.displayed = True
             command(**arguments)
             sys.stdout.flush()
             return 0

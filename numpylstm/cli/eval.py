@@ -23,7 +23,11 @@ from numpylstm.printing import printable
 from numpylstm.training.display import waiting
 
 if TYPE_CHECKING:
+    from numpy.typing import NDArray
+
+    from numpylstm.data import Vocabulary
     from numpylstm.evaluation import Evaluation
+    from numpylstm.models import LanguageModel
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -82,6 +86,13 @@ def make_parser() -> argparse.ArgumentParser:
         metavar="N",
         help="score the first N tokens only (default: all, or as many as in the run)",
     )
+    how.add_argument(
+        "--per-token",
+        type=Path,
+        metavar="FILE.csv",
+        help="also write each token of the text but the first, with its -log p in nats and bits "
+        "and the most probable token in its place, given all tokens before it",
+    )
     more = parser.add_argument_group("a model that adapts to the text, in rows of its own")
     more.add_argument(
         "--dynamic",
@@ -127,6 +138,7 @@ def command(
     cache: int | None = None,
     dynamic: float | None = None,
     batch_size: int | None = None,
+    per_token: Path | None = None,
     threads: int | None = None,
     **text_named: Any,
 ) -> None:
@@ -176,6 +188,9 @@ def command(
             settings: dict[str, Any] = {"size": cache, "theta": cache_theta, "share": cache_share}
             result = evaluate_with_cache(model, text.ids, B, T, **settings, watch=shown.share)
             facts["cache"] = settings | figures(result, "change the numbers of --cache")
+    if per_token is not None:
+        with waiting("scoring each token"):
+            write_tokens(per_token, model, saved.vocabulary, text.ids)
     if as_json:
         print(json.dumps(facts, allow_nan=False))
         return
@@ -204,6 +219,22 @@ LINES = {
     "size {cache[size]}, theta {cache[theta]:g}, share {cache[share]:g}",
 }
 """The lines of the output: a label, and a form that takes the figures of the JSON object."""
+
+
+def write_tokens(
+    path: Path, model: "LanguageModel", vocabulary: "Vocabulary", ids: "NDArray[Any]"
+) -> None:
+    """Write a row for each token but the first."""
+    from numpylstm.evaluation import surprise, true_and_predicted
+    from numpylstm.training.run_folder import write_rows
+
+    _, nll = surprise(model, ids, length=None)
+    true, predicted = true_and_predicted(model, ids, length=len(ids) - 1, start=0)
+    words = map(vocabulary.decode, (true, predicted))
+    nats = nll.astype(float).tolist()
+    bits = (value / math.log(2) for value in nats)
+    rows = zip(range(1, len(ids)), *words, nats, bits, strict=True)
+    write_rows(path, ("position", "token", "predicted", "nats", "bits"), rows)
 
 
 def figures(result: "Evaluation", advice: str) -> dict[str, float]:

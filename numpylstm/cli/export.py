@@ -1,15 +1,21 @@
 """``numpylstm-export``: the model of a run for another program."""
 
 import argparse
+from contextlib import suppress
 from functools import partial
 from pathlib import Path
+from typing import Any
 
 from numpylstm.cli.common import CommandError, Parser, arguments_checked, load_run, run
 
 
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command."""
-    parser = Parser(prog="numpylstm-export", description="Write a model for another program.")
+    parser = Parser(
+        prog="numpylstm-export",
+        description="Write a model for another program: that of a run, or of a file of "
+        "nl.save_model.",
+    )
     parser.add_run()
     parser.add_argument(
         "--to",
@@ -29,10 +35,21 @@ def command(*, checkpoint: Path, to: str, out: Path) -> None:
     for path in (out, Path(f"{out}.json")):
         if path.exists():
             raise CommandError(f"--out: {path} already exists; name a new file, or remove it")
-    saved, model = load_run(checkpoint)
+    model, vocabulary = load_either(checkpoint)
     with arguments_checked():  # the other program may lack the cell
-        export_model(model, out, to, saved.vocabulary)
+        export_model(model, out, to, vocabulary)
     print(f"Exported {model.num_parameters:,} parameters")
+
+
+def load_either(path: Path) -> tuple[Any, Any]:
+    """Return the model of a run or of a file of `save_model`, and its vocabulary or None."""
+    from numpylstm.saving import CheckpointError, load_model
+
+    if not path.is_dir():
+        with suppress(CheckpointError):  # then it must be a checkpoint
+            return load_model(path), None
+    saved, model = load_run(path)
+    return model, saved.vocabulary
 
 
 main = partial(run, make_parser, command)

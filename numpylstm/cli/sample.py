@@ -37,6 +37,13 @@ def make_parser() -> argparse.ArgumentParser:
         help="draw from the K most probable tokens only; 1 takes the best",
     )
     parser.add_argument(
+        "--top-p",
+        type=float,
+        metavar="X",
+        default=1.0,
+        help="draw from the most probable tokens only, whose probabilities add up to X",
+    )
+    parser.add_argument(
         "--ban-unk", action=argparse.BooleanOptionalAction, default=True, help="never draw <unk>"
     )
     parser.add_argument(
@@ -67,6 +74,7 @@ def command(
     prompt: str = "",
     threads: int | None = None,
     top_k: int | None = None,
+    top_p: float = 1.0,
     seed: int | None = None,
 ) -> None:
     """Load, read the prompt, draw, print."""
@@ -89,7 +97,14 @@ def command(
     used_seed = secrets.randbits(32) if seed is None else seed  # short enough to retype
     with arguments_checked():
         drawn = sampling.stream(
-            model, ids, length, temperature=temperature, top_k=top_k, banned=banned, rng=used_seed
+            model,
+            ids,
+            length,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            banned=banned,
+            rng=used_seed,
         )
         # Kernels are compiled, or loaded, at the first token.
         with waiting("compiling kernels"):
@@ -114,6 +129,7 @@ def command(
         "tokens": len(kept),
         "temperature": temperature,
         "top_k": top_k,
+        "top_p": top_p,
         "seed": used_seed,
         "perplexity": perplexity,
     }

@@ -25,6 +25,7 @@ if TYPE_CHECKING:  # commands import slow modules only when they need them
     from numpylstm.data import Corpus
     from numpylstm.training.loop import Run
 
+LARGE_VOCABULARY = 20_000  # tokens; their scores take most of the time of a small model
 UNITS = {"s": 1, "m": 60, "h": 3600}
 
 
@@ -255,3 +256,9 @@ def announce(training_run: "Run", corpus: "Corpus") -> None:
         f"numpylstm {__version__}: {describe(training_run)}, {used}\n"
         f"{printable(str(corpus))}\nHeld out: {printable(corpus.held_out)}"
     )
+    V = len(corpus.vocabulary)
+    if V > LARGE_VOCABULARY:
+        LINES.debug(
+            f"The vocabulary has {V:,} tokens, and the model {training_run.model.num_parameters:,} "
+            "parameters; --max-vocab 10000 keeps the most frequent tokens, and is faster"
+        )

@@ -14,7 +14,6 @@ A kernel computes one of several equal parts of its work, which its last two arg
 30 us, and far more on a busy machine. With one share no thread is woken.
 """
 
-import builtins
 import functools
 import sys
 import time
@@ -76,16 +75,18 @@ def _after_tile(compile_kernel):
 
 
 _seconds_so_far = 0.0
+displayed = False  # True in a command, which displays its progress at a terminal only
 
 
 def _explain(seconds):
-    """Say once, to whoever waits at a terminal or a notebook, why a first step takes so long."""
+    """Say once why a first step takes so long; a command says it at a terminal only."""
     global _seconds_so_far
     before = _seconds_so_far
     _seconds_so_far += seconds
-    watched = sys.stderr is not None and (sys.stderr.isatty() or hasattr(builtins, "__IPYTHON__"))
-    if watched and before < PATIENCE <= _seconds_so_far:
-        print("numpylstm: compiling kernels for this processor, once", file=sys.stderr)
+    told = sys.stderr is not None and (sys.stderr.isatty() or not displayed)
+    if told and before < PATIENCE <= _seconds_so_far:
+        line = "numpylstm: compiling kernels for this processor, once"
+        print(line, file=sys.stderr, flush=True)
 
 
 @_cached

@@ -3,11 +3,23 @@
 from collections import namedtuple
 from typing import Any, NamedTuple
 
-from numpylstm import network
-from numpylstm.cells import CELLS, State
-from numpylstm.checks import Array, check_ids, check_shape, real_array
-from numpylstm.models import LanguageModel
-from numpylstm.sequence_models import SequenceClassifier
+import numpy as np
+from numpy.typing import ArrayLike
+
+from numpylstm.cells import CELLS
+from numpylstm.checks import (
+    Array,
+    any_array,
+    before_end,
+    check_array,
+    check_ids,
+    check_kind,
+    check_lengths,
+    check_shape,
+    real_array,
+)
+from numpylstm.models import Model
+from numpylstm.stack import reverse, stack_forward
 
 
 class GateSaturation(NamedTuple):
@@ -20,23 +32,25 @@ class GateSaturation(NamedTuple):
 
 
 def cell_activations(
-    model: LanguageModel | SequenceClassifier, ids: Array, state: State | None = None
-) -> list[Any]:
+    model: Model, x: Array, state: Any = None, lengths: ArrayLike | None = None
+) -> Any:
     """Read a text and return the gates and states of every cell.
 
     There is no dropout, and a pending forward pass of the model is kept.
 
     Parameters
     ----------
-    model : LanguageModel or SequenceClassifier
-    ids : (T, B) integers in [0, V)
+    model : LanguageModel, or a classifier, tagger or regressor
+    x : (T, B) integers in [0, V), or (T, B, D) vectors
         The text; ``ids[:, None]`` makes one stream of a sequence (T,).
     state : state of the cell, optional
         The state before the text; `zero_state` by default.
+    lengths : (B,) integers in [0, T], optional
+        Past the end of a sequence all units are 0.
 
     Returns
     -------
-    list of NamedTuple
+    list of NamedTuple, of a model with two directions a pair of lists
         One for each layer, from the input up, with an array (T, B, H) for each kind of unit. For an
         LSTM: the gates ``i`` (how much of the candidate is written), ``f`` (how much of the old
         cell is kept) and ``o`` (how much of it is shown), in (0, 1); the candidate ``g``, in
@@ -46,7 +60,7 @@ def cell_activations(
     Raises
     ------
     ValueError
-        If ids do not have shape (T, B) or are out of range, or the state does not fit.
+        If x does not fit the model, or the state.
 
     Examples
     --------
@@ -58,16 +72,49 @@ def cell_activations(
     ((5, 3, 6), True)
     """
     where = "cell_activations"
-    if model.vocab_size is None or model.bidirectional:
-        raise ValueError(f"{where}: model must read ids, in one direction, got {model!r:.200}")
-    config = model.config
-    ids = check_ids(where, "ids", ids, model.vocab_size, ("T", "B"))
-    state = model.checked_state(where, state, ids.shape[1])
-    _, _, cache = network.forward(model.functions, config, model.arrays(), ids, state, masks={})
-    layers = [cache[f"{config.cell}.{k}"] for k in range(config.num_layers)]
+    check_kind(where, "model", model, Model)
+    config, arrays, functions = model.config, model.arrays(), model.functions
+    x = any_array(where, "x", x)
+    shape = ("T", "B") if model.vocab_size is not None else ("T", "B", config.input_size)
+    check_shape(where, "ids" if model.vocab_size is not None else "x", x, shape)
+    T, B = x.shape[:2]
+    ends = None
+    if lengths is not None:
+        ends = check_lengths(where, "lengths", any_array(where, "lengths", lengths), T, B)
+        x = np.where(before_end(ends, T).reshape(T, B, *[1] * (x.ndim - 2)), x, 0).astype(x.dtype)
+    if model.vocab_size is not None:
+        ids = check_ids(where, "ids", x, model.vocab_size)
+        x, _ = functions.embedding_forward(ids, arrays["embedding.W"])
+    else:
+        check_array(where, "x", x, x.shape, np.dtype(config.dtype))
+    if not model.bidirectional:
+        state = model.checked_state(where, state, B)
+        return _units(functions, config, arrays, f"{config.cell}.", x, state, ends)
+    first, second = model.zero_state(B) if state is None else state
+    ahead = _units(functions, config, arrays, "forward.", x, first, ends)
+    back = _units(functions, config, arrays, "backward.", reverse(x, ends), second, ends)
+    return ahead, [type(layer)(*(reverse(unit, ends) for unit in layer)) for layer in back]
+
+
+def _units(
+    functions: Any, config: Any, arrays: Any, prefix: str, x: Array, state: Any, ends: Array | None
+) -> list[Any]:
+    """Return the units of each layer of a stack in the order in which it reads.
+
+    What follows the end of a sequence changes nothing before it, so all of it is read.
+    """
+    cache: dict[str, Any] = {}
+    stack_forward(functions, config.chosen_cell, arrays, prefix, x, state, {}, cache)
     names = [unit.name for unit in CELLS[config.cell].units]
     Activations: Any = namedtuple("Activations", names)  # type: ignore[misc]
-    return [Activations(*(getattr(layer, name) for name in names)) for layer in layers]
+    layers = []
+    for k in range(config.num_layers):
+        units = [getattr(cache[f"{prefix}{k}"], name) for name in names]
+        if ends is not None:
+            read = before_end(ends, len(x))[..., None]
+            units = [np.where(read, unit, 0).astype(unit.dtype) for unit in units]
+        layers.append(Activations(*units))
+    return layers
 
 
 def gate_saturation(gate: Array) -> GateSaturation:
