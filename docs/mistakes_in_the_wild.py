@@ -459,7 +459,7 @@ def page():
 {len(ENTRIES)} mistakes of published derivations and implementations: where each was found, what
 it does, and what finds it. Whoever publishes code gives others the chance to find such a line,
 and most of these were found by a reader and corrected by the author; our own are in the
-[changelog](../../CHANGELOG.md). No code was copied: each mistake is rebuilt as a change of our
+changelog. No code was copied: each mistake is rebuilt as a change of our
 own lines, and those of the backward pass are records like the exhibits of the
 [museum](museum.md). The threads were read in December 2026 and may have gone on since; where a
 commit is named, we read the file.

@@ -8,17 +8,20 @@ leave the checks to their callers: the models, the model check, the diagnostics 
 
 Everything goes by name, in four dicts:
 
-arrays      The parameters by path, as in a state dict: ``embedding.W``, ``lstm.0.Wx``, ...,
-            ``decoder.W``, ``decoder.b``. The paths say which network it is. Without ``embedding.W``
-            the inputs are vectors; without ``decoder.W`` the decoder is the transposed table; with
-            ``forward.0.Wx`` and ``backward.0.Wx`` there are two directions.
-masks       What is dropped, as `numpylstm.masks` lists it: ``words``, ``input`` and
-            ``output`` of the recurrent layers, ``lstm.1.x`` of the input of a layer, and
-            ``lstm.0.Wh`` of a parameter. Without a mask nothing is dropped.
-cache       The caches of all calls: ``embedding``, ``lstm.0``, ..., ``decoder``, and those of the
-            dropout by the names of the masks. The backward pass takes each one out, which frees its
-            memory.
-gradients   By path, as the arrays; that of a large embedding table as `Rows`.
+arrays
+    The parameters by path, as in a state dict: ``embedding.W``, ``lstm.0.Wx``, ..., ``decoder.W``,
+    ``decoder.b``. The paths say which network it is. Without ``embedding.W`` the inputs are
+    vectors; without ``decoder.W`` the decoder is the transposed table; with ``forward.0.Wx`` and
+    ``backward.0.Wx`` there are two directions.
+masks
+    What is dropped, as `numpylstm.masks` lists it: ``words``, ``input`` and ``output`` of the
+    recurrent layers, ``lstm.1.x`` of the input of a layer, and ``lstm.0.Wh`` of a parameter.
+    Without a mask nothing is dropped.
+cache
+    The caches of all calls: ``embedding``, ``lstm.0``, ..., ``decoder``, and those of the dropout
+    by the names of the masks. The backward pass takes each one out, which frees its memory.
+gradients
+    By path, as the arrays; that of a large embedding table as `Rows`.
 """
 
 from typing import Any, NamedTuple
