@@ -33,8 +33,8 @@ PROMISES = {  # the files of tests that are its witnesses, without test_ and .py
     "The same bits on any machine's threads and ranks": "threads mpi",
     "Files of others": "checkpoint_files model_file targets fuzz_corpus",
     "Texts, evaluation, sampling": "data reading evaluation baselines sampling tasks",
-    "The doctor, the grader, teaching": "doctor doctor_lines workbook tape expect teaching "
-    "before_and_after",
+    "The doctor, the grader, teaching": "doctor doctor_lines doctor_layouts workbook tape expect "
+    "teaching before_and_after",
     "The interactive page": "browser engine instruments explore pyodide",
     "Commands, reports, pictures": "cli cli_errors compare config coloured findings output plots "
     "report diagnostics horizon activations benchmark",
