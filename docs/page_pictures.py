@@ -60,6 +60,7 @@ def as_picture(png: bytes) -> PIL.Image.Image:
 def save_race(driver: webdriver.Chrome, page: str) -> list[Path]:
     """Photograph the race from its start, and return the files written."""
     driver.get(f"{page}#race")
+    driver.execute_script("explore.parts.race.reset()")  # it has begun by itself
     pictures = []
     for _ in range(PICTURES):
         driver.execute_script(f"explore.parts.race.step({UPDATES})")
