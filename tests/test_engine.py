@@ -102,7 +102,8 @@ def random_layer(seed):
     rng = np.random.default_rng(seed)
     cell, bn, options = CASES[seed % len(CASES)]
     sizes = rng.permutation([3, 4, 5, 6, 7])[:4].tolist()
-    x, *arrays = recurrent_arrays(rng, sizes, cell, bn).values()
+    reset = {"reset": "after" if bn else "before"}  # which tells whether there is a bn
+    x, *arrays = recurrent_arrays(rng, sizes, cell, reset).values()
     states = len(CELLS[cell].states)
     state, weights = arrays[:states], arrays[states:]
     if cell == "gru" and not bn:

@@ -20,7 +20,7 @@ from conftest import B, D, H, L, T, V, random_state
 from support.runs import call
 
 import numpylstm as nl
-from numpylstm import exchange
+from numpylstm import cells, exchange
 from numpylstm.cli import import_ as import_command
 from numpylstm.saving import CheckpointError
 
@@ -35,10 +35,14 @@ NOT_IN_PYTORCH = {
     "reset before": {"cell": "gru", "reset": "before", "embedding_size": D},
     "sigmoid": {"cell": "rnn", "activation": "sigmoid", "embedding_size": D},
 }
-ONLY_HERE = {
-    "mingru": {"cell": "mingru", "factors": "signed", "embedding_size": D},
-    "minlstm": {"cell": "minlstm", "embedding_size": D},
-    "slstm": {"cell": "slstm", "forget_gate": "exp", "embedding_size": D},
+ONLY_HERE = {  # the cells of no other program, each with its last choices
+    cell.name: {
+        "cell": cell.name,
+        "embedding_size": D,
+        "options": {name: of.choices[-1] for name, of in cell.options.items() if of.choices},
+    }
+    for cell in cells.CELLS.values()
+    if "PyTorch" not in cell.orders
 }
 TOLERANCES = {"float32": 1e-5, "float64": 1e-12}
 VOCABULARY = nl.Vocabulary(("<unk>", "été", "\x1b[2J", *"abcdefgh"))
@@ -229,10 +233,11 @@ def test_an_embedding_and_a_decoder_of_one_shape_need_the_bias(rng):
 
 @pytest.mark.parametrize("kind", NOT_IN_PYTORCH | ONLY_HERE)
 def test_cells_that_pytorch_lacks_are_refused(rng, kind):
-    cells = "reset-before GRU|sigmoid RNN|signed-factor minGRU|minLSTM|exp-forget sLSTM"
-    says = f"model must have a cell that PyTorch has, got a ({cells})"
+    model = random_model(rng, **(NOT_IN_PYTORCH | ONLY_HERE)[kind])
+    described = cells.CELLS[model.cell].describe(model.config.options)
+    says = f"model must have a cell that PyTorch has, got a {described}"
     with pytest.raises(ValueError, match=says):
-        exchange.to_torch(random_model(rng, **(NOT_IN_PYTORCH | ONLY_HERE)[kind]))
+        exchange.to_torch(model)
 
 
 # --- sequence models ----------------------------------------------------------------------------

@@ -8,6 +8,7 @@ import pytest
 from conftest import B, D, H, T, V
 from support.bad_calls import assert_refused
 from support.processes import run_python
+from test_reference import CALLS as TEXTBOOK_CALLS
 from test_reference import SIZES as TEXTBOOK_SIZES
 
 from numpylstm import functional, reference
@@ -52,30 +53,27 @@ def normal(rng, dtype, *shape):
     return rng.standard_normal(shape).astype(dtype)
 
 
-KINDS = pytest.mark.parametrize(
-    "kind",
-    ["lstm", "rnn tanh", "rnn relu", "rnn sigmoid", "gru after", "gru without-bn", "gru before",
-     "mingru positive", "mingru signed", "minlstm", "slstm sigmoid", "slstm exp"],
-)  # fmt: skip
+CALLS = TEXTBOOK_CALLS | {"gru without-bn": ("gru", {"reset": "after"})}
+KINDS = pytest.mark.parametrize("kind", CALLS)
 
 
 def a_pass(rng, kind, sizes, dtype):
     """Return the cell, the arguments of its forward pass, and gradients of its results."""
-    cell, _, option = kind.partition(" ")
+    cell, options = CALLS[kind]
     T, B, D, H = sizes
     x, states = normal(rng, dtype, T, B, D), CELLS[cell].states
     states = [normal(rng, dtype, B, H) for _ in states]
     states[2:3] = [0.5 + np.abs(n) for n in states[2:3]]  # a normaliser is positive
     upstream = [normal(rng, dtype, *shape) for shape in ((T, B, H), *[(B, H)] * len(states))]
-    shapes = CELLS[cell].shapes(D, H, {"reset": option})
-    weights = [normal(rng, dtype, *shape) for shape in shapes.values()]
-    weights = [w / np.sqrt(len(w), dtype=dtype) if w.ndim == 2 else w for w in weights]
-    arguments = [x, *states, *weights]
-    if cell == "gru":
-        arguments += [] if option == "after" else [None]
-        arguments += ["before" if option == "before" else "after"]
-    elif option:
-        arguments.append(option)
+    shapes = CELLS[cell].shapes(D, H, options)
+    weights = {name: normal(rng, dtype, *shape) for name, shape in shapes.items()}
+    for w in weights.values():
+        if w.ndim == 2:
+            w /= np.sqrt(len(w), dtype=dtype)
+    if kind == "gru without-bn":
+        del weights["bn"]
+    names = *CELLS[cell].matrices, "b", *CELLS[cell].vectors
+    arguments = [x, *states, *map(weights.get, names), *options.values()]
     return cell, arguments, upstream
 
 

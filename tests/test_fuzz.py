@@ -22,6 +22,7 @@ from hypothesis import strategies as st
 
 import numpylstm as nl
 from numpylstm import functional, reference
+from numpylstm.cells import CELLS
 
 LARGEST = {"T": 5, "B": 4, "D": 7, "H": 7, "V": 11}
 FUNCTIONS = {  # "ids<V T B" are integers below V; half the calls have no "bn? H"
@@ -30,13 +31,22 @@ FUNCTIONS = {  # "ids<V T B" are integers below V; half the calls have no "bn? H
     "dropout": "x T B D, mask T B D",
     "scan": "a T B H, b T B H, h0 B H",
     "sequence_cross_entropy": "logits T B V, targets<V T B, weights? T B",
-    "rnn": "x T B D, h0 B H, Wx D H, Wh H H, b H, lengths?<=T B",
-    "lstm": "x T B D, h0 B H, c0 B H, Wx D 4H, Wh H 4H, b 4H, lengths?<=T B",
-    "gru": "x T B D, h0 B H, Wx D 3H, Wh H 3H, b 3H, bn? H, lengths?<=T B",
-    "mingru": "x T B D, h0 B H, Wx D 2H, b 2H, lengths?<=T B",
-    "minlstm": "x T B D, h0 B H, Wx D 3H, b 3H, lengths?<=T B",
-    "slstm": "x T B D, h0 B H, c0 B H, n0 B H, m0 B H, Wx D 4H, Wh H 4H, b 4H, lengths?<=T B",
 }
+
+
+def arguments_of(cell):
+    """Return the shapes of the arguments of a cell; those of "bn?" may be None."""
+    columns = f"{len(cell.blocks)}H"
+    known = {"Wx": f"D {columns}", "Wh": f"H {columns}", "b": columns}
+    parameters = inspect.signature(cell.function(reference, "forward")).parameters
+    shapes = ["x T B D", *(f"{name}0 B H" for name in cell.states)]
+    for name in (*cell.matrices, "b", *cell.vectors):
+        optional = "?" if parameters[name].default is None else ""
+        shapes.append(f"{name}{optional} {known.get(name, 'H')}")
+    return ", ".join([*shapes, "lengths?<=T B"])
+
+
+FUNCTIONS |= {cell.name: arguments_of(cell) for cell in CELLS.values()}
 IN_PLACE = {  # and those without a reference of the same form, with their other arguments
     "sgd_update": ("w V D, dw V D", {"lr": 0.1}),
     "momentum_update": ("w V D, v V D, dw V D", {"lr": 0.1, "momentum": 0.5}),
@@ -52,11 +62,11 @@ OPTIONS = {
         "average_across_timesteps": (False, True),
         "average_across_batch": (False, True),
     },
-    "rnn": {"activation": ("tanh", "relu", "sigmoid")},
-    "gru": {"reset": ("after", "before")},
-    "mingru": {"factors": ("positive", "signed")},
-    "slstm": {"forget_gate": ("sigmoid", "exp")},
 }
+for of_cell in CELLS.values():
+    OPTIONS[of_cell.name] = {
+        name: option.choices for name, option in of_cell.options.items() if option.choices
+    }
 MODULES = {  # a layer or model, the arguments of its two passes, and the sizes of its constructor
     nl.Embedding: ("ids<V T B, dx T B D", "V D"),
     nl.Linear: ("x T B D, dy T B V", "D V"),
@@ -300,6 +310,7 @@ def test_every_function_with_kernels_is_in_the_table():
     }
     passes = {name for name in own if re.search("(?<!_step)_(forward|backward)", name)}
     assert {re.split("_(forward|backward)", name)[0] for name in passes} == FUNCTIONS.keys()
+    assert {name for name in own if name.endswith("_update")} <= IN_PLACE.keys()
 
 
 @st.composite
@@ -308,8 +319,9 @@ def calls(draw, name, direction):
     sizes, dtype = draw(sizes_and_dtype())
     arguments = arrays_of(draw, FUNCTIONS[name], sizes, dtype)
     arguments |= {key: draw(st.sampled_from(of)) for key, of in OPTIONS.get(name, {}).items()}
-    if arguments.get("reset") == "before":
-        arguments.pop("bn", None)
+    for vector, record in CELLS[name].vectors.items() if name in CELLS else ():
+        if record.needs and arguments.get(record.needs[0]) != record.needs[1]:
+            arguments.pop(vector, None)
     if direction != "forward":
         forward = getattr(draw(st.sampled_from([functional, reference])), f"{name}_forward")
         *results, cache = forward(**arguments)

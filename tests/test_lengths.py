@@ -64,9 +64,9 @@ def one_by_one(cell, arrays, options, upstream, lengths):
 @EVERY_MODULE
 @EVERY_LENGTHS
 @EVERY_CALL
-def test_as_each_sequence_alone(rng, module, lengths, cell, bn, options):
+def test_as_each_sequence_alone(rng, module, lengths, cell, options):
     lengths = np.array(lengths)
-    arrays = recurrent_arrays(rng, (T, B, D, H), cell, bn)
+    arrays = recurrent_arrays(rng, (T, B, D, H), cell, options)
     dhs = rng.standard_normal((T, B, H))
     ends = [rng.standard_normal((B, H)) for _ in CELLS[cell].states]
     padded = arrays | {"x": with_nan(arrays["x"], lengths)}
@@ -85,7 +85,7 @@ def test_as_each_sequence_alone(rng, module, lengths, cell, bn, options):
 def test_no_division_of_the_work_changes_a_bit(rng, monkeypatch, cell):
     """By rows or by units, on one thread or three; a full batch is the batch without lengths."""
     steps, rows, _, H = sizes = 9, 13, 40, 100
-    arrays = recurrent_arrays(rng, sizes, cell, cell == "gru")
+    arrays = recurrent_arrays(rng, sizes, cell)
     arrays = {name: array.astype("float32") for name, array in arrays.items()}
     above = [(steps, rows, H), *[(rows, H)] * len(CELLS[cell].states)]
     above = [rng.standard_normal(shape).astype("float32") for shape in above]

@@ -4,6 +4,7 @@ Each case is a scalar function of named arrays, all random: biases, initial stat
 gradients that arrive from above, from the next window and at the loss.
 """
 
+import itertools
 from functools import partial
 
 import numpy as np
@@ -55,30 +56,33 @@ def prove(rng, forward, backward, arrays, methods=("complex", "central"), read=N
         assert report.passed, f"\n{report}"
 
 
-CALLS = {  # cell, with bn or without, options
-    "tanh": ("rnn", False, {"activation": "tanh"}),
-    "relu": ("rnn", False, {"activation": "relu"}),
-    "sigmoid": ("rnn", False, {"activation": "sigmoid"}),
-    "lstm": ("lstm", False, {}),
-    "gru": ("gru", True, {}),
-    "reset before": ("gru", False, {"reset": "before"}),
-    "mingru": ("mingru", False, {}),
-    "signed factors": ("mingru", False, {"factors": "signed"}),
-    "minlstm": ("minlstm", False, {}),
-    "slstm": ("slstm", False, {}),
-    "exponential forget gate": ("slstm", False, {"forget_gate": "exp"}),
-}
-EVERY_CALL = pytest.mark.parametrize(("cell", "bn", "options"), CALLS.values(), ids=CALLS)
+def calls():
+    """Yield each cell with each choice of its options, by name."""
+    for cell in CELLS.values():
+        options = cell.arguments(cell.options)
+        choices = [option.choices or (option.default,) for option in options.values()]
+        for values in itertools.product(*choices):
+            chosen = dict(zip(options, values, strict=True))
+            yield " ".join([cell.name, *map(str, values)]), (cell.name, chosen)
 
 
-def recurrent_arrays(rng, sizes, cell, bn=False):
-    """Return the arguments of a forward pass by name, in order; a normaliser is positive."""
+CALLS = dict(calls())
+EVERY_CALL = pytest.mark.parametrize(("cell", "options"), CALLS.values(), ids=CALLS)
+WITHOUT_BN = {"reset": "before"}  # the parameters of such a GRU fit one that resets after, too
+
+
+def recurrent_arrays(rng, sizes, cell, options=None):
+    """Return the arguments of a forward pass by name, in order; a normaliser is positive.
+
+    `options` tell which parameters the cell has; by default they have their defaults.
+    """
     T, B, D, H = sizes
     arrays = {"x": rng.standard_normal((T, B, D))}
     arrays |= {f"{name}0": rng.standard_normal((B, H)) for name in CELLS[cell].states}
     if "n0" in arrays:
         arrays["n0"] = 0.5 + np.abs(arrays["n0"])
-    shapes = CELLS[cell].shapes(D, H, {"reset": "after" if bn else "before"})
+    chosen = {name: option.default for name, option in CELLS[cell].options.items()}
+    shapes = CELLS[cell].shapes(D, H, chosen | (options or {}))
     return arrays | {name: rng.standard_normal(shape) for name, shape in shapes.items()}
 
 
@@ -87,13 +91,13 @@ def recurrent_arrays(rng, sizes, cell, bn=False):
 
 @EVERY_CALL
 @pytest.mark.parametrize("sizes", SIZES)
-def test_through_time(rng, cell, bn, options, sizes):
+def test_through_time(rng, cell, options, sizes):
     """By both methods at the usual sizes, and by the complex step where a size is one.
 
     A difference sees that the m of an sLSTM follows its arguments, and moves c and n. So it has a
     loss that reads hs and hT only, where that cancels.
     """
-    arrays = recurrent_arrays(rng, sizes, cell, bn)
+    arrays = recurrent_arrays(rng, sizes, cell, options)
     forward = partial(getattr(reference, f"{cell}_forward"), **options)
     backward = getattr(reference, f"{cell}_backward")
     prove(rng, forward, backward, arrays, ["complex"])
@@ -101,21 +105,21 @@ def test_through_time(rng, cell, bn, options, sizes):
         prove(rng, forward, backward, arrays, ["central"], read=2)
 
 
-SCALES = {"lstm": 8, "gru": 3, "reset before": 3, "mingru": 8, "minlstm": 8, "slstm": 3}
+SCALES = {"lstm": 8, "mingru": 8, "minlstm": 8}  # and 3 for the others
 
 
-@pytest.mark.parametrize(("name", "scale"), SCALES.items())
-def test_saturated_gates(rng, name, scale):
+@EVERY_CALL
+def test_saturated_gates(rng, cell, options):
     """A flat curve defeats the subtraction of the central difference, not the complex step."""
-    cell, bn, options = CALLS[name]
-    arrays = recurrent_arrays(rng, (T, B, D, H), cell, bn)
-    arrays = {k: scale * a if k in ("Wx", "Wh", "b", "bn") else a for k, a in arrays.items()}
+    arrays = recurrent_arrays(rng, (T, B, D, H), cell, options)
+    for name in CELLS[cell].parameters(options):
+        arrays[name] *= SCALES.get(cell, 3)
     forward = partial(getattr(reference, f"{cell}_forward"), **options)
     prove(rng, forward, getattr(reference, f"{cell}_backward"), arrays, ["complex"])
 
 
 def test_a_gru_without_bn_is_one_with_a_bn_of_zeros(rng):
-    arrays = recurrent_arrays(rng, (T, B, D, H), "gru")
+    arrays = recurrent_arrays(rng, (T, B, D, H), "gru", WITHOUT_BN)
     prove(rng, reference.gru_forward, reference.gru_backward, arrays, ["complex"])
     hs, hT, _ = reference.gru_forward(**arrays)
     same, last, _ = reference.gru_forward(**arrays, bn=np.zeros(H))
@@ -123,8 +127,8 @@ def test_a_gru_without_bn_is_one_with_a_bn_of_zeros(rng):
 
 
 @EVERY_CALL
-def test_a_sequence_is_the_step_repeated(rng, cell, bn, options):
-    arrays = recurrent_arrays(rng, (T, B, D, H), cell, bn)
+def test_a_sequence_is_the_step_repeated(rng, cell, options):
+    arrays = recurrent_arrays(rng, (T, B, D, H), cell, options)
     states = len(CELLS[cell].states)
     x, *rest = arrays.values()
     state, weights = rest[:states], rest[states:]
@@ -140,7 +144,7 @@ def test_a_sequence_is_the_step_repeated(rng, cell, bn, options):
 
 def test_the_two_resets_differ_unless_the_gate_is_open(rng):
     """With r = 1 both kinds use the whole previous state."""
-    arrays = recurrent_arrays(rng, (T, B, D, H), "gru")
+    arrays = recurrent_arrays(rng, (T, B, D, H), "gru", WITHOUT_BN)
 
     def difference():
         after, *_ = reference.gru_forward(**arrays, reset="after")
@@ -508,7 +512,7 @@ def test_a_decay_of_one_gives_the_delta_rule_and_of_zero_forgets(rng):
     ],
 )
 def test_unknown_options_are_refused(rng, cell, options, says):
-    arrays = recurrent_arrays(rng, (T, B, D, H), cell)
+    arrays = recurrent_arrays(rng, (T, B, D, H), cell, WITHOUT_BN)
     with pytest.raises(ValueError, match=says):
         getattr(reference, f"{cell}_forward")(*arrays.values(), **options)
 

@@ -2,7 +2,7 @@
 
 import math
 import time
-from dataclasses import replace
+from dataclasses import fields, replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -12,6 +12,7 @@ from support.runs import made_up
 
 import numpylstm as nl
 from numpylstm.cli import train as train_command
+from numpylstm.config import SCHEDULES
 from numpylstm.data import DataError
 from numpylstm.evaluation import Evaluation
 from numpylstm.training import loop, schedules, session
@@ -124,6 +125,14 @@ def test_a_save_is_due_after_updates_or_time(every, due):
     third = Step(*range(10))  # its step is 3
     before = time.monotonic() - 10
     assert session.save_is_due(third, train_command.interval(every), 0, before) is due
+
+
+def test_a_schedule_has_the_settings_and_defaults_of_its_class():
+    assert tuple(schedules.SCHEDULES) == SCHEDULES
+    for name, kind in schedules.SCHEDULES.items():
+        settings = nl.TrainConfig(schedule=name).settings_for("schedule")
+        own = {each.name: each.default for each in fields(kind) if each.name != "lr"}
+        assert settings == own, name
 
 
 def rates_of(run, updates=10):
