@@ -25,6 +25,7 @@ from numpylstm.cli.train import as_called
 from numpylstm.data import corpus
 from numpylstm.exchange import write_run
 from numpylstm.kernels.threads import PROCESSORS
+from numpylstm.report import summary
 from numpylstm.training import session
 from numpylstm.training.display import Display
 
@@ -547,3 +548,21 @@ def test_a_large_vocabulary_is_told_before_the_training(here, monkeypatch):
     assert f"The vocabulary has {V} tokens, and the model " in out
     monkeypatch.setattr(train_command, "LARGE_VOCABULARY", V)
     assert "The vocabulary has" not in here("numpylstm-train", *arguments, "--out", "few-words")[0]
+
+
+def test_several_prompts_are_continued(here):
+    """Each as it is alone with that seed; one JSON object in a line for each."""
+    arguments = ("run", "--length", "8", "--seed", "3")
+    prompts = ("w1 w2", "w3")
+    alone = [here("numpylstm-sample", *arguments, "--prompt", each)[0] for each in prompts]
+    both = [word for each in prompts for word in ("--prompt", each)]
+    assert here("numpylstm-sample", *arguments, *both)[0] == "".join(alone)
+    lines = here("numpylstm-sample", *arguments, *both, "--json")[0].splitlines()
+    assert [json.loads(line)["prompt"] for line in lines] == [*prompts]
+
+
+def test_the_final_test_prints_its_progress_without_a_terminal(here, monkeypatch):
+    monkeypatch.setattr(summary, "BETWEEN_LINES", 0)
+    arguments = ("--train", "text.txt", *SMALL, "--epochs", "1", "--steps", "1")
+    out, _ = here("numpylstm-train", *arguments, "--out", "told")
+    assert "Scoring the test text: 100%\n" in out

@@ -5,13 +5,18 @@ import itertools
 import json
 import secrets
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from functools import partial
 from pathlib import Path
+from typing import TYPE_CHECKING, Any
 
 from numpylstm.cli.common import Parser, arguments_checked, at_least, load_run, run, set_threads
 from numpylstm.printing import printable
 from numpylstm.training.display import is_quiet, waiting
+
+if TYPE_CHECKING:
+    from numpylstm.models import LanguageModel
+    from numpylstm.training.checkpoint import Checkpoint
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -21,7 +26,13 @@ def make_parser() -> argparse.ArgumentParser:
         description="Text from a checkpoint, which carries its own vocabulary.",
     )
     parser.add_run()
-    parser.add_argument("--prompt", help="text to continue (default: a new line)")
+    parser.add_argument(
+        "--prompt",
+        action="append",
+        dest="prompts",
+        help="text to continue (default: a new line); given several times, each is continued, with "
+        "the same seed",
+    )
     parser.add_argument("--length", type=int, metavar="N", default=100, help="tokens to draw")
     parser.add_argument(
         "--temperature",
@@ -71,13 +82,45 @@ def command(
     temperature: float,
     ban_unk: bool,
     as_json: bool = False,
-    prompt: str = "",
+    prompts: Sequence[str] = ("",),
     threads: int | None = None,
     top_k: int | None = None,
     top_p: float = 1.0,
     seed: int | None = None,
 ) -> None:
-    """Load, read the prompt, draw, print."""
+    """Load the model and continue each prompt."""
+    set_threads(threads)
+    saved, model = load_run(checkpoint)
+    used_seed = secrets.randbits(32) if seed is None else seed  # short enough to retype
+    for n, prompt in enumerate(prompts):
+        continue_prompt(
+            saved,
+            model,
+            prompt,
+            as_json=as_json,
+            ban_unk=ban_unk,
+            length=length,
+            temperature=temperature,
+            top_k=top_k,
+            top_p=top_p,
+            seed=used_seed,
+            tell_seed=n == 0 and seed is None and temperature > 0,
+        )
+
+
+def continue_prompt(
+    saved: "Checkpoint",
+    model: "LanguageModel",
+    prompt: str,
+    *,
+    as_json: bool,
+    ban_unk: bool,
+    length: int,
+    seed: int,
+    tell_seed: bool,
+    **how: Any,
+) -> None:
+    """Read a prompt, draw and print; `how` are arguments of `numpylstm.generate`."""
     import numpy as np
 
     from numpylstm import sampling
@@ -87,34 +130,21 @@ def command(
     from numpylstm.evaluation import evaluate
     from numpylstm.report.result import as_json as without_infinity
 
-    set_threads(threads)
-    saved, model = load_run(checkpoint)
     vocabulary, level = saved.vocabulary, saved.config.level
     tokens = tokens_like(saved.config, vocabulary, prompt)
     unknown = vocabulary.unknown(tokens)
     ids, _ = vocabulary.encode(tokens or [EOS if level == "word" else "\n"])
     banned = [vocabulary.unk_id] if ban_unk else []
-    used_seed = secrets.randbits(32) if seed is None else seed  # short enough to retype
     with arguments_checked():
-        drawn = sampling.stream(
-            model,
-            ids,
-            length,
-            temperature=temperature,
-            top_k=top_k,
-            top_p=top_p,
-            banned=banned,
-            rng=used_seed,
-        )
+        drawn = sampling.stream(model, ids, length, banned=banned, rng=seed, **how)
         # Kernels are compiled, or loaded, at the first token.
         with waiting("compiling kernels"):
             drawn = itertools.chain(list(itertools.islice(drawn, 1)), drawn)
-        if not is_quiet():
-            if unknown:
-                names = printable(" ".join(map(repr, unknown)))
-                print(f"not in the vocabulary, read as {UNK}: {names}", file=sys.stderr)
-            if seed is None and temperature > 0:
-                print(f"seed {used_seed}", file=sys.stderr)
+        if unknown and not is_quiet():
+            names = printable(" ".join(map(repr, unknown)))
+            print(f"not in the vocabulary, read as {UNK}: {names}", file=sys.stderr)
+        if tell_seed and not is_quiet():
+            print(f"seed {seed}", file=sys.stderr)
         if not as_json:
             show(prompt, written((vocabulary.tokens[n] for n in drawn), level, after=prompt))
             return
@@ -127,10 +157,8 @@ def command(
         "unknown": unknown,
         "text": prompt + detokenize(vocabulary.decode(kept), level, after=prompt),
         "tokens": len(kept),
-        "temperature": temperature,
-        "top_k": top_k,
-        "top_p": top_p,
-        "seed": used_seed,
+        **how,
+        "seed": seed,
         "perplexity": perplexity,
     }
     print(json.dumps(without_infinity(found), allow_nan=False))

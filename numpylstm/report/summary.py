@@ -1,6 +1,7 @@
 """The end of a run: score the test text, print the outcome, write result, sample and page."""
 
 import math
+import time
 import warnings
 from collections.abc import Sequence
 from contextlib import suppress
@@ -9,7 +10,7 @@ from pathlib import Path
 
 from numpylstm.baselines import interpolated_bigram_perplexity, unigram_perplexity
 from numpylstm.data import Corpus
-from numpylstm.evaluation import evaluate, surprise, true_and_predicted
+from numpylstm.evaluation import Watch, evaluate, surprise, true_and_predicted
 from numpylstm.plots import training_curves, training_lag_heatmap
 from numpylstm.printing import printable
 from numpylstm.report.findings import last_is_better
@@ -18,7 +19,7 @@ from numpylstm.report.result import read_result, result_of, write_result
 from numpylstm.saving import write_atomically, write_text
 from numpylstm.training import run_folder
 from numpylstm.training.checkpoint import load, restore_model
-from numpylstm.training.display import LINES, Timing, waiting
+from numpylstm.training.display import LINES, Display, Timing, waiting
 from numpylstm.training.logs import (
     TEMPERATURE,
     norms_by_lag,
@@ -28,6 +29,7 @@ from numpylstm.training.logs import (
 )
 from numpylstm.training.loop import Run, describe
 
+BETWEEN_LINES = 10  # seconds
 SAMPLE_LENGTH = {"word": 100, "char": 400}
 
 
@@ -74,7 +76,7 @@ def conclude(
     model = restore_model(load(folder / run_folder.BEST))
     with waiting("scoring the test text") as shown:
         streams = min(run.config.test_streams, len(corpus.test) // 2)
-        test = evaluate(model, corpus.test, streams, watch=shown.share)
+        test = evaluate(model, corpus.test, streams, watch=told_now_and_then(shown))
     result = result_of(run, corpus, test, baselines=references, timing=timing, command=command)
     if timing.updates == 0:  # made by an earlier process
         with suppress(run_folder.RunFolderError, KeyError):  # a damaged result is replaced
@@ -104,6 +106,20 @@ def conclude(
         warnings.warn(f"the report could not be written: {error}", stacklevel=2)
     files = ", ".join(sorted(name for name in run_folder.FILES if (folder / name).exists()))
     LINES.info(f"\nSaved in {printable(str(folder))}: {files}")
+
+
+def told_now_and_then(shown: Display) -> Watch:
+    """Return a call that displays the share that is done, and without a terminal prints it."""
+    last = time.monotonic()
+
+    def watch(done: int, total: int) -> None:
+        nonlocal last
+        shown.share(done, total)
+        if shown.bar.disable and time.monotonic() - last >= BETWEEN_LINES:
+            last = time.monotonic()
+            LINES.debug(f"Scoring the test text: {done / total:.0%}")
+
+    return watch
 
 
 def tell(report: Report) -> None:
