@@ -462,7 +462,7 @@ and most of these were found by a reader and corrected by the author; our own ar
 changelog. No code was copied: each mistake is rebuilt as a change of our
 own lines, and those of the backward pass are records like the exhibits of the
 [museum](museum.md). The threads were read in December 2026 and may have gone on since; where a
-commit is named, we read the file.
+commit is named, the mistake was read in the file of that commit, by us or in earlier notes of ours.
 
 `python -m docs.mistakes_in_the_wild` writes this page, and a test keeps it current. Every figure
 is computed.

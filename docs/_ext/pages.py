@@ -111,7 +111,7 @@ def module_page(name: str) -> str:
             continue
         if inspect.isclass(value):
             lines += [f".. autoclass:: {target}", "   :members:"]
-            lines += ["   :inherited-members: tuple, BaseException", ""]
+            lines += ["   :inherited-members: tuple, dict, BaseException", ""]
         elif callable(value):
             lines += [f".. autofunction:: {target}", ""]
         else:
