@@ -470,7 +470,9 @@ class LanguageModel(Model):
         """
         self.begin_pass(training)
         where = "LanguageModel.forward"
-        x, y, ends, inside = self.up_to_ends(where, x, y, lengths)
+        ends = inside = None
+        if lengths is not None:
+            x, y, ends, inside = self.up_to_ends(where, x, y, lengths)
         x, y, state = self.checked_window(where, x, y, state)
         functions = self.functions
         config = self.config
@@ -510,7 +512,8 @@ class LanguageModel(Model):
         """
         if lengths is None:
             return x, y, None, None
-        x, y = any_array(where, "x", x).copy(), any_array(where, "y", y).copy()
+        x = any_array(where, "x", x).copy()
+        y = any_array(where, "y", y).copy()
         check_shape(where, "x", x, ("T", "B"), "time comes first")
         check_shape(where, "y", y, x.shape, "it has the shape of x")
         ends = check_lengths(where, "lengths", any_array(where, "lengths", lengths), *x.shape)

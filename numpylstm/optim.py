@@ -183,7 +183,8 @@ class Optimizer:
                 raise ValueError(
                     f"{where}: {name} must have shape {mine[name].shape}, got {array.shape}"
                 )
-        self.lr, self.steps = float(arrays["lr"]), int(arrays["steps"])
+        self.lr = float(arrays["lr"])
+        self.steps = int(arrays["steps"])
         self.joined = {
             key.removeprefix("joined/"): int(arrays[key]) for key in joined & arrays.keys()
         }

@@ -239,9 +239,7 @@ class TrainableParameters(dict[str, "Parameter"]):
     An optimiser takes those in that are unfrozen later.
     """
 
-    def __init__(self) -> None:
-        super().__init__()
-        self.frozen: dict[str, Parameter] = {}
+    frozen: dict[str, "Parameter"]
 
 
 class Module:
@@ -343,6 +341,7 @@ class Module:
     def parameters(self) -> "TrainableParameters":
         """Return path -> Parameter, without the frozen parameters."""
         found = TrainableParameters()
+        found.frozen = {}
         for path, parameter in self.all_parameters().items():
             kept = found if parameter.trainable else found.frozen
             kept[path] = parameter

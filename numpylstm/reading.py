@@ -153,7 +153,8 @@ def hidden_states(
 ) -> Iterator[tuple[slice, Array, Any]]:
     """Yield each window, its hs and the state after it."""
     for window in windows(*x.shape[:2]):
-        part, ends = x[window], ends_within(window, lengths)
+        part = x[window]
+        ends = ends_within(window, lengths)
         if table is not None:
             part, _ = functions.embedding_forward(part, table)
         check_finite("network.forward", "x", part, "the embedding may have overflowed", ends)

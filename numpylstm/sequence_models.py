@@ -156,7 +156,8 @@ class SequenceModel(Model):
         else:
             losses = np.square(outputs - y)
             if counts is not None and counts.ndim == losses.ndim:
-                losses, counts = losses * counts, None
+                losses = losses * counts
+                counts = None  # they have entered
             losses = losses.mean(axis=-1)
             predicted = outputs
         if counts is not None:
