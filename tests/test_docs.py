@@ -27,13 +27,20 @@ TEXTS = {
 PAGES = sorted(path for path in TEXTS if path.suffix == ".md")
 EXAMPLES = [path for path in PAGES if ">>>" in TEXTS[path]]
 MEASURE = ("after_the_lstm", "gru_or_lstm", "many_cores", "matrix_state", "page_models")
+MODULE_OF_A_PAGE = re.compile(r"^```python\n# (\w+\.py)\n(.*?)^```", re.M | re.S)
 
 
 @pytest.mark.parametrize("page", EXAMPLES, ids=str)
 def test_examples_of_a_page(page, tmp_path, monkeypatch):
     if ">>> import torch" in TEXTS[page]:
         pytest.importorskip("torch", reason="PyTorch is not installed (extra: exchange)")
+    if "from sklearn" in TEXTS[page]:
+        reason = "scikit-learn is not installed (extra: scikit-learn)"
+        pytest.importorskip("sklearn", reason=reason)
     monkeypatch.chdir(tmp_path)  # for the files of the examples
+    for name, module in MODULE_OF_A_PAGE.findall(TEXTS[page]):
+        (tmp_path / name).write_text(module, encoding="utf-8")
+        monkeypatch.syspath_prepend(tmp_path)
     assert doctest.testfile(str(ROOT / page), module_relative=False).failed == 0
 
 
