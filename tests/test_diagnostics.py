@@ -117,7 +117,9 @@ def test_what_does_not_fit_is_refused(rng):
         diagnostics.step_jacobians(single)
     lengths = np.array([5, 2, 1])
     *_, padded = layer.forward(layer.x, *layer.state, *layer.weights, lengths=lengths)
-    with pytest.raises(TypeError, match=r"without lengths, got numpylstm\.reference\.padded_batches\.PaddedCache"):
+    with pytest.raises(
+        TypeError, match=r"without lengths, got numpylstm\.reference\.padded_batches\.PaddedCache"
+    ):
         diagnostics.lag_table(np.zeros((T, B, H)), padded)
     with pytest.raises(ValueError, match="every Jacobian of cache must be finite, got nan"):
         diagnostics.singular_values(layer.cache._replace(Wh=np.nan * layer.cache.Wh))

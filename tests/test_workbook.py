@@ -830,6 +830,34 @@ class TestBlanksThatCallOthers:
             f"It was judged with the textbook's {part}, since your {part} is wrong."
         )
 
+    @pytest.mark.parametrize(
+        ("part", "right", "wrong", "step", "loop"),
+        [
+            ("sigmoid_slope", "s * (1 - s)", "s * (1 + s)", "lstm_step_backward", "lstm_backward"),
+            ("sigmoid_slope", "s * (1 - s)", "1 - s * s", "lstm_step_backward", "lstm_backward"),
+        ],
+    )
+    def test_a_wrong_one_two_levels_down_costs_its_own_points_alone(
+        self, part, right, wrong, step, loop
+    ):
+        verdict = grading.grade(functions(part, right, wrong)[loop])
+        assert verdict.state == "right", verdict
+        assert verdict.parts == (
+            f"It was judged with the textbook's {step}, since your {step} calls one that is not "
+            "right."
+        )
+
+    @pytest.mark.parametrize("kind", [np.matrix, np.ma.masked_array])
+    def test_an_array_of_another_kind_is_refused(self, kind):
+        """The next function would compute something else with it."""
+
+        def sigmoid(a):
+            return kind(1 / (1 + np.exp(-a)))
+
+        verdict = grading.grade(sigmoid)
+        assert verdict.state == "wrong"
+        assert "which the next function would not take for an array" in str(verdict)
+
     def test_a_mistake_of_its_own_is_named_beside_a_wrong_one(self):
         mine = functions("rnn_step_backward", "(1 - h * h)", "(1 - h)")
         space = mine["rnn_backward"].__globals__

@@ -360,6 +360,8 @@ def as_numbers(value: Any) -> Array | str:
     """Return an array of floats, or in words what the value is."""
     try:
         array = np.asarray(value)
+        if isinstance(value, np.ndarray) and type(value) is not np.ndarray:
+            return f"a {type(value).__name__}, which the next function would not take for an array"
         if array.size > MOST_NUMBERS:
             return f"an array of the shape {array.shape}"
         if array.dtype == object and all(isinstance(n, numbers.Real) for n in array.flat):

@@ -116,7 +116,14 @@ def _said_of_parts(numbers: Mapping[str, Any], states: Mapping[str, str]) -> str
     named = [name for name in numbers.get("parts") or () if name in BLANKS]
     if not named:
         return ""
-    why = " and ".join(f"your {n} is {states.get(n, 'not right')}" for n in named)
+    reasons = []
+    for n in named:
+        state = states.get(n, "not right")
+        if state == "right":
+            reasons.append(f"your {n} calls one that is not right")
+        else:
+            reasons.append(f"your {n} is {state}")
+    why = " and ".join(reasons)
     return f"It was judged with the textbook's {enumeration(named)}, since {why}."
 
 
@@ -202,10 +209,11 @@ def _numbers_of(
     parts: list[str] = []
     if called and not _is_right(name, numbers, student):
         for part, of_student in called.items():
-            below = (
-                None if part in above else _numbers_of(part, of_student, student, (*above, name))
-            )
-            if part not in above and not (below and _is_right(part, below, student)):
+            if part in above:
+                continue
+            below = _numbers_of(part, of_student, student, (*above, name))
+            # One that is right only with the textbook's parts still calls the student's here.
+            if not below or below["parts"] or not _is_right(part, below, student):
                 parts.append(part)
         with textbook_parts(function, parts):
             judged = numbers_at_places(blank, function, student) if parts else numbers
