@@ -4,7 +4,8 @@
 export function safetensors(parameters, tokens) {
   const header = { __metadata__: { vocabulary: JSON.stringify(tokens) } };
   // The arrays of a vanilla network do not show its activation, which is always tanh in this engine.
-  if ("rnn.0.Wx" in parameters) header.__metadata__.options = JSON.stringify({ activation: "tanh" });
+  if ("rnn.0.Wx" in parameters)
+    header.__metadata__.options = JSON.stringify({ activation: "tanh" });
   let end = 0;
   for (const [path, { rows, columns, data }] of Object.entries(parameters)) {
     const shape = path.endsWith(".b") ? [columns] : [rows, columns];
