@@ -2,7 +2,7 @@
 
 Neither building nor reading the site needs a network: formulas are MathML, and
 no page loads a script or a font from another server. Only the notebooks that
-run in the browser (``docs/lite.py``) do.
+run in the browser (``docs/tools/lite.py``) do.
 """
 
 import sys

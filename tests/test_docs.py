@@ -26,7 +26,10 @@ TEXTS = {
 }
 PAGES = sorted(path for path in TEXTS if path.suffix == ".md")
 EXAMPLES = [path for path in PAGES if ">>>" in TEXTS[path]]
-MEASURE = ("after_the_lstm", "gru_or_lstm", "many_cores", "matrix_state", "page_models")
+MEASURE = (
+    *sorted(path.relative_to(ROOT) for path in ROOT.glob("docs/experiments/*.py")),
+    Path("docs/tools/page_models.py"),
+)
 MODULE_OF_A_PAGE = re.compile(r"^```python\n# (\w+\.py)\n(.*?)^```", re.M | re.S)
 
 
@@ -84,11 +87,11 @@ def test_a_job_of_the_slurm_array(folder):
     assert (saved.config.seed, saved.meta["step"]) == (3, 2)
 
 
-@pytest.mark.parametrize("script", MEASURE)
+@pytest.mark.parametrize("script", MEASURE, ids=str)
 def test_a_script_that_measures_can_start(script, monkeypatch):
-    """Each takes minutes or hours; the others in docs/ are run when the site is built."""
+    """Each takes minutes or hours; the others in docs/tools are run when the site is built."""
     monkeypatch.syspath_prepend(ROOT)
-    runpy.run_path(str(ROOT / f"docs/{script}.py"))
+    runpy.run_path(str(ROOT / script))
 
 
 @pytest.mark.parametrize("page", ["README.md", "docs/index.md"])

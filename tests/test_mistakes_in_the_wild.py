@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import numpylstm as nl
-from docs import mistakes_in_the_wild as wild
+from docs.experiments import mistakes_in_the_wild as wild
 from numpylstm import museum, reference
 from numpylstm.laboratory.mistakes.wild import WILD
 
@@ -36,7 +36,7 @@ def test_every_record_is_on_the_page():
 @pytest.mark.slow
 def test_the_page_is_current():
     assert wild.PAGE.read_text(encoding="utf-8") == wild.page(), (
-        "write it again: python -m docs.mistakes_in_the_wild"
+        "write it again: python -m docs.experiments.mistakes_in_the_wild"
     )
 
 

@@ -1,4 +1,4 @@
-"""The smallest whole program, docs/one_file.py, computes what the engine computes."""
+"""The smallest whole program, docs/examples/one_file.py, computes what the engine computes."""
 
 import runpy
 from pathlib import Path
@@ -9,7 +9,7 @@ from conftest import B, H, T, V
 
 import numpylstm as nl
 
-ONE_FILE = Path(__file__).parents[1] / "docs" / "one_file.py"
+ONE_FILE = Path(__file__).parents[1] / "docs" / "examples" / "one_file.py"
 PATHS = {
     "embedding.W": "E",
     "lstm.0.Wx": "Wx",

@@ -25,7 +25,7 @@ from numpylstm import grading
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 FONT = DOCS / "_static" / "stix-two-math.woff"
-ONE_FILE = (DOCS / "one_file.py").read_text(encoding="utf-8")
+ONE_FILE = (DOCS / "examples" / "one_file.py").read_text(encoding="utf-8")
 sys.path += [str(DOCS / "teaching"), str(DOCS / "_ext")]
 
 import class_summary  # noqa: E402

@@ -1,4 +1,4 @@
-"""Programs for a hunt: the LSTM of ``docs/one_file.py`` in another writing, with three mistakes.
+"""Programs for a hunt: the LSTM of ``one_file.py`` in another writing, with three mistakes.
 
 A `Choice` draws the names, the order of independent lines and of factors, the order of the gates,
 which of two spellings stands for an operation, and the mistakes. It does not depend on the choices
@@ -18,7 +18,7 @@ from typing import NamedTuple
 
 from drawn import Choice
 
-PROGRAM = Path(__file__).parents[1] / "one_file.py"
+PROGRAM = Path(__file__).parents[1] / "examples" / "one_file.py"
 HOW_MANY = 3
 """Number of mistakes in a program."""
 

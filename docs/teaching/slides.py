@@ -18,7 +18,7 @@ from pathlib import Path
 
 HERE = Path(__file__).parent
 DOCS = HERE.parent
-sys.path[:0] = [str(DOCS), str(HERE)]
+sys.path[:0] = [str(DOCS / "tools"), str(HERE)]
 
 from notebook_pictures import cell, picture  # noqa: E402
 from sheets import FONT_FACE, as_html  # noqa: E402

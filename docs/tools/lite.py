@@ -1,4 +1,4 @@
-"""Notebooks in the browser: ``python docs/lite.py``, after ``sphinx-build``.
+"""Notebooks in the browser: ``python docs/tools/lite.py``, after ``sphinx-build``.
 
 Adds a JupyterLite to the site, with notebooks 1 to 6, the workbook, and the wheel of the package
 that their first cell installs. It needs no network to be built. A reader's browser fetches Python
@@ -11,7 +11,7 @@ import sys
 import tempfile
 from pathlib import Path
 
-ROOT = Path(__file__).parent.parent
+ROOT = Path(__file__).parents[2]
 SITE = ROOT / "docs" / "_build" / "html" / "lite"
 # In the JSON of a notebook: what its first cell installs.
 INSTALL = re.compile(r"(%pip install -q )[^\n]+")

@@ -1,4 +1,4 @@
-"""Pictures of the notebooks: ``python docs/notebook_pictures.py`` writes those that pages show.
+"""Write the pictures of notebooks that pages show: ``python docs/tools/notebook_pictures.py``.
 
 A picture is drawn in one place, a cell of a notebook. Pages show a copy of it in ``docs/images``.
 """
@@ -7,7 +7,7 @@ import base64
 import json
 from pathlib import Path
 
-DOCS = Path(__file__).parent
+DOCS = Path(__file__).parents[1]
 COPIES = {
     "three-rules": ("03", "rules-picture"),
     "three-steps-back": ("03", "question-picture"),

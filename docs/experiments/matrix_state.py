@@ -1,4 +1,4 @@
-"""Measurements of docs/laboratory/matrix-state.md: ``python docs/matrix_state.py``.
+"""Measurements of docs/laboratory/matrix-state.md: ``python docs/experiments/matrix_state.py``.
 
 Five networks with equal numbers of state entries learn associative recall. For each of them the
 initial scale and the learning rate are searched over one grid (`SCALES`, `RATES`), with the same
@@ -17,7 +17,7 @@ import numpylstm as nl
 from numpylstm import reference, tasks
 from numpylstm.plots.style import GREY, SERIES
 
-PICTURE = Path(__file__).parent / "images" / "matrix-state.png"
+PICTURE = Path(__file__).parents[1] / "images" / "matrix-state.png"
 K = 8  # entries of a key and of a value: 64 entries of state
 UPDATES, BATCH, SEEDS = 1000, 32, (0, 1, 2)
 LONGER = 4 * UPDATES  # of the LSTM, once more

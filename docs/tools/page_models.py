@@ -1,4 +1,4 @@
-"""Train the two small models of the interactive page: ``python docs/page_models.py``.
+"""Train the two small models of the interactive page: ``python docs/tools/page_models.py``.
 
 One reads Python's language reference, character by character. The other reads nested brackets, a
 language whose rules are known, and its cells count (notebook 8). Writes

@@ -1,4 +1,4 @@
-"""Draw pictures of the interactive page: ``python docs/page_pictures.py [race] [preview]``.
+"""Draw pictures of the interactive page: ``python docs/tools/page_pictures.py [race] [preview]``.
 
 They are screenshots, taken in Chromium:
 
@@ -21,7 +21,7 @@ from selenium.webdriver.chrome.service import Service
 
 from numpylstm import explore
 
-DOCS = Path(__file__).parent
+DOCS = Path(__file__).parents[1]
 PICTURES, UPDATES = 32, 25  # of the race: number of pictures, and updates between two of them
 ONLY_THE_FIRST_FIGURE = """
 const title = document.querySelector("h1");

@@ -1,4 +1,6 @@
-"""Check the built site: ``python docs/check_site.py``, after ``sphinx-build`` and ``docs/lite.py``.
+"""Check the built site: ``python docs/tools/check_site.py``.
+
+Run it after ``sphinx-build`` and ``docs/tools/lite.py``.
 
 Every public name of the package must be documented (``objects.inv`` lists the names), every link
 between pages must lead to an existing page and anchor, every picture must have an alternative
@@ -14,9 +16,9 @@ from importlib import import_module
 from pathlib import Path
 from urllib.parse import unquote
 
-HERE = Path(__file__).parent
-SITE = HERE / "_build" / "html"
-sys.path[:0] = [str(HERE / "_ext"), str(HERE.parent)]
+DOCS = Path(__file__).parents[1]
+SITE = DOCS / "_build" / "html"
+sys.path[:0] = [str(DOCS / "_ext"), str(DOCS.parent)]
 
 from pages import home, modules, public_names  # noqa: E402
 from sphinx.util.inventory import InventoryFile  # noqa: E402

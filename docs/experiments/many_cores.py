@@ -1,6 +1,6 @@
 """Simulate a training step on many cores: the table of "Many cores".
 
-    python -m docs.many_cores
+    python -m docs.experiments.many_cores
 
 The threads are real, the cores are not. Each part of a kernel runs by itself, on this thread, and
 is timed; then the simulated number of threads is woken, and each sleeps as long as its part took.

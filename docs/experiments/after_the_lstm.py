@@ -1,4 +1,4 @@
-"""Measurements of docs/laboratory/after-the-lstm.md: ``python docs/after_the_lstm.py``.
+"""Measurements of docs/laboratory/after-the-lstm.md: ``python docs/experiments/after_the_lstm.py``.
 
 Trains six cells on two probe tasks (``tasks``), with three seeds, and then measures what a training
 step and a layer cost (``times``); prints the tables and draws the picture, in an hour. With PyTorch
@@ -18,7 +18,7 @@ import numpylstm as nl
 from numpylstm import diagnostics, functional, tasks
 from numpylstm.plots.style import GREY, SERIES
 
-PICTURE = Path(__file__).parent / "images" / "after-the-lstm.png"
+PICTURE = Path(__file__).parents[1] / "images" / "after-the-lstm.png"
 CELLS = {
     "RNN": {"cell": "rnn"},
     "LSTM": {"cell": "lstm"},

@@ -1,8 +1,8 @@
 """Write the page of published mistakes, each rebuilt in our own lines and judged by our tools.
 
-``python -m docs.mistakes_in_the_wild`` writes docs/laboratory/mistakes-in-the-wild.md; two minutes.
-ENTRIES has the facts, with the address of each; every figure is computed. A test keeps the page
-current, and checks that the tests it names exist.
+``python -m docs.experiments.mistakes_in_the_wild`` writes docs/laboratory/mistakes-in-the-wild.md
+in two minutes. ENTRIES has the facts, with the address of each; every figure is computed. A test
+keeps the page current, and checks that the tests it names exist.
 """
 
 from collections.abc import Callable
@@ -15,7 +15,7 @@ import numpy as np
 from numpylstm import doctor, gradcheck, museum, reference
 from numpylstm.laboratory.mistakes.wild import WILD
 
-PAGE = Path(__file__).parent / "laboratory" / "mistakes-in-the-wild.md"
+PAGE = Path(__file__).parents[1] / "laboratory" / "mistakes-in-the-wild.md"
 COURSE = 1e-4
 """Relative error that courses and forums often accept."""
 
@@ -464,8 +464,8 @@ own lines, and those of the backward pass are records like the exhibits of the
 [museum](museum.md). The threads were read in December 2026 and may have gone on since; where a
 commit is named, the mistake was read in the file of that commit, by us or in earlier notes of ours.
 
-`python -m docs.mistakes_in_the_wild` writes this page, and a test keeps it current. Every figure
-is computed.
+`python -m docs.experiments.mistakes_in_the_wild` writes this page, and a test keeps it current.
+Every figure is computed.
 
 ```python
 >>> from numpylstm import museum

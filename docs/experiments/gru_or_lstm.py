@@ -1,4 +1,4 @@
-"""Measurements of docs/laboratory/gru-or-lstm.md: ``python docs/gru_or_lstm.py``.
+"""Measurements of docs/laboratory/gru-or-lstm.md: ``python docs/experiments/gru_or_lstm.py``.
 
 Trains three cells on five probe tasks, at two learning rates with three seeds each, in ten to
 twenty minutes; prints the table of the page and draws its picture.
@@ -13,7 +13,7 @@ import numpylstm as nl
 from numpylstm import diagnostics, tasks
 from numpylstm.plots.style import GREY, SERIES
 
-PICTURE = Path(__file__).parent / "images" / "gru-or-lstm.png"
+PICTURE = Path(__file__).parents[1] / "images" / "gru-or-lstm.png"
 CELLS = {
     "LSTM, forget bias of the recipe": {"cell": "lstm"},
     "LSTM, forget bias 0": {"cell": "lstm", "forget_bias": 0.0},
