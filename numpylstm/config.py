@@ -37,6 +37,7 @@ class Metadata(NamedTuple):
     help: str
     choices: Collection[str] | None = None
     several: bool = False  # a tuple of values is accepted too
+    length: int | None = None  # a tuple of so many values is needed
     at_least: float | None = None
     above: float | None = None
     at_most: float | None = None
@@ -62,9 +63,15 @@ def setting_of(
 
     `defaults` are these choices, each with its default. With another choice the setting is None.
     """
-    shown = ", ".join(f"{default:g} with {choice}" for choice, default in defaults.items())
+    shown = ", ".join(f"{as_typed(default)} with {choice}" for choice, default in defaults.items())
     text = f"{help} (default: {shown})"
     return setting(None, group, text, owner=owner, defaults=defaults, **others)
+
+
+def as_typed(value: Any) -> str:
+    """Return a number, or several, as they are written on the command line."""
+    values = value if isinstance(value, tuple) else (value,)
+    return " ".join(f"{one:g}" for one in values)
 
 
 GROUPS = DATA, MODEL, OPTIMISATION, RUN = "data", "model", "optimisation", "run"
@@ -283,8 +290,11 @@ def check_known(config: ModelConfig, program: str, known: Collection[str]) -> No
 
 
 def kind_of(each: "Field[Any]") -> Any:
-    """Return the type of a setting: its annotation, without None and without a tuple of several."""
-    return getattr(each.type, "__args__", (each.type,))[0]
+    """Return the type of a setting: its annotation, without None and without a tuple."""
+    kind: Any = each.type
+    while hasattr(kind, "__args__"):  # a union, or a tuple
+        kind = kind.__args__[0]
+    return kind
 
 
 def plain(value: Any) -> Any:
@@ -302,8 +312,11 @@ def checked(each: "Field[Any]", value: Any) -> Any:
     known = each.metadata
     if value is None and each.default is None:
         return None
-    several = known["several"] and isinstance(value, list | tuple) and value
-    values = tuple(value) if several else (value,)
+    length = known["length"]
+    if length is not None and not (isinstance(value, list | tuple) and len(value) == length):
+        raise ConfigTypeError(each.name, f"must be {length} numbers, got {shortened(value)}")
+    several = length or (known["several"] and isinstance(value, list | tuple) and value)
+    values = tuple(map(plain, value)) if several else (value,)
     for one in values:
         check_value(each.name, one, kind_of(each), known)
     return values[0] if len(values) == 1 else values
@@ -458,6 +471,11 @@ class TrainConfig(ModelConfig):
     num_steps: int = setting(
         20, OPTIMISATION, "steps of truncated backpropagation through time, T", at_least=1
     )
+    moving_windows: bool = setting(
+        False,
+        OPTIMISATION,
+        "begin each stream elsewhere in each epoch past the first, so that windows differ",
+    )
     epochs: int = setting(
         13, OPTIMISATION, "passes over the training text", at_least=1, resumable=True
     )
@@ -517,6 +535,14 @@ class TrainConfig(ModelConfig):
     optimizer: str = setting("sgd", OPTIMISATION, "optimiser", choices=OPTIMIZERS)
     momentum: float | None = setting_of(
         "optimizer", {"sgd": 0.0}, OPTIMISATION, "momentum of SGD", **SHARE
+    )
+    betas: tuple[float, float] | None = setting_of(
+        "optimizer",
+        {"adam": (0.9, 0.999), "adamw": (0.9, 0.999)},
+        OPTIMISATION,
+        "decay of Adam's mean of the gradients and of its mean of their squares, at each update",
+        length=2,
+        **SHARE,
     )
     weight_decay: float | None = setting_of(
         "optimizer",

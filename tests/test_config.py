@@ -1,7 +1,9 @@
 """Settings: how bad ones are refused; configurations are values."""
 
+import json
 from operator import attrgetter
 
+import numpy as np
 import pytest
 from support.bad_calls import assert_refused
 
@@ -13,6 +15,10 @@ import numpylstm as nl
     ("nl.TrainConfig(hidden_size='big')", "hidden_size must be a whole number, got 'big'"),
     ("nl.TrainConfig(train=['a.txt', 3])", "train must be a string, got 3"),
     ("nl.TrainConfig(tied=True, embedding_size=3)", "tied needs embedding_size = hidden_size"),
+    ("nl.TrainConfig(optimizer='adam', betas=0.9)", "betas must be 2 numbers, got 0.9", TypeError),
+    ("nl.TrainConfig(optimizer='adam', betas=(0, 0.9, 0.9))", "betas must be 2 numbers, got (0,"),
+    ("nl.TrainConfig(optimizer='adam', betas=(0, 1))", "betas must be at least 0 and below 1, got"),
+    ("nl.TrainConfig(betas=(0, 0.9))", "betas must be left out, got (0, 0.9); it is a setting of"),
     ("nl.from_preset('huge')", "preset must be one of demo"),
     ("nl.from_preset('demo', colour='red')", "unexpected keyword argument 'colour'", TypeError),
 ], ids=str)  # fmt: skip
@@ -31,3 +37,14 @@ def test_presets_of_zaremba_et_al():
 
 def test_a_configuration_is_a_key():
     assert {nl.from_preset("small"): 1}[nl.from_preset("small")] == 1
+
+
+def test_the_decay_of_adam_is_two_numbers():
+    """As a list too, which is how a file holds them; older files have none."""
+    config = nl.TrainConfig(optimizer="adam", betas=[0, np.float32(0.5)])
+    assert config.betas == (0, 0.5)
+    assert {config: 1}[config] == 1
+    assert nl.TrainConfig(**json.loads(json.dumps(config.to_dict()))) == config
+    before = {name: value for name, value in config.to_dict().items() if name != "betas"}
+    assert nl.TrainConfig(**before).betas == (0.9, 0.999)
+    assert nl.from_preset("tied-adam", optimizer="sgd").betas is None

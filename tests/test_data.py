@@ -597,6 +597,34 @@ def test_a_window_may_be_changed_and_nothing_else_changes():
             y[:] = -1
 
 
+@fuzz
+@given(st.integers(12, 60), st.integers(1, 4), st.integers(1, 2), st.integers(0, 99))
+def test_each_stream_begins_at_a_step_that_is_drawn(num_tokens, batch_size, num_steps, seed):
+    """Every stream is read in its order, once around; the windows that are left are the same."""
+    ids = np.arange(num_tokens, dtype=np.int32)
+    windows = list(batches(ids, batch_size, num_steps, rng=seed))
+    assert len(windows) == num_batches(num_tokens, batch_size, num_steps)
+    length = num_tokens // batch_size
+    x, y = (np.concatenate(part) for part in zip(*windows, strict=True))  # (steps, B)
+    streams = np.arange(batch_size)
+    for part in (x, y):
+        assert (part // length == streams).all()
+    np.testing.assert_array_equal(y % length, (x + 1 - streams * length) % length)
+    np.testing.assert_array_equal(x[1:], y[:-1])
+    assert x.dtype == ids.dtype
+    later = list(batches(ids, batch_size, num_steps, start=1, rng=seed))
+    np.testing.assert_equal(later, windows[1:])
+
+
+def test_the_first_steps_of_streams_are_drawn_evenly_and_apart():
+    rng = np.random.default_rng(0)
+    first = np.array([next(batches(range(700), 7, 3, rng=rng))[0][0] for _ in range(400)]) % 100
+    counts = np.array([np.bincount(steps // 10, minlength=10) for steps in first.T])  # (7, 10)
+    assert counts.min() > 20  # of 40 expected
+    assert counts.max() < 65
+    assert abs(np.corrcoef(first.T) - np.eye(7)).max() < 0.2
+
+
 # --- bad calls ---------------------------------------------------------------------------------
 
 
@@ -641,6 +669,7 @@ def test_a_window_may_be_changed_and_nothing_else_changes():
      "start must be from 0 to 4, the number of windows; got 5"),
     ("nl.data.batches(ids[:18], 10, 2, keep_last=True)",
      "10 streams (batch_size) with a window of 1 need at least 20 tokens"),
+    ("nl.data.batches(ids[:18], 2, 2, rng=-1)", "rng must be a Generator, a whole number from 0"),
     ("nl.data.num_batches(0, 2, 3)", "need at least 8 tokens, got 0"),
 ], ids=str)  # fmt: skip
 def test_a_bad_call_gets_one_sentence(row, write):

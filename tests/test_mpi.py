@@ -44,7 +44,9 @@ ENVIRONMENT = {
     "PRTE_MCA_rmaps_default_mapping_policy": ":oversubscribe",
     "OMPI_ALLOW_RUN_AS_ROOT": "1", "OMPI_ALLOW_RUN_AS_ROOT_CONFIRM": "1",
 }  # fmt: skip
-SETTINGS = (*TINY, "--valid", "text.txt", "--dropout", "0.5", "--shards", "4")
+SETTINGS = (
+    *TINY, "--valid", "text.txt", "--dropout", "0.5", "--moving-windows", "--shards", "4",
+)  # fmt: skip
 
 
 def mpiexec(folder, ranks, *words):

@@ -1,5 +1,6 @@
 """The training loop: schedules, limits, rows of metrics; a run resumes from any step."""
 
+import itertools
 import math
 import time
 from dataclasses import fields, replace
@@ -336,9 +337,11 @@ def test_the_seed_decides_everything(corpus, saved):
         {"cell": "rnn", "momentum": 0.6, "dropout_input": 0.0},
         {"cell": "gru", "optimizer": "adam", "lr": 0.01},
         {"cell": "lstm", "optimizer": "adamw", "lr": 0.01},
+        {"cell": "lstm", "optimizer": "adam", "lr": 0.01, "betas": (0, 0.9)},
         {"schedule": "one-cycle", "constant_epochs": None, "optimizer": "adam", "lr": 0.05},
         {"schedule": "cosine", "constant_epochs": None, "momentum": 0.6},
         {"dropout_locked": True, "dropout_weights": 0.3, "dropout_words": 0.2, "average_after": 1},
+        {"moving_windows": True},
     ],
     ids=lambda settings: " ".join(map(str, settings.values())),
 )
@@ -351,6 +354,36 @@ def test_a_saved_run_goes_on_as_if_it_had_never_stopped(corpus, saved, again, se
         resumed, broken = again(broken), again(broken)
         list(nl.train(resumed, corpus))
         assert saved(resumed) == saved(whole)
+
+
+def test_windows_that_move_are_others_in_each_epoch_and_in_each_seed(corpus, monkeypatch):
+    """The first epoch begins at the start of the text."""
+    seen, update = [], loop.update
+
+    def watched(run, x, y, windows):
+        seen.append(x)
+        return update(run, x, y, windows)
+
+    monkeypatch.setattr(loop, "update", watched)
+
+    def epochs_of(**settings):
+        seen.clear()
+        list(nl.train(new_run(corpus, **settings), corpus))
+        return np.array(seen).reshape(3, 14, 5, 4)
+
+    still = epochs_of()
+    assert (still == still[0]).all()
+    moving, other = (epochs_of(moving_windows=True, seed=seed) for seed in (0, 1))
+    np.testing.assert_array_equal(moving[0], still[0])
+    np.testing.assert_array_equal(other[0], still[0])
+    of_all = np.stack([still[0], *moving[1:], *other[1:]])
+    for one, two in itertools.combinations(of_all, 2):
+        assert (one != two).mean() > 0.5
+    ids = corpus.train[:284].reshape(4, 71)
+    for windows in of_all:
+        read = windows.reshape(70, 4).T
+        for stream, whole in zip(read, ids, strict=True):
+            assert any((np.roll(whole, -k)[:70] == stream).all() for k in range(71))
 
 
 @pytest.mark.parametrize(

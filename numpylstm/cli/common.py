@@ -80,7 +80,7 @@ class Parser(argparse.ArgumentParser):
             else:
                 options["type"] = whole_path if known["text"] else kind
                 options["choices"] = known["choices"]
-                options["nargs"] = "+" if known["several"] else None
+                options["nargs"] = "+" if known["several"] else known["length"]
                 if known["choices"] is None:
                     options["metavar"] = {int: "N", float: "X", str: "PATH"}[kind]
             flags = [flag(setting.name), *ALIASES.get(setting.name, ())]

@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any
 
+import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
-from numpylstm.checks import any_array, check_flag, check_shape, check_whole
+from numpylstm.checks import Rng, any_array, check_flag, check_shape, check_whole, generator
 
 
 def num_batches(
@@ -42,6 +43,7 @@ def batches(
     *,
     keep_last: bool = False,
     start: int = 0,
+    rng: Rng = None,
 ) -> Iterator[tuple[NDArray[Any], NDArray[Any]]]:
     """Cut a sequence into parallel streams and walk along them, window by window.
 
@@ -64,6 +66,11 @@ def batches(
     start : int
         The first window to yield, from 0. A run that stopped after k windows of an epoch resumes
         with ``start=k``, at no cost.
+    rng : Generator or int, optional
+        Begin each stream at a step that is drawn from this generator or seed; after its end comes
+        its beginning. With other draws in each epoch, a token is not always at the same place of a
+        window, nor beside the same tokens of other streams. By default each stream begins at its
+        first step.
 
     Yields
     ------
@@ -83,6 +90,9 @@ def batches(
     >>> x, y = next(batches(range(1, 19), batch_size=3, num_steps=2))
     >>> x.T.tolist(), y.T.tolist()
     ([[1, 2], [7, 8], [13, 14]], [[2, 3], [8, 9], [14, 15]])
+    >>> x, y = next(batches(range(1, 19), batch_size=3, num_steps=2, rng=0))
+    >>> x.T.tolist(), y.T.tolist()
+    ([[6, 1], [10, 11], [16, 17]], [[1, 2], [11, 12], [17, 18]])
     """
     array = any_array("batches", "ids", ids)
     check_shape("batches", "ids", array, ("N",), "batches cuts them into streams itself")
@@ -95,7 +105,11 @@ def batches(
     start = check_whole("batches", "start", start, 0, count, "the number of windows")
     batch_size, num_steps = int(batch_size), int(num_steps)
     length = len(array) // batch_size
-    streams = array[: length * batch_size].reshape(batch_size, length).T
+    rows = array[: length * batch_size].reshape(batch_size, length)
+    if rng is not None:
+        first = generator(rng).integers(length, size=batch_size)
+        rows = np.array([np.roll(row, -step) for row, step in zip(rows, first, strict=True)])
+    streams = rows.T
     x, y = streams[:-1], streams[1:]  # (L - 1, B)
     return (
         (x[i : i + num_steps].copy(), y[i : i + num_steps].copy())

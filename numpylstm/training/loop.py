@@ -208,7 +208,7 @@ def train(run: Run, corpus: Corpus, *, watch: Watch | None = None) -> Iterator[S
     if run.window > 0 and run.validated and not run.finished:
         take_back_validation(run)
     while not run.ended:
-        for x, y in batches(corpus.train, B, T, start=run.window):
+        for x, y in batches(corpus.train, B, T, start=run.window, rng=beginnings(run)):
             if run.finished:  # at a limit of steps
                 break
             progress = Progress(run.epoch, config.epochs, run.window, windows, run.valid_losses)
@@ -223,6 +223,17 @@ def train(run: Run, corpus: Corpus, *, watch: Watch | None = None) -> Iterator[S
                 yield run.rows[-1]
         valid = validate(run, corpus, watch)
         yield end_epoch(run, valid) if run.window == windows else add_row(run, valid)
+
+
+def beginnings(run: Run) -> np.random.Generator | None:
+    """Return the generator of the steps at which the streams of this epoch begin.
+
+    None if they begin at their first one. It depends on the seed and the epoch only, so that a run
+    that is resumed within an epoch finds the same windows.
+    """
+    if not run.config.moving_windows or run.epoch == 0:
+        return None
+    return np.random.default_rng([run.config.seed, run.epoch])
 
 
 @np.errstate(over="ignore", invalid="ignore")  # its results are checked instead
