@@ -1,9 +1,12 @@
-"""Perplexity of a language model that adapts to the text while it reads it.
+"""Perplexity of a language model that is adapted after its training.
 
-Either it makes a step of gradient descent after each window (`evaluate_dynamic`), or it keeps a
-cache of hidden states and of the tokens that followed them (`evaluate_with_cache`). Every token is
-predicted before it is used. The model of `numpylstm.evaluate` stays as it was trained, so do not
-compare the results with its perplexity.
+While it reads a text, either it makes a step of gradient descent after each window
+(`evaluate_dynamic`), or it keeps a cache of hidden states and of the tokens that followed them
+(`evaluate_with_cache`). Every token is predicted before it is used. The model of
+`numpylstm.evaluate` stays as it was trained, so do not compare the results with its perplexity.
+
+Or a single number is fitted to another text, the temperature of its probabilities
+(`choose_temperature`, `evaluate_at_temperature`).
 """
 
 import copy
@@ -12,7 +15,7 @@ import numpy as np
 
 from numpylstm import network
 from numpylstm.cells import State
-from numpylstm.checks import Array, check_in, check_sizes
+from numpylstm.checks import Array, NotFinite, check_in, check_sizes
 from numpylstm.config import CACHE_SHARE, CACHE_THETA
 from numpylstm.evaluation import Evaluation, Ids, Scores, Watch, score_windows
 from numpylstm.functional import softmax
@@ -128,6 +131,90 @@ def evaluate_with_cache(
         return -log_p, p.argmax(axis=-1), state
 
     return score_windows(where, model, ids, batch_size, num_steps, score, watch)
+
+
+TEMPERATURES = tuple(k / 50 for k in range(35, 76))
+"""What `choose_temperature` tries: 0.70, 0.72, ..., 1.50."""
+
+
+def evaluate_at_temperature(
+    model: LanguageModel,
+    ids: Ids,
+    batch_size: int = 1,
+    num_steps: int = 35,
+    *,
+    temperature: float,
+    watch: Watch | None = None,
+) -> Evaluation:
+    """Score a text with the logits divided by a temperature (Guo et al. 2017).
+
+    Above 1 it makes a model less sure of itself, as one needs that has memorised its text. The
+    accuracy does not depend on it.
+
+    Parameters
+    ----------
+    model, ids, batch_size, num_steps, watch
+        As for `numpylstm.evaluate`.
+    temperature : float
+        Positive; choose it on the validation text, with `choose_temperature`.
+
+    Examples
+    --------
+    >>> import numpy as np, numpylstm as nl
+    >>> model, ids = nl.LanguageModel(10, 8, init_scale=2, rng=0), np.arange(200) % 10
+    >>> for temperature in (1, 1.5):
+    ...     result = nl.evaluate_at_temperature(model, ids, temperature=temperature)
+    ...     print(round(result.perplexity, 1))
+    18.5
+    12.6
+    """
+    where = "evaluate_at_temperature"
+    check_language_model(where, model)
+    check_in(where, "temperature", temperature, "(0, inf)")
+
+    def score(x: Array, y: Array, state: State) -> Scores:
+        logits, state = model.logits(x, state)
+        return *scores_at(model, logits, y, temperature), state
+
+    return score_windows(where, model, ids, batch_size, num_steps, score, watch)
+
+
+def choose_temperature(
+    model: LanguageModel,
+    ids: Ids,
+    batch_size: int = 1,
+    num_steps: int = 35,
+    *,
+    watch: Watch | None = None,
+) -> float:
+    """Return the temperature of `TEMPERATURES` with the lowest perplexity of a text.
+
+    That should be the validation text: a temperature that was chosen on the test text is fitted to
+    it. The arguments are as for `numpylstm.evaluate`.
+    """
+    where = "choose_temperature"
+    check_language_model(where, model)
+    totals = dict.fromkeys(TEMPERATURES, 0.0)
+
+    def score(x: Array, y: Array, state: State) -> Scores:
+        logits, state = model.logits(x, state)
+        for temperature in totals:
+            nll, predicted = scores_at(model, logits, y, temperature)
+            totals[temperature] += float(nll.sum(dtype=np.float64))
+        return nll, predicted, state
+
+    score_windows(where, model, ids, batch_size, num_steps, score, watch)
+    if not np.isfinite([*totals.values()]).all():
+        raise NotFinite(f"{where}: the scores of the model are not finite")
+    return min(totals, key=totals.__getitem__)
+
+
+def scores_at(
+    model: LanguageModel, logits: Array, y: Array, temperature: float
+) -> tuple[Array, Array]:
+    """Return the nll of the targets and the most probable ids, (T, B), at a temperature."""
+    _, criterion = model.functions.sequence_cross_entropy_forward(logits / float(temperature), y)
+    return criterion.nll, criterion.predicted
 
 
 def cache_probabilities(

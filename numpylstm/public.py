@@ -1,7 +1,12 @@
 """The names that ``import numpylstm as nl`` offers."""
 
 from numpylstm import baselines, data, exchange, functional, museum, reference, sampling, tape
-from numpylstm.adaptation import evaluate_dynamic, evaluate_with_cache
+from numpylstm.adaptation import (
+    choose_temperature,
+    evaluate_at_temperature,
+    evaluate_dynamic,
+    evaluate_with_cache,
+)
 from numpylstm.bidirectional import Bidirectional
 from numpylstm.cells import LSTMState, RNNState, SLSTMState
 from numpylstm.config import PRESETS, ConfigError, ModelConfig, TrainConfig, from_preset
@@ -84,12 +89,14 @@ __all__ = [
     "TutorialResult",
     "Vocabulary",
     "baselines",
+    "choose_temperature",
     "clip_by_global_norm",
     "data",
     "decayed_rate",
     "diagnostics",
     "doctor",
     "evaluate",
+    "evaluate_at_temperature",
     "evaluate_classifier",
     "evaluate_dynamic",
     "evaluate_regressor",

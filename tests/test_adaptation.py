@@ -5,6 +5,8 @@ import pytest
 
 import numpylstm as nl
 from numpylstm import network
+from numpylstm.adaptation import TEMPERATURES
+from numpylstm.checks import NotFinite
 from numpylstm.functional import softmax
 
 V = 13
@@ -77,3 +79,42 @@ def test_a_share_of_0_is_no_cache(model, ids, scale):
     plain = nl.evaluate(model, ids, 2, 7).loss
     assert np.isfinite(plain)
     assert nl.evaluate_with_cache(model, ids, 2, 7, share=0).loss == pytest.approx(plain, rel=1e-12)
+
+
+# --- a temperature -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("temperature", [0.5, 1, 1.3])
+def test_a_temperature_divides_the_logits(model, ids, temperature):
+    result = nl.evaluate_at_temperature(model, ids, 2, 7, temperature=temperature)
+    x, y = ids.reshape(2, 46).T[:-1], ids.reshape(2, 46).T[1:]
+    p = softmax(model.logits(x)[0] / temperature)
+    nll = -np.log(np.take_along_axis(p, y[..., None], -1))
+    assert result.loss == pytest.approx(nll.mean(), rel=1e-12)
+    plain = nl.evaluate(model, ids, 2, 7)
+    assert (result.accuracy, result.tokens) == (plain.accuracy, plain.tokens)
+    if temperature == 1:
+        assert result.loss == plain.loss
+
+
+def test_the_chosen_temperature_has_the_lowest_perplexity_of_all(rng):
+    """After some training on a part of a text whose steps are random three times in ten."""
+    steps = np.where(rng.random(200) < 0.3, rng.integers(0, V, 200), 3)
+    ids = np.cumsum(steps) % V
+    model = nl.LanguageModel(V, 6, dtype="float64", rng=0)
+    part, other = [(ids[:100, None], ids[1:101, None])], ids[100:]
+    adam = nl.Adam(model, lr=0.03)
+    nl.fit(model, part, epochs=20, optimizer=adam, carry_state=False, quiet=True)
+    losses = {
+        t: nl.evaluate_at_temperature(model, other, 2, 7, temperature=t).loss for t in TEMPERATURES
+    }
+    best = nl.choose_temperature(model, other, 2, 7)
+    assert losses[best] == min(losses.values())
+    assert TEMPERATURES[0] < best < TEMPERATURES[-1]
+    assert 1 in TEMPERATURES
+
+
+def test_no_temperature_is_chosen_for_scores_that_are_not_finite(model, ids):
+    model.parameters()["decoder.b"].data[3] = np.inf
+    with pytest.raises(NotFinite, match="choose_temperature: the scores of the model are not fin"):
+        nl.choose_temperature(model, ids)

@@ -23,6 +23,7 @@ from numpylstm.__main__ import main as package
 from numpylstm.cli import train as train_command
 from numpylstm.cli.train import as_called
 from numpylstm.data import corpus
+from numpylstm.data.configured import load_corpus
 from numpylstm.exchange import write_run
 from numpylstm.kernels.threads import PROCESSORS
 from numpylstm.report import summary
@@ -172,6 +173,29 @@ def test_eval_with_a_model_that_adapts_has_rows_of_its_own(here):
         perplexity, accuracy = found[name]["perplexity"], found[name]["accuracy"]
         expected = f"{name:15}perplexity {perplexity:.3f}, accuracy {accuracy:.4f}; {told}\n"
         assert expected in out
+
+
+def test_eval_chooses_a_temperature_on_the_validation_text(folder, here):
+    """Never on the text that is scored; that row stands beside the untempered figures."""
+    words = ("--temperature", "valid")
+    plain, (out, _) = here("numpylstm-eval", "run")[0], here("numpylstm-eval", "run", *words)
+    assert out.startswith(plain)
+    saved = nl.load(folder / "run/best.npz")
+    model, texts = nl.restore_model(saved), load_corpus(saved.config)
+    best = nl.choose_temperature(model, texts.valid)
+    for text, ids in ((), texts.test), (("--split", "valid"), texts.valid):
+        result = nl.evaluate_at_temperature(model, ids, temperature=best)
+        out, _ = here("numpylstm-eval", "run", *words, *text)
+        assert (
+            f"tempered       perplexity {result.perplexity:.3f}, accuracy {result.accuracy:.4f}; "
+            f"temperature {best:g}, chosen on the valid split of " in out
+        )
+    (folder / "other.txt").write_text("w1 w2 w3 w4 w5 w6\n" * 9)
+    out, _ = here("numpylstm-eval", "run", *words, "--text", "other.txt")
+    assert f"temperature {best:g}, chosen on the valid split of " in out
+    found = json.loads(here("numpylstm-eval", "run", "--temperature", "1.5", "--json")[0])
+    assert (found["tempered"]["temperature"], found["tempered"]["choice"]) == (1.5, "as given")
+    assert found["tempered"]["accuracy"] == found["accuracy"]
 
 
 def test_eval_of_another_text_counts_its_unknown_words(folder, here):

@@ -222,6 +222,8 @@ EVAL = [
     ("run/best.npz --protocol tutorial", "tutorial_protocol: ids must hold 30 windows of"),
     ("run --dynamic -1", "evaluate_dynamic: rate must be positive"),
     ("run --dynamic 1e30", "the perplexity is not finite; lower the rate of --dynamic", 1),
+    ("run --temperature 0", "evaluate_at_temperature: temperature must be positive"),
+    ("run --temperature test", "argument --temperature: invalid temperature value: 'test'"),
     ("run --cache 9 --cache-share 1", "evaluate_with_cache: share must"),
     ("run --cache-share 0.2", "--cache-theta and --cache-share are for --cache N"),
     ("exploding.npz", "the parameters of the model have exploded", 1),

@@ -3,6 +3,7 @@
 import argparse
 import json
 import math
+from collections.abc import Mapping
 from contextlib import suppress
 from functools import partial
 from pathlib import Path
@@ -28,6 +29,16 @@ if TYPE_CHECKING:
     from numpylstm.data import Vocabulary
     from numpylstm.evaluation import Evaluation
     from numpylstm.models import LanguageModel
+    from numpylstm.training.checkpoint import Checkpoint
+
+
+CHOSEN = "valid"
+"""The word in place of a temperature that has it chosen on the validation text."""
+
+
+def temperature(text: str) -> float | str:
+    """Parse a temperature, or `CHOSEN`."""
+    return text if text == CHOSEN else float(text)
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -93,7 +104,7 @@ def make_parser() -> argparse.ArgumentParser:
         help="also write each token of the text but the first, with its -log p in nats and bits "
         "and the most probable token in its place, given all tokens before it",
     )
-    more = parser.add_argument_group("a model that adapts to the text, in rows of its own")
+    more = parser.add_argument_group("an adapted model, in rows of its own")
     more.add_argument(
         "--dynamic",
         type=float,
@@ -121,6 +132,13 @@ def make_parser() -> argparse.ArgumentParser:
         default=CACHE_SHARE,
         help="share of the cache in the probabilities",
     )
+    more.add_argument(
+        "--temperature",
+        type=temperature,
+        metavar=f"X|{CHOSEN}",
+        help="also score with the logits divided by X; with "
+        f"{CHOSEN!r}, by the temperature that suits the validation text best (default: no)",
+    )
     parser.add_argument("--json", action="store_true", dest="as_json", help="print one JSON object")
     parser.add_quiet("the figures")
     parser.add_threads("all")
@@ -137,6 +155,7 @@ def command(
     as_json: bool = False,
     cache: int | None = None,
     dynamic: float | None = None,
+    temperature: float | str | None = None,
     batch_size: int | None = None,
     per_token: Path | None = None,
     threads: int | None = None,
@@ -144,7 +163,11 @@ def command(
 ) -> None:
     """Load, score, print."""
     from numpylstm import evaluation
-    from numpylstm.adaptation import evaluate_dynamic, evaluate_with_cache
+    from numpylstm.adaptation import (
+        evaluate_at_temperature,
+        evaluate_dynamic,
+        evaluate_with_cache,
+    )
 
     if {"split", "file"} <= text_named.keys():
         raise CommandError("--split is for a corpus; --text is scored as a whole")
@@ -156,6 +179,9 @@ def command(
     saved, model = load_run(checkpoint)
     B, T = batch_size or (20 if protocol == "tutorial" else 1), num_steps
     text = read_text(checkpoint, saved, text_named, streams=B)
+    choice = "as given"
+    if temperature == CHOSEN:
+        temperature, choice = chosen_temperature(checkpoint, saved, model, text_named, B, T)
     facts: dict[str, Any] = {
         "checkpoint": str(saved.path),
         "epoch": saved.meta["epoch"],
@@ -181,6 +207,12 @@ def command(
             }
             if saved.config.level == "char":
                 facts["bits_per_character"] = result.bits
+        if temperature is not None:
+            result = evaluate_at_temperature(
+                model, text.ids, B, T, temperature=temperature, watch=shown.share
+            )
+            told = figures(result, "raise the number of --temperature")
+            facts["tempered"] = {"temperature": temperature, "choice": choice, **told}
         if dynamic is not None:
             result = evaluate_dynamic(model, text.ids, B, T, rate=dynamic, watch=shown.share)
             facts["dynamic"] = {"rate": dynamic, **figures(result, "lower the rate of --dynamic")}
@@ -213,12 +245,33 @@ LINES = {
     "bits": "{bits_per_character:.4f} per character",
     "accuracy": "{accuracy:.4f}",
     "mean of": "{windows} windows, after 5 that fill the state",
+    "tempered": "perplexity {tempered[perplexity]:.3f}, accuracy {tempered[accuracy]:.4f}; "
+    "temperature {tempered[temperature]:g}, {tempered[choice]}",
     "dynamic": "perplexity {dynamic[perplexity]:.3f}, accuracy {dynamic[accuracy]:.4f}; "
     "rate {dynamic[rate]:g}",
     "cache": "perplexity {cache[perplexity]:.3f}, accuracy {cache[accuracy]:.4f}; "
     "size {cache[size]}, theta {cache[theta]:g}, share {cache[share]:g}",
 }
 """The lines of the output: a label, and a form that takes the figures of the JSON object."""
+
+
+def chosen_temperature(
+    checkpoint: Path,
+    saved: "Checkpoint",
+    model: "LanguageModel",
+    text_named: Mapping[str, Any],
+    batch_size: int,
+    num_steps: int,
+) -> tuple[float, str]:
+    """Return the temperature that suits the validation text best, and how it was chosen."""
+    from numpylstm.adaptation import choose_temperature
+
+    of_corpus = {name: value for name, value in text_named.items() if name != "file"}
+    named = {**of_corpus, "split": "valid"}
+    valid = read_text(checkpoint, saved, named, streams=batch_size)
+    with waiting("choosing the temperature") as shown:
+        best = choose_temperature(model, valid.ids, batch_size, num_steps, watch=shown.share)
+    return best, f"chosen on the {valid.name}"
 
 
 def write_tokens(
