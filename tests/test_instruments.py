@@ -184,7 +184,7 @@ BRACKETS = '\n(()(("a(b"))())\n((("))a"())))'
 
 
 @pytest.mark.parametrize(
-    ("name", "text", "hands"),
+    ("name", "text", "clamps"),
     [
         ("python", 'A "yield" expression', {}),
         ("python", 'A "yield" expression', {"f": 0, "o": 1}),
@@ -193,14 +193,15 @@ BRACKETS = '\n(()(("a(b"))())\n((("))a"())))'
         ("brackets", BRACKETS, {"c": -2}),
     ],
 )
-def test_a_trained_cell_reads(name, text, hands):
+def test_a_trained_cell_reads(name, text, clamps):
     """Probabilities and gates, free and with the cell in hand."""
     model, parameters = stored_model(name)
     unit = model["unit"]
     ids = [model["tokens"].index(character) for character in text]
-    found = node("instruments", instrument="reading", stored=model, ids=ids, hands=hands, unit=unit)
-    gates = {"f": 1, "g": 0} if "c" in hands else hands
-    p, units = read_text(clamped(parameters, unit, **gates), ids, unit, hands.get("c", 0))
+    given = {"stored": model, "ids": ids, "clamps": clamps, "unit": unit}
+    found = node("instruments", instrument="reading", **given)
+    gates = {"f": 1, "g": 0} if "c" in clamps else clamps
+    p, units = read_text(clamped(parameters, unit, **gates), ids, unit, clamps.get("c", 0))
     assert_close("p", [place["p"] for place in found["places"]], p)
     for unit_name in "ifgoch":
         values = [place["steps"][0][unit_name][0] for place in found["places"]]
@@ -334,8 +335,8 @@ def test_the_explorer_of_a_run(name):
     model, config, ids, data = explored(**EXPLORED[name])
     read_explored(model, data, ids, 1e-9)
     memory, layer, unit = CELLS[config.cell].memory, config.num_layers - 1, 4
-    hands = {"hands": {memory: 0.35}, "layer": layer, "unit": unit}
-    found = node("instruments", instrument="reading", stored=data, ids=ids, **hands)
+    cell_held = {"clamps": {memory: 0.35}, "layer": layer, "unit": unit}
+    found = node("instruments", instrument="reading", stored=data, ids=ids, **cell_held)
     arrays, state = own.held(model, model.state_dict(), layer, unit, 0.35)
     model.load_state_dict(arrays)
     loss = model.score(ids[:-1, None], ids[1:, None], state)[0].mean(dtype=float)

@@ -39,7 +39,19 @@ LINK = '<p><a href="{site}/player.html">Play one update, number by number</a></p
 PLAYER = "<p><code>python -m numpylstm.tape play page.html</code><br>plays one update</p>"
 
 # Each imports only from those before it.
-SHARED = ("arrays", "engine", "lag", "charts", "drawing", "models", "reading")
+SHARED = (
+    "arrays",
+    "engine",
+    "lag",
+    "charts",
+    "drawing",
+    "models",
+    "tokens",
+    "clamps",
+    "prediction",
+    "units",
+    "reading",
+)
 MODULES = (
     *SHARED,
     "alive",

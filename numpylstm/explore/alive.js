@@ -1,9 +1,10 @@
 // The opening: the cell that counts brackets reads its text by itself, in the drawing of the cell.
 
-import { button, fixed, number, on_keys, STEPS, theme_colours } from "./charts.js";
+import { button, element, fixed, number, theme_colours } from "./charts.js";
+import { held } from "./clamps.js";
 import { draw_cell } from "./drawing.js";
-import { zero_state } from "./engine.js";
-import { BRACKETS, in_hand, numbers_of, read, visible } from "./models.js";
+import { BRACKETS, numbers_of, read } from "./models.js";
+import { in_text, on_tokens, visible } from "./tokens.js";
 
 const PACE = 1000 / 3; // milliseconds a character
 const CALM = 8; // the place that is shown if nothing may move
@@ -12,74 +13,57 @@ export function alive_part(root, model) {
   const $ = (selector) => root.querySelector(selector);
   const words = [...BRACKETS];
   const ids = words.map((word) => model.tokens.indexOf(word));
-  const [cell, text] = [model.unit, $(".text")];
-  const [held, state] = in_hand(model, 0, cell, { f: 1 });
-  const readings = {
-    free: read(model, model.parameters, zero_state("lstm", model.parameters, 1), ids),
-    held: read(model, held, state, ids),
-  };
+  const [unit, text] = [model.unit, $(".text")];
+  const clamped = (clamps) => read(model, ...held(model, 0, unit, clamps), ids);
+  const readings = { free: clamped({}), held: clamped({ f: 1 }) };
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  const part = { at: calm ? CALM : 0, hand: "free", paused: calm };
-  const values = (at) => numbers_of(model, readings[part.hand], at, 0, cell);
+  const part = { at: calm ? CALM : 0, shown: "free", paused: calm };
 
   function paint() {
-    const { at, hand } = part;
+    const { at, shown } = part;
+    const values = (place) => numbers_of(model, readings[shown], place, 0, unit);
     const { behind_text } = theme_colours();
-    text.replaceChildren(
-      ...words.map((word, t) => {
-        const span = document.createElement("span");
-        span.textContent = word === "\n" && t ? "⏎\n" : visible(word);
-        span.dataset.t = t;
-        span.className = t === at ? "here" : "";
-        const seen = t <= at ? behind_text(values(t).c / 4) : [];
-        if (t <= at) span.style.backgroundColor = `rgb(${seen.join(" ")})`;
-        return span;
-      }),
-    );
+    const span = (word, t) => {
+      const tint =
+        t <= at ? `background-color: rgb(${behind_text(values(t).c / 4).join(" ")})` : "";
+      const attributes = { "data-t": t, class: t === at ? "here" : "", style: tint };
+      return element("span", attributes, t ? in_text(word) : visible(word)); // not an empty first line
+    };
+    text.replaceChildren(...words.map(span));
     text.setAttribute("aria-valuemax", words.length);
     text.setAttribute("aria-valuenow", at + 1);
     text.setAttribute("aria-valuetext", `${visible(words[at])}, cell ${fixed(values(at).c, 2)}`);
     draw_cell($(".drawing"), "lstm", values(at));
-    const p = readings[hand][at].p[model.tokens.indexOf("\n")];
+    const p = readings[shown][at].p[model.tokens.indexOf("\n")];
     said.replaceChildren(
       "Probability that the line ends here: ",
       number("p", p, (v) => fixed(v, 2)),
     );
-    hold.setAttribute("aria-pressed", hand === "held");
+    hold.setAttribute("aria-pressed", shown === "held");
   }
   function go(at) {
-    part.at = (at + words.length) % words.length;
+    part.at = Math.max(0, Math.min(words.length - 1, at));
     paint();
   }
   function tick() {
     const { top, bottom } = root.getBoundingClientRect();
-    if (!part.paused && bottom > 0 && top < innerHeight) go(part.at + 1);
+    if (!part.paused && bottom > 0 && top < innerHeight) go((part.at + 1) % words.length);
   }
 
   const hold = button(() => {
-    part.hand = part.hand === "free" ? "held" : "free";
+    part.shown = part.shown === "free" ? "held" : "free";
     paint();
   }, "Hold the forget gate open");
-  const said = document.createElement("p");
+  const said = element("p");
   $(".buttons").append(hold, said);
   const pause = (on) => () => {
     part.paused = on || calm;
   };
-  for (const [event, on] of Object.entries({
-    pointerenter: true,
-    focusin: true,
-    pointerleave: false,
-    focusout: false,
-  }))
-    root.addEventListener(event, pause(on));
-  text.addEventListener("pointermove", ({ clientX, clientY }) => {
-    const t = document.elementFromPoint(clientX, clientY)?.dataset.t;
-    if (t !== undefined) go(Number(t));
-  });
-  const ends = { [-Infinity]: 0, [Infinity]: words.length - 1 };
-  on_keys(text, STEPS, (move) => go(ends[move] ?? part.at + move));
+  for (const event of ["pointerenter", "focusin"]) root.addEventListener(event, pause(true));
+  for (const event of ["pointerleave", "focusout"]) root.addEventListener(event, pause(false));
+  on_tokens(text, () => part.at, go);
   setInterval(tick, PACE);
-  Object.assign(part, { paint, go });
+  Object.assign(part, { paint });
   paint();
   return part;
 }

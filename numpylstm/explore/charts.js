@@ -43,6 +43,11 @@ export function show(output, value, format = fixed) {
   output.dataset.value = value;
 }
 
+// Show a text at all places of its name.
+export function say(root, name, text) {
+  for (const place of root.querySelectorAll(`[data-name="${name}"]`)) place.textContent = text;
+}
+
 // A value as a new output; more: further attributes.
 export function number(name, value, format = fixed, more = {}) {
   const output = element("output", { "data-name": name, ...more });
@@ -206,6 +211,18 @@ export function log_axis(low, high, step) {
   const ticks = [];
   for (let e = low; e <= high; e += step) ticks.push([e, power_of_ten(e)]);
   return { min: low, max: high, ticks };
+}
+
+// Draw norms of a gradient by the number of steps back, 0 first, over six powers of ten.
+export function draw_norms(svg, norms, style, label = "steps back") {
+  const points = norms.slice(0, 61).map((norm, lag) => [lag, Math.log10(norm)]);
+  const most = norms.reduce((a, b) => Math.max(a, b), 0) || 1;
+  const high = Math.ceil(Math.log10(Math.min(most, Number.MAX_VALUE)));
+  draw_lines(svg, {
+    x: { ...round_axis(Math.max(10, points.length - 1)), label },
+    y: log_axis(high - 6, high, 2),
+    lines: [{ name: "", style, points }],
+  });
 }
 
 // --- colours --------------------------------------------------------------------------------------

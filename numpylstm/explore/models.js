@@ -1,16 +1,10 @@
-// Trained models: from the data of the page, reading a text, with gates clamped and cells held.
+// Trained models: from the data of the page, and what they do with a text.
 
-import { map, matrix, transposed } from "./arrays.js";
-import {
-  CELLS,
-  language_model_forward,
-  sequence_cross_entropy_forward,
-  zero_state,
-} from "./engine.js";
+import { matrix, transposed } from "./arrays.js";
+import { language_model_forward, sequence_cross_entropy_forward, zero_state } from "./engine.js";
 
 export const BRACKETS = '\n(()(("a(b"))())\n((("))a"())))'; // what the page shows their model
-const FAR = 1000; // sigmoid and tanh are exactly 0, 1 or -1 there
-const INVERSE = { tanh: Math.atanh, sigmoid: (h) => Math.log(h / (1 - h)), relu: (h) => h };
+const ROLES = { cell: "cell", hidden: "output" };
 
 // --- from base64 ----------------------------------------------------------------------------------
 
@@ -52,40 +46,14 @@ export function load_model(stored) {
   return { ...stored, parameters, H, rows };
 }
 
-// --- clamps ---------------------------------------------------------------------------------------
+const unit_of = ({ units }, name) => units.find((unit) => unit.name === name);
+export const is_gate = (cell, name) => unit_of(cell, name).role === "gate";
 
-export const candidate_of = ({ units }) => units.find(({ role }) => role === "candidate")?.name;
-
-// A clamp only changes weights and the first state. A gate or candidate is clamped by a column of zeros
-// and a large bias. The memory is held at a value by keeping everything and writing nothing, and that
-// value as its start; a cell without such a gate gets a constant pre-activation.
-export function in_hand(model, layer, unit, hands) {
-  const { cell, H } = model;
-  const changed = { ...model.parameters };
-  const state = zero_state(cell.name, model.parameters, 1);
-  const held = hands[cell.memory] ?? null;
-  const biases = {};
-  for (const { name, role } of cell.units) {
-    if ((hands[name] ?? null) === null || name === cell.memory) continue;
-    biases[name] = hands[name] === 1 ? FAR : role === "candidate" ? 0 : -FAR;
-  }
-  if (held !== null && cell.keep)
-    Object.assign(biases, { [cell.keep]: FAR, [candidate_of(cell)]: 0 });
-  else if (held !== null) biases[cell.memory] = INVERSE[model.options[0]](held);
-  for (const key of ["Wx", "Wh", "b", "bn"]) {
-    const path = `${cell.name}.${layer}.${key}`;
-    if (!changed[path]) continue;
-    const A = map((value) => value, changed[path]);
-    changed[path] = A;
-    for (const [name, bias] of Object.entries(biases)) {
-      if (key === "bn" && name !== candidate_of(cell)) continue; // it has the candidate's columns only
-      const column = (key === "bn" ? 0 : cell.blocks.indexOf(name) * H) + unit;
-      for (let r = 0; r < A.rows; r++) A.data[r * A.columns + column] = key === "b" ? bias : 0;
-    }
-  }
-  if (held !== null) state[layer][CELLS[cell.name].state.indexOf(cell.memory)].data[unit] = held;
-  return [changed, state];
-}
+// The name of a quantity in prose: forget gate, candidate, cell, output.
+export const words_of = (cell, name) => {
+  const { words, role } = unit_of(cell, name);
+  return words || ROLES[role];
+};
 
 // --- reading --------------------------------------------------------------------------------------
 
@@ -150,55 +118,3 @@ export function recorded_norms({ recorded: { listens } }) {
   const { columns, data } = unpacked(listens);
   return (t) => [...data.subarray(t * columns, t * columns + t + 1)];
 }
-
-// --- typed text -----------------------------------------------------------------------------------
-
-// As numpylstm.data.text: words, numbers, emoji, flags, runs of one mark, brackets. White space is
-// Python's, which differs from \s in U+001C to U+001F, U+0085 and U+FEFF; an accent or a vowel sign
-// stays in its word.
-const SPACE = String.raw`\t-\r\x1c-\x20\x85\xa0\u1680\u2000-\u200a\u2028\u2029\u202f\u205f\u3000`;
-const LETTER = String.raw`\p{L}\p{N}_`;
-const JOINERS = String.raw`\u200c\u200d`;
-const MARK = String.raw`[^${LETTER}${SPACE}()[\]{}]`;
-const SYMBOL = String.raw`[^${LETTER}${SPACE}()[\]{}${JOINERS}]`;
-const WORD = new RegExp(`[^${SPACE}]+`, "gu");
-const PUNCTUATED = new RegExp(
-  [
-    "<unk>|<eos>",
-    String.raw`(?!\p{Nd})[${LETTER}][${LETTER}\p{M}${JOINERS}]*(?:['’](?:d|ll|m|re|s|t|ve)(?![${LETTER}]))?`,
-    String.raw`\p{Nd}[${LETTER}\p{M}]*(?:\.\p{Nd}[${LETTER}]*)*`,
-    String.raw`${SYMBOL}(?:[\p{M}\u{1f3fb}-\u{1f3ff}]|\u200d${SYMBOL})+`,
-    String.raw`[\u{1f1e6}-\u{1f1ff}]{2}`,
-    String.raw`(${MARK})\1*`,
-    String.raw`[()[\]{}]`,
-  ].join("|"),
-  "gu",
-);
-
-export function tokenize(text, { level, splits_punctuation }) {
-  if (level === "char") return [...text];
-  const cut = (line) =>
-    splits_punctuation
-      ? [...line.matchAll(PUNCTUATED)].map(([word, mark]) =>
-          mark ? word.slice(0, 3 * mark.length) : word,
-        )
-      : (line.match(WORD) ?? []);
-  return text.split("\n").flatMap((line, k) => (k ? ["<eos>", ...cut(line)] : cut(line)));
-}
-
-// --- tokens to look at ----------------------------------------------------------------------------
-
-// A token as it is shown.
-const SIGNS = new Map([
-  ["\n", "⏎"],
-  ["\t", "tab"],
-  [" ", "␣"],
-  ["\u200d", "joiner"],
-  ["<unk>", "unknown"],
-  ["<eos>", "⏎"],
-]);
-// Characters that control, and those that turn the direction of writing, by their numbers.
-const CONTROL = /[\p{Cc}\p{Zl}\p{Zp}\u202a-\u202e\u2066-\u2069]/gu;
-export const visible = (token) =>
-  SIGNS.get(token) ??
-  token.replace(CONTROL, (c) => `U+${c.codePointAt(0).toString(16).padStart(4, "0")}`);

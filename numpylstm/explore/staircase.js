@@ -1,10 +1,12 @@
 // A staircase: one number of a trained network while it reads a text, with its gates as strips of colour.
 
 import { button, choice, cividis, element, fixed, number } from "./charts.js";
-import { BRACKETS, in_hand, read, visible } from "./models.js";
+import { held } from "./clamps.js";
+import { BRACKETS, read } from "./models.js";
+import { visible } from "./tokens.js";
 
 export const UNFINISHED = BRACKETS.slice(0, -2); // two brackets are for the reader to close
-const HANDS = { free: {}, "i = 1": { i: 1 }, "f = 0": { f: 0 }, "f = 1": { f: 1 } };
+const CLAMPS = { free: {}, "i = 1": { i: 1 }, "f = 0": { f: 0 }, "f = 1": { f: 1 } };
 const [HIGH, BELOW, STRIP] = [120, 24, 18]; // of the staircase, of the letters, of a strip
 const LABELS = { f: "forget gate f", i: "input gate i", "⏎": "line ends? ⏎" };
 
@@ -81,13 +83,14 @@ export function picture({ unit, tokens }, words, reading) {
 // The cell that counts brackets, with its gates, and a choice of what is held.
 export function staircase_part(root, model) {
   const $ = (selector) => root.querySelector(selector);
-  const part = { words: [...UNFINISHED], hand: "free", model, reading: [] };
+  const part = { words: [...UNFINISHED], clamp: "free", model, reading: [] };
   const { unit, tokens } = model;
 
   function update() {
     const ids = part.words.map((word) => tokens.indexOf(word));
-    const with_hand = (hand) => read(model, ...in_hand(model, 0, unit, HANDS[hand]), ids);
-    [part.reading, part.free] = [with_hand(part.hand), with_hand("free")];
+    const clamped = (name) => read(model, ...held(model, 0, unit, CLAMPS[name]), ids);
+    part.reading = clamped(part.clamp);
+    part.free = clamped("free");
     paint();
   }
 
@@ -122,11 +125,11 @@ export function staircase_part(root, model) {
     update();
   }, "Start again");
   $(".buttons").append(...["(", ")", '"', "a", "\n"].map(type), erase, again);
-  const hands = choice("hand", "Hold a gate", Object.keys(HANDS), part.hand, (hand) => {
-    part.hand = hand;
+  const clamps = choice("hand", "Hold a gate", Object.keys(CLAMPS), part.clamp, (name) => {
+    part.clamp = name;
     update();
   });
-  $(".buttons").after(element("div", { class: "controls" }, hands));
+  $(".buttons").after(element("div", { class: "controls" }, clamps));
   part.extra = () => ({ text: part.words.join("") });
   part.restore = ({ text }) => {
     part.words = [...(text ?? "")].filter((word) => tokens.includes(word));

@@ -4,8 +4,8 @@ import {
   button,
   choice,
   draw_lines,
+  draw_norms,
   element,
-  log_axis,
   number,
   round_axis,
   scientific,
@@ -24,10 +24,11 @@ import {
   size,
   vocabulary,
 } from "./learner.js";
-import { most_probable, read, visible } from "./models.js";
+import { most_probable, read } from "./models.js";
 import { safetensors } from "./safetensors.js";
 import { as_picture } from "./sample_picture.js";
 import { draw_staircase } from "./staircase.js";
+import { visible } from "./tokens.js";
 
 const SAMPLES = 4; // of the latest that are shown
 
@@ -171,17 +172,8 @@ export function your_text_part(root, { texts, cells }) {
     draw_staircase($("svg.staircase"), { words, values: of_unit(part.memory), strips });
     const best = most_probable(reading[reading.length - 1].p);
     const norms = norms_by_input(model, reading, best).toReversed();
-    const high = Math.ceil(Math.log10(Math.max(...norms, 1e-9)));
-    draw_lines($("svg.low"), {
-      x: {
-        ...round_axis(40),
-        label: `steps back from “${visible(tokens[best])}”, the most probable next`,
-      },
-      y: log_axis(high - 6, high, 2),
-      lines: [
-        { name: "", style: cell, points: norms.slice(0, 41).map((v, k) => [k, Math.log10(v)]) },
-      ],
-    });
+    const label = `steps back from “${visible(tokens[best])}”, the most probable next`;
+    draw_norms($("svg.low"), norms, cell, label);
   }
 
   // --- controls -----------------------------------------------------------------------------------

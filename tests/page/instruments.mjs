@@ -1,15 +1,10 @@
 // The numbers of the instruments of the page, without a browser.
 
+import { held } from "../../numpylstm/explore/clamps.js";
 import { CHANCE, delayed_copy, FLOOR, random_numbers } from "../../numpylstm/explore/draws.js";
 import { zero_state } from "../../numpylstm/explore/engine.js";
 import { norms_by_input } from "../../numpylstm/explore/lag.js";
-import {
-  in_hand,
-  load_model,
-  read,
-  recorded,
-  recorded_norms,
-} from "../../numpylstm/explore/models.js";
+import { load_model, read, recorded, recorded_norms } from "../../numpylstm/explore/models.js";
 import { carried, rewritten } from "../../numpylstm/explore/pulse.js";
 import { look, new_race, update } from "../../numpylstm/explore/race.js";
 import { draw_networks, networks, reach } from "../../numpylstm/explore/reach.js";
@@ -31,13 +26,13 @@ const INSTRUMENTS = {
   },
 
   // A model of the page, or of an explorer, reads ids; one of its cells is in hand.
-  reading({ stored, ids, hands = {}, layer = 0, unit = 0, norms = [] }) {
+  reading({ stored, ids, clamps = {}, layer = 0, unit = 0, norms = [] }) {
     const model = load_model(stored);
     if (model.recorded) {
       const found = recorded_norms(model);
       return { places: recorded(model), norms: norms.map((t) => found(t)) };
     }
-    const [parameters, state] = in_hand(model, layer, unit, hands);
+    const [parameters, state] = held(model, layer, unit, clamps);
     const places = read(model, parameters, state, ids);
     const zeros = zero_state(model.cell.name, parameters, 1);
     const free = read(model, model.parameters, zeros, ids);

@@ -1,6 +1,6 @@
 // Texts, cut into tokens as the page cuts what is typed.
 
-import { tokenize } from "../../numpylstm/explore/models.js";
+import { tokenize } from "../../numpylstm/explore/tokens.js";
 import { answer } from "./exchange.mjs";
 
 const known = (text) => !/\p{Cn}/u.test(text); // assigned in the Unicode of Node
