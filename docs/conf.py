@@ -83,5 +83,5 @@ html_theme_options = {
 }
 # Pages without subpages need no sidebar.
 html_sidebars = {
-    page: [] for page in ("index", "results", "benchmarks", "glossary", "bibliography")
+    page: [] for page in ("index", "results", "minutes", "benchmarks", "glossary", "bibliography")
 }
