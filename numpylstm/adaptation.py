@@ -85,7 +85,8 @@ def evaluate_with_cache(
     """Score a text with a cache of the tokens that followed similar states (Grave et al. 2017).
 
     The probability of the next token is ``(1 - share) * p_model + share * p_cache``, where p_cache
-    is that of `cache_probabilities`. Each stream has its own cache, which is empty at its start.
+    is that of `cache_probabilities`. Each stream has its own cache, which is empty at its start. In
+    a model with a projection, the projected states are compared.
 
     Parameters
     ----------
@@ -101,7 +102,9 @@ def evaluate_with_cache(
     batch_size, size = check_sizes(where, batch_size=batch_size, size=size)
     check_in(where, "theta", theta, "[0, inf)")
     check_in(where, "share", share, "[0, 1)")
-    keys = np.zeros((0, batch_size, model.config.hidden_size))  # the last hidden states
+    config = model.config
+    width = config.input_size if config.projected else config.hidden_size
+    keys = np.zeros((0, batch_size, width))  # the last vectors that the decoder has read
     following = np.zeros((0, batch_size), np.int64)  # the tokens after them
     streams = np.arange(batch_size)
 

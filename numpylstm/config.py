@@ -137,7 +137,7 @@ class ModelConfig:
     dropout_output: float | None = setting(
         None,
         MODEL,
-        "dropout before the decoder (default: as --dropout)",
+        "dropout before the decoder, and before a projection (default: as --dropout)",
         outputs=False,
         **SHARE,
     )
@@ -162,7 +162,10 @@ class ModelConfig:
         **SHARE,
     )
     tied: bool = setting(
-        False, MODEL, "decode with the transposed embedding table; needs D = H", shapes=True
+        False,
+        MODEL,
+        "decode with the transposed embedding table, and if D is not H, after a projection (H, D)",
+        shapes=True,
     )
     init_scale: float = setting(
         0.05,
@@ -205,12 +208,6 @@ class ModelConfig:
                 self._settle(each)
         object.__setattr__(self, "options", cell_options(self.cell, self.options))
         check_weight_drop(self.cell, self.options, self.dropout_weights)
-        if self.tied and self.embedding_size not in (None, self.hidden_size):
-            raise ConfigError(
-                "tied",
-                f"needs embedding_size = hidden_size, got {self.embedding_size} and "
-                f"{self.hidden_size}; the decoder is the embedding transposed",
-            )
 
     def _settle(self, each: "Field[Any]") -> None:
         """Give a setting the default that its owner's choice has; refuse it with other choices."""
@@ -236,6 +233,11 @@ class ModelConfig:
     def input_size(self) -> int:
         """The size of the word vectors, D."""
         return self.hidden_size if self.embedding_size is None else self.embedding_size
+
+    @property
+    def projected(self) -> bool:
+        """True if a projection (H, D) stands between the hidden states and the tied decoder."""
+        return self.tied and self.input_size != self.hidden_size
 
     @property
     def averaging(self) -> dict[str, bool]:

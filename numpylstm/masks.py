@@ -9,6 +9,7 @@ from where:
 ``lstm.1.x``    the input of a recurrent layer
 ``lstm.0.Wh``   entries of a parameter, by its path
 ``output``      the output of the recurrent layers
+``decoder.x``   the input of the decoder, if it is a projection of the output
 """
 
 from collections.abc import Collection, Iterable, Mapping
@@ -91,6 +92,9 @@ def draw_masks(
     if of_output > 0:
         shape = T if every_step else 1, B, width
         masks["output"] = draw_mask(functions, of_output, shape, dtype, rng, axis)
+        if "projection.W" in arrays:
+            shape = *shape[:2], config.input_size
+            masks["decoder.x"] = draw_mask(functions, of_output, shape, dtype, rng, axis)
     return masks
 
 

@@ -335,7 +335,7 @@ class LanguageModel(Model):
     dropout_input : float, optional
         The probability after the embedding, by default `dropout`.
     dropout_output : float, optional
-        The probability before the decoder, by default `dropout`.
+        The probability before the decoder, and before a projection, by default `dropout`.
     dropout_locked : bool
         Drop the same entries at all steps of a window (Gal and Ghahramani 2016).
     dropout_weights : float
@@ -345,7 +345,9 @@ class LanguageModel(Model):
         Probability of dropping a word, a row of the embedding table, for all steps of a window. The
         decoder of a tied model keeps all rows.
     tied : bool
-        Decode with the transpose of the embedding table (Press and Wolf 2017); needs D = H.
+        Decode with the transpose of the embedding table (Press and Wolf 2017). If D is not H, a
+        projection ``projection.W`` (H, D) stands before it (Melis et al. 2018). PyTorch's
+        `proj_size` is another thing: it projects h within the recurrent layer, at every step.
     init_scale : float
         The initial parameters are drawn from U(-init_scale, init_scale).
     init_scale_embedding : float, optional
@@ -528,7 +530,7 @@ class LanguageModel(Model):
         names = stack_mask_names(
             f"{config.cell}.", config.num_layers, config.chosen_cell.parameters
         )
-        return names | {"words", "input", "output"}
+        return names | {"words", "input", "output", "decoder.x"}
 
     def training_scores(self) -> tuple[Array, Array]:
         """Return the nll and the predicted ids, both (T, B), of the pending forward pass.

@@ -11,15 +11,16 @@ Everything goes by name, in four dicts:
 arrays
     The parameters by path, as in a state dict: ``embedding.W``, ``lstm.0.Wx``, ..., ``decoder.W``,
     ``decoder.b``. The paths say which network it is. Without ``embedding.W`` the inputs are
-    vectors; without ``decoder.W`` the decoder is the transposed table; with ``forward.0.Wx`` and
-    ``backward.0.Wx`` there are two directions.
+    vectors; without ``decoder.W`` the decoder is the transposed table, behind ``projection.W`` if
+    their sizes differ; with ``forward.0.Wx`` and ``backward.0.Wx`` there are two directions.
 masks
     What is dropped, as `numpylstm.masks` lists it: ``words``, ``input`` and ``output`` of the
-    recurrent layers, ``lstm.1.x`` of the input of a layer, and ``lstm.0.Wh`` of a parameter.
-    Without a mask nothing is dropped.
+    recurrent layers, ``lstm.1.x`` and ``decoder.x`` of the input of a layer, and ``lstm.0.Wh`` of a
+    parameter. Without a mask nothing is dropped.
 cache
-    The caches of all calls: ``embedding``, ``lstm.0``, ..., ``decoder``, and those of the dropout
-    by the names of the masks. The backward pass takes each one out, which frees its memory.
+    The caches of all calls: ``embedding``, ``lstm.0``, ..., ``projection``, ``decoder``, and those
+    of the dropout by the names of the masks. The backward pass takes each one out, which frees its
+    memory.
 gradients
     By path, as the arrays; that of a large embedding table as `Rows`.
 """
@@ -91,9 +92,7 @@ def forward(
         )
     if not every_step:
         hs, cache["last"] = last_forward(hs, lengths, config.hidden_size)  # (1, B, .)
-    hs = drop_forward(functions, "output", hs, masks, cache)
-    W = arrays["embedding.W"].T if config.tied else arrays["decoder.W"]
-    outputs, cache["decoder"] = functions.linear_forward(hs, W, arrays["decoder.b"])
+    outputs = decoder_forward(functions, config, arrays, hs, masks, cache)
     return outputs, state, cache
 
 
@@ -121,9 +120,7 @@ def backward(
     chosen = config.chosen_cell
     L = config.num_layers
     gradients: Gradients = {}
-    dhs, dW, db = functions.linear_backward(doutputs, cache.pop("decoder"))
-    gradients["decoder.b"] = db
-    dhs = drop_backward(functions, "output", dhs, cache)
+    dhs, dW = decoder_backward(functions, doutputs, cache, gradients)
     if "last" in cache:
         dhs = last_backward(dhs, cache.pop("last"))
     if "backward.0" in cache:
@@ -143,6 +140,40 @@ def backward(
     else:
         gradients["decoder.W"] = dW
     return gradients, dstate
+
+
+# --- the decoder ---------------------------------------------------------------------------------
+
+
+def decoder_forward(
+    functions: Any, config: ModelConfig, arrays: Arrays, hs: Array, masks: Arrays, cache: Cache
+) -> Array:
+    """Compute the outputs (T, B, K) from hs (T, B, H).
+
+    If the transposed table decodes and D is not H, a matrix (H, D) stands before it, as in Melis et
+    al. (2018). It has no bias, since ``decoder.b`` adds to every score. There is dropout on both of
+    its sides.
+    """
+    hs = drop_forward(functions, "output", hs, masks, cache)
+    if "projection.W" in arrays:
+        W = arrays["projection.W"]
+        no_bias = np.zeros(W.shape[1], W.dtype)
+        hs, cache["projection"] = functions.linear_forward(hs, W, no_bias)  # (T, B, D)
+        hs = drop_forward(functions, "decoder.x", hs, masks, cache)
+    W = arrays["embedding.W"].T if config.tied else arrays["decoder.W"]
+    outputs, cache["decoder"] = functions.linear_forward(hs, W, arrays["decoder.b"])
+    return outputs
+
+
+def decoder_backward(
+    functions: Any, doutputs: Array, cache: Cache, gradients: Gradients
+) -> tuple[Array, Array]:
+    """Go back through `decoder_forward`; return dhs and the gradient of the decoding matrix."""
+    dhs, dW, gradients["decoder.b"] = functions.linear_backward(doutputs, cache.pop("decoder"))
+    if "projection" in cache:
+        dhs = drop_backward(functions, "decoder.x", dhs, cache)
+        dhs, gradients["projection.W"], _ = functions.linear_backward(dhs, cache.pop("projection"))
+    return drop_backward(functions, "output", dhs, cache), dW
 
 
 # --- with a loss on top --------------------------------------------------------------------------

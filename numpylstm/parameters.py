@@ -176,6 +176,8 @@ def parameter_shapes(
             for key, shape in cell.shapes(D, H, config.options).items():
                 yield f"{stack}.{layer}.{key}", shape
     columns: Any = vocab_size if answer_size is None else answer_size
+    if config.projected:
+        yield "projection.W", (H, config.input_size)
     if not config.tied:
         yield "decoder.W", (H * len(stacks), columns)
     yield "decoder.b", (columns,)
@@ -205,6 +207,8 @@ def initial_arrays(
             of_layer = initial_layer(cell, config.options, D, H, scale, dtype, rng)
             for key, array in of_layer.items():
                 arrays[f"{stack}.{layer}.{key}"] = array
+    if config.projected:
+        arrays["projection.W"] = uniform(rng, (H, config.input_size), scale, dtype)
     if not config.tied:
         arrays["decoder.W"] = uniform(rng, (H * len(stacks), answer_size), scale, dtype)
     arrays["decoder.b"] = uniform(rng, (answer_size,), scale, dtype)

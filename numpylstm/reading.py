@@ -53,10 +53,9 @@ def outputs(
         return network.forward(functions, config, arrays, x, state, {}, lengths)[:2]
     chosen = config.chosen_cell
     table = arrays.get("embedding.W")
-    W = arrays["embedding.W"].T if config.tied else arrays["decoder.W"]
 
     def decoded(hs: Array) -> Array:
-        return functions.linear_forward(hs, W, arrays["decoder.b"])[0]
+        return network.decoder_forward(functions, config, arrays, hs, {}, {})
 
     if "backward.0.Wx" in arrays:
         hs, state = both_outputs(

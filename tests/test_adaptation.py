@@ -12,11 +12,12 @@ from numpylstm.functional import softmax
 V = 13
 
 
-@pytest.fixture(params=["lstm", "gru"])
+@pytest.fixture(params=["lstm", "gru", "projected"])
 def model(request):
-    return nl.LanguageModel(
-        V, 6, 2, cell=request.param, dropout=0.3, dtype="float64", init_scale=0.8, rng=0
-    )
+    own = {"cell": request.param}
+    if request.param == "projected":
+        own = {"embedding_size": 4, "tied": True}
+    return nl.LanguageModel(V, 6, 2, **own, dropout=0.3, dtype="float64", init_scale=0.8, rng=0)
 
 
 @pytest.fixture
@@ -75,7 +76,8 @@ def test_each_stream_has_a_cache_of_its_own(model, ids):
 
 @pytest.mark.parametrize("scale", [1, 1e4])  # with 1e4, some probabilities underflow
 def test_a_share_of_0_is_no_cache(model, ids, scale):
-    model.parameters()["decoder.W"].data *= scale
+    path = "embedding.W" if model.tied else "decoder.W"
+    model.parameters()[path].data *= scale
     plain = nl.evaluate(model, ids, 2, 7).loss
     assert np.isfinite(plain)
     assert nl.evaluate_with_cache(model, ids, 2, 7, share=0).loss == pytest.approx(plain, rel=1e-12)

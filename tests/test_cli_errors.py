@@ -159,7 +159,6 @@ TRAIN = [
     ("--reset before", "--reset must be left out, got 'before'"),
     ("--colour red", "unrecognized arguments: --colour red"),
     ("text.txt", "unrecognized arguments: text.txt"),
-    ("--tied --embedding-size 3", "--tied needs embedding_size = hidden_size"),
     # the run
     ("--threads 0", "--threads must be from 1 to"),
     ("--stop-after 0h", "--stop-after must be a time such as 90s, 30m or 2h; got '0h'"),

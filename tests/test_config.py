@@ -14,7 +14,6 @@ import numpylstm as nl
     ("nl.TrainConfig(options=[1])", "options must be a dict of name -> value, got [1]"),
     ("nl.TrainConfig(hidden_size='big')", "hidden_size must be a whole number, got 'big'"),
     ("nl.TrainConfig(train=['a.txt', 3])", "train must be a string, got 3"),
-    ("nl.TrainConfig(tied=True, embedding_size=3)", "tied needs embedding_size = hidden_size"),
     ("nl.TrainConfig(optimizer='adam', betas=0.9)", "betas must be 2 numbers, got 0.9", TypeError),
     ("nl.TrainConfig(optimizer='adam', betas=(0, 0.9, 0.9))", "betas must be 2 numbers, got (0,"),
     ("nl.TrainConfig(optimizer='adam', betas=(0, 1))", "betas must be at least 0 and below 1, got"),

@@ -37,7 +37,7 @@ FIELDS = {  # for each setting a value, and the other settings that it needs
     "dropout_locked": {"dropout_locked": True, "dropout": 0.3},
     "dropout_weights": {"dropout_weights": 0.3},
     "dropout_words": {"dropout_words": 0.3},
-    "tied": {"tied": True, "embedding_size": None},
+    "tied": {"tied": True},  # D is not H: with a projection
     "init_scale": {"init_scale": 0.25},
     "init_scale_embedding": {"init_scale_embedding": 0.25},
     "dtype": {"dtype": "float64"},
@@ -55,7 +55,7 @@ def of_options():
                 yield f"{cell.name} {name}={value}", {"cell": cell.name, "options": {name: value}}
 
 
-CASES = FIELDS | dict(of_options())
+CASES = FIELDS | {"tied, D = H": {"tied": True, "embedding_size": None}} | dict(of_options())
 EVERY_SETTING = pytest.mark.parametrize("case", CASES)
 CLASSES = {
     nl.LanguageModel: {},

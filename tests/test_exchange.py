@@ -27,6 +27,7 @@ from numpylstm.saving import CheckpointError
 KINDS = {
     "lstm": {"embedding_size": D},
     "tied lstm": {"tied": True},
+    "tied lstm, projected": {"tied": True, "embedding_size": D},
     "tanh": {"cell": "rnn", "embedding_size": D},
     "relu": {"cell": "rnn", "activation": "relu", "embedding_size": D},
     "gru": {"cell": "gru", "embedding_size": D},
@@ -88,9 +89,13 @@ def torch_module(settings, dtype="float64", bias=True):
             kind = getattr(torch.nn, cell.upper())
             more = {"nonlinearity": settings.get("activation", "tanh")} if cell == "rnn" else {}
             self.memory = kind(E, H, L, batch_first=True, bias=bias, **more)
-            self.head = torch.nn.Sequential(torch.nn.Dropout(0.5), torch.nn.Linear(H, V))
+            layers = [torch.nn.Dropout(0.5), torch.nn.Linear(H, V)]
             if settings.get("tied"):
-                self.head[1].weight = self.tokens.weight
+                layers[1] = torch.nn.Linear(E, V)
+                layers[1].weight = self.tokens.weight
+            if settings.get("tied") and E != H:
+                layers.insert(0, torch.nn.Linear(H, E, bias=False))
+            self.head = torch.nn.Sequential(*layers)
 
         def forward(self, ids, state):  # (B, T)
             hs, state = self.memory(self.tokens(ids), state)

@@ -13,6 +13,7 @@ MODELS = {
     "lstm": lambda: nl.LanguageModel(
         V, H, L, embedding_size=D, dropout=0.3, dropout_input=0.1, rng=0
     ),
+    "projected": lambda: nl.LanguageModel(V, H, embedding_size=D, tied=True, rng=0),
     "tied": lambda: nl.LanguageModel(V, H, tied=True, dtype="float64", forget_bias=2.0, rng=0),
     "relu": lambda: nl.LanguageModel(V, H, cell="rnn", activation="relu", impl="reference", rng=0),
     "averaged": lambda: nl.LanguageModel(V, H, average_across_timesteps=True, rng=0),

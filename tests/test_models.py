@@ -23,6 +23,7 @@ VARIANTS = {
     "gru": {"embedding_size": D, "cell": "gru"},
     "reset before": {"embedding_size": D, "cell": "gru", "reset": "before"},
     "tied": {"tied": True},
+    "projected": {"tied": True, "embedding_size": D, "dropout": 0.4},
     "dropout": {"embedding_size": D, "dropout": 0.4},
     "no dropout of the input": {"embedding_size": D, "dropout": 0.4, "dropout_input": 0.0},
     "averaged": {"embedding_size": D, "average_across_timesteps": True},
@@ -78,6 +79,26 @@ def test_parameter_paths():
     assert list(language_model().parameters()) == paths
     assert "rnn.1.Wh" in language_model("tanh").parameters()
     assert "decoder.W" not in language_model("tied").parameters()
+
+
+def test_a_tied_table_of_another_size_than_h_gets_a_projection(rng):
+    """Scores are hs @ projection.W @ table.T + b; no other model has the projection."""
+    model = language_model("projected")
+    recurrent = [path for path in model.parameters() if path.startswith("lstm.")]
+    assert [*model.parameters()] == ["embedding.W", *recurrent, "projection.W", "decoder.b"]
+    arrays = model.state_dict()
+    assert arrays["projection.W"].shape == (H, D)
+    assert 0.7 < np.abs(arrays["projection.W"]).max() <= 0.8  # U(-0.8, 0.8)
+    assert "projection.W" in repr(model)
+    x, _ = window(rng)
+    stack = nl.LSTM(D, H, L, dtype="float64")
+    stack.load_state_dict({path: arrays[path] for path in recurrent})
+    hs, _ = stack.forward(arrays["embedding.W"][x], training=False)
+    scores = hs @ arrays["projection.W"] @ arrays["embedding.W"].T + arrays["decoder.b"]
+    np.testing.assert_allclose(model.logits(x)[0], scores, rtol=1e-12, atol=1e-12)
+    for other in (language_model("tied"), language_model("tied", embedding_size=H)):
+        assert "projection.W" not in other.parameters()
+    assert "projection.W" not in language_model("lstm").parameters()
 
 
 def test_state_dict_is_a_copy_and_loads_back(rng):
@@ -430,7 +451,6 @@ def test_what_is_frozen_by_name():
     ("nl.LanguageModel(11, 4, dtype='float16')", "dtype must be float32 or float64"),
     ("nl.LanguageModel(11, 4, impl='gpu')", "impl must be 'fast' or 'reference', got 'gpu'"),
     ("nl.LanguageModel(11, 4, init_scale=-1.0)", "init_scale must be at least 0 and at most"),
-    ("nl.LanguageModel(11, 4, tied=True, embedding_size=5)", "needs embedding_size = hidden"),
     ("nl.LanguageModel(11, 4, cell='mingru', dropout_weights=0.1)",
      "dropout_weights must be 0, got 0.1; a minGRU has no Wh to drop"),
     ("nl.SequenceTagger.from_config(nl.ModelConfig(tied=True), 11, 2)",

@@ -23,6 +23,7 @@ EXAMPLES = pytest.mark.parametrize("chosen", examples().values(), ids=examples()
 NETWORKS = {  # ids, directions, every_step, tied
     "language model": (True, 1, True, False),
     "tied": (True, 1, True, True),
+    "projected": (True, 1, True, True),
     "tagger": (True, 2, True, False),
     "classifier": (True, 2, False, False),
     "of one direction": (True, 1, False, False),
@@ -38,16 +39,23 @@ class Case:
     def __init__(self, rng, kind, chosen):
         ids, directions, self.every_step, tied = NETWORKS[kind]
         self.config = ModelConfig(
-            **chosen, hidden_size=H, num_layers=L, embedding_size=H if tied else D, tied=tied
+            **chosen,
+            hidden_size=H,
+            num_layers=L,
+            embedding_size=H if kind == "tied" else D,
+            tied=tied,
         )
         cell, d = CELLS[self.config.cell], self.config.input_size
         stacks = (cell.name,) if directions == 1 else ("forward", "backward")
-        answers, width = V if kind in ("language model", "tied") else K, directions * H
+        answers, width = V if tied or kind == "language model" else K, directions * H
         shapes = {"decoder.b": (answers,)}
         shapes |= {} if tied else {"decoder.W": (width, answers)}
         shapes |= {"embedding.W": (V, d)} if ids else {}
         self.masks = {"input": (T, B, d), "output": (T if self.every_step else 1, B, width)}
         self.masks |= {"words": (V, d)} if ids else {}
+        if kind == "projected":
+            shapes["projection.W"] = H, D
+            self.masks["decoder.x"] = T, B, D
         for name, k in itertools.product(stacks, range(L)):
             size = H if k else d
             own = cell.shapes(size, H, self.config.options)
@@ -121,6 +129,9 @@ MODELS = {
         V, H, embedding_size=D, dropout_words=0.2, average_across_timesteps=True, **own
     ),
     "tied language model": lambda own: nl.LanguageModel(V, H, tied=True, **own),
+    "projected language model": lambda own: nl.LanguageModel(
+        V, H, embedding_size=D, tied=True, **own
+    ),
     "classifier": lambda own: nl.SequenceClassifier(V, K, H, dropout_words=0.2, **own),
     "classifier, both": lambda own: nl.SequenceClassifier(V, K, H, bidirectional=True, **own),
     "tagger, both": lambda own: nl.SequenceTagger(V, K, H, bidirectional=True, **own),
@@ -147,6 +158,7 @@ def test_a_model_trains_on_the_loss_of_its_plain_pass(rng, name, cell, impl):
     masks = copy.deepcopy(model).draw_masks(T, B)
     names = {name.split(".")[-1] for name in masks}
     assert {"input", "output", "x"} <= names
+    assert ("decoder.x" in masks) == ("projected" in name)
     assert "Wh" in names or not model.config.dropout_weights
     start = model.zero_state(B)
     outputs, _ = plain_pass(model.config, model.state_dict(), x, start, masks, lengths, every_step)

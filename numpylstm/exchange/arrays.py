@@ -152,6 +152,8 @@ def to_torch(model: Model) -> dict[str, Array]:
         for suffix, parts in zip(("", "_reverse"), directions, strict=False):
             keys = (f"{model.config.cell}.{kind}_l{layer}{suffix}" for kind in KINDS)
             found |= dict(zip(keys, parts, strict=True))
+    if model.config.projected:
+        found["projection.weight"] = arrays["projection.W"].T.copy()
     W = arrays["embedding.W"] if model.config.tied else arrays["decoder.W"].T.copy()
     return found | {"decoder.weight": W, "decoder.bias": arrays["decoder.b"]}
 
@@ -178,9 +180,12 @@ def torch_module(model: Model) -> Any:
             kind = getattr(torch.nn, cell.upper())
             sizes = config.input_size, config.hidden_size, config.num_layers
             self.add_module(cell, kind(*sizes, bidirectional=bidirectional, **names))
-            self.decoder = torch.nn.Linear(
-                config.hidden_size * (1 + bidirectional), model.answer_size
-            )
+            width = config.hidden_size * (1 + bidirectional)
+            self.projection = torch.nn.Identity()
+            if config.projected:
+                self.projection = torch.nn.Linear(width, config.input_size, bias=False)
+                width = config.input_size
+            self.decoder = torch.nn.Linear(width, model.answer_size)
             if config.tied:
                 self.decoder.weight = self.embedding.weight
 
@@ -194,7 +199,7 @@ def torch_module(model: Model) -> Any:
             if not every_step:
                 h = state[0] if isinstance(state, tuple) else state  # at the end of each sequence
                 hs = torch.cat([*h[-2:]], dim=-1) if bidirectional else h[-1]
-            return self.decoder(hs), state
+            return self.decoder(self.projection(hs)), state
 
     module = TorchModel().to(getattr(torch, config.dtype)).eval()
     module.load_state_dict({key: torch.from_numpy(array) for key, array in arrays.items()})
@@ -207,8 +212,9 @@ def from_torch(state: Mapping[str, Any]) -> dict[str, Array]:
     `state` is ``module.state_dict()``, of tensors or arrays, of a module with one ``LSTM``, ``GRU``
     or ``RNN``, at most one ``Embedding`` before it and one ``Linear`` after it, under any names; or
     of a recurrent module alone, for a layer such as `LSTM`. Biases may be missing. Where decoder
-    and embedding are equal, the model is tied. Several bidirectional layers must read one direction
-    each. A ValueError refuses other modules and projections.
+    and embedding are equal, the model is tied; a Linear without a bias may then stand between the
+    recurrent module and the decoder, ``projection.W``. Several bidirectional layers must read one
+    direction each. A ValueError refuses other modules, and the projections of `proj_size`.
     """
     where = "from_torch"
     check_kind(where, "state", state, Mapping, "that of a module is module.state_dict()")
@@ -224,8 +230,8 @@ def from_torch(state: Mapping[str, Any]) -> dict[str, Array]:
     problem = ValueError(
         f"{where}: state must be of one LSTM, GRU or RNN, alone or with one Linear after it and at "
         "most one Embedding before it (if their shapes are equal, with the bias of the Linear), "
-        f"got {shortened(sorted(map(str, state)))}; projections and other modules have no "
-        "counterpart"
+        f"got {shortened(sorted(map(str, state)))}; the projections of proj_size and other modules "
+        "have no counterpart"
     )
     if not ahead or (back and len(back) != len(ahead)):
         raise problem
@@ -278,6 +284,12 @@ def around(rest: dict[str, Array], D: int, width: int, problem: ValueError) -> d
         return {}
     biases = [key for key, array in rest.items() if array.ndim == 1]
     matrices = [key for key, array in rest.items() if array.ndim == 2]
+    for key in matrices if len(matrices) == 3 else ():
+        pair = [rest[other] for other in matrices if other != key]
+        if rest[key].shape == (D, width) and np.array_equal(*pair):  # tied, behind a projection
+            tied_part = {other: rest[other] for other in rest if other != key}
+            projection = {"projection.W": rest[key].T.copy()}
+            return projection | around(tied_part, D, D, problem)
     decoders = [key for key in matrices if rest[key].shape[1] == width]
     if biases:
         decoders = [key for key in decoders if key.removesuffix("weight") + "bias" in biases]
@@ -410,7 +422,7 @@ def _made(
         hidden_size=H,
         embedding_size=D,
         num_layers=sum(path.startswith(stack) and path.endswith(".Wx") for path in arrays),
-        tied=language and "decoder.W" not in arrays and D == H,
+        tied=language and "decoder.W" not in arrays and (D == H or "projection.W" in arrays),
         dtype=float_dtype("model", Wx.dtype).name,
     )
     V = len(arrays["embedding.W"]) if "embedding.W" in arrays else None

@@ -132,8 +132,12 @@ def _attributes(model: Model) -> dict[str, Any]:
 
 
 def _decoder(graph: Graph, model: Model, hs: str, result: str) -> None:
-    """Add the product and the sum of the decoder."""
+    """Add the decoder: a product and a sum, and before them the product of a projection."""
     arrays = model.state_dict()
+    if model.config.projected:
+        projection = graph.constant("projection_W", arrays["projection.W"])
+        graph.node("MatMul", [hs, projection], ["projected"])
+        hs = "projected"
     if model.config.tied:
         W = "decoder_W"
         graph.node("Transpose", ["embedding_W"], [W], perm=[1, 0])

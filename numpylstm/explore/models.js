@@ -1,6 +1,6 @@
 // Trained models: from the data of the page, and what they do with a text.
 
-import { matrix, transposed } from "./arrays.js";
+import { matmul, matrix, transposed } from "./arrays.js";
 import { language_model_forward, sequence_cross_entropy_forward, zero_state } from "./engine.js";
 
 export const BRACKETS = '\n(()(("a(b"))())\n((("))a"())))'; // what the page shows their model
@@ -38,7 +38,11 @@ export function load_model(stored) {
   for (const [path, packed] of Object.entries(stored.parameters))
     parameters[path] = unpacked(packed);
   const { rows: V, columns, data } = parameters["embedding.W"];
-  parameters["decoder.W"] ??= matrix(columns, V, transposed(data, V, columns)); // tied
+  if (!parameters["decoder.W"]) {
+    const tied = matrix(columns, V, transposed(data, V, columns));
+    const projection = parameters["projection.W"];
+    parameters["decoder.W"] = projection ? matmul(projection, tied) : tied;
+  }
   const { name } = stored.cell;
   const H = parameters[`${name}.0.Wh`].rows;
   const layers = zero_state(name, parameters, 1).length;

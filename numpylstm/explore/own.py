@@ -199,7 +199,10 @@ def listens(model: LanguageModel, ids: Array, p: Array) -> Array:
     dlogits = p[:-1].copy()
     dlogits[np.arange(N), ids[1:]] -= 1
     W = arrays["embedding.W"].T if config.tied else arrays["decoder.W"]
-    dlast = (dlogits @ W.T).astype(W.dtype)  # (N, H)
+    dlast = dlogits @ W.T
+    if config.projected:
+        dlast = dlast @ arrays["projection.W"].T
+    dlast = dlast.astype(W.dtype)  # (N, H)
     norms = np.zeros((N, N))
     for first in range(0, N, AT_ONCE):  # a column of the batch for each prediction
         places = np.arange(first, min(first + AT_ONCE, N))

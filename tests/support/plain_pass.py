@@ -34,6 +34,8 @@ def plain_pass(config, arrays, x, state, masks, lengths=None, every_step=True):
                 hs[:end, b, columns] = tops[order]
                 last[0, b, columns] = tops[-1]
     hs = (hs if every_step else last) * masks.get("output", 1)
+    if config.tied and config.input_size != H:
+        hs = (hs @ arrays["projection.W"]) * masks.get("decoder.x", 1)
     W = arrays["embedding.W"].T if config.tied else arrays["decoder.W"]
     return hs @ W + arrays["decoder.b"], finals if len(directions) == 2 else finals[0]
 

@@ -129,5 +129,5 @@ def forward_pass(
     config = model.config
     _, _, cache = network.loss_forward(reference, config, arrays, x, y, start, masks={})
     dlogits = reference.sequence_cross_entropy_backward(cache["cross_entropy"])
-    dhs, _, _ = reference.linear_backward(dlogits, cache["decoder"])
+    dhs, _ = network.decoder_backward(reference, dlogits, cache, gradients={})
     return [cache[f"{config.cell}.{k}"] for k in range(config.num_layers)], dhs
