@@ -154,12 +154,14 @@ class Optimizer:
     def state_dict(self) -> dict[str, Array]:
         """Return copies of what the optimiser remembers, by names such as ``velocity/lstm.0.Wx``.
 
-        `numpy.savez` can store it. ``lr``, ``steps`` and, of parameters that were unfrozen later,
-        ``joined/PATH`` are arrays of one number.
+        `numpy.savez` can store it. ``lr``, ``steps``, ``joined/PATH`` of parameters that were
+        unfrozen later and ``lr_factors/PATH`` of `scale_lr` are arrays of one number.
         """
         kept: dict[str, Array] = {"lr": np.array(self.lr), "steps": np.array(self.steps)}
         for path, step in self.joined.items():
             kept[f"joined/{path}"] = np.array(step)
+        for path, factor in self.lr_factors.items():
+            kept[f"lr_factors/{path}"] = np.array(factor)
         for name, by_path in self.memory.items():
             for path, array in by_path.items():
                 kept[f"{name}/{path}"] = array.copy()
@@ -170,24 +172,27 @@ class Optimizer:
         where = f"{type(self).__name__}.load_state_dict"
         self.take_in_unfrozen()
         mine = self.state_dict()
-        joined = {key for key in {*mine, *arrays} if key.startswith("joined/")}
-        if wrong := sorted((mine.keys() ^ arrays.keys()) - joined):
+        known = {**self.parameters, **self.frozen}
+        of_some = {f"{name}/{path}" for name in ("joined", "lr_factors") for path in known}
+        if wrong := sorted((mine.keys() ^ arrays.keys()) - of_some):
             raise ValueError(
                 f"{where}: the arrays must be those of an optimiser of the same parameters; "
                 f"missing or unknown: {', '.join(wrong)}"
             )
-        for name in mine.keys() - joined:
+        for name in arrays:
             array = np.asarray(arrays[name])
             check_finite(where, name, array)
-            if array.shape != mine[name].shape:
-                raise ValueError(
-                    f"{where}: {name} must have shape {mine[name].shape}, got {array.shape}"
-                )
+            shape = mine[name].shape if name in mine else ()
+            if array.shape != shape:
+                raise ValueError(f"{where}: {name} must have shape {shape}, got {array.shape}")
         self.lr = float(arrays["lr"])
         self.steps = int(arrays["steps"])
-        self.joined = {
-            key.removeprefix("joined/"): int(arrays[key]) for key in joined & arrays.keys()
-        }
+        self.joined, self.lr_factors = {}, {}
+        for path in known:
+            if f"joined/{path}" in arrays:
+                self.joined[path] = int(arrays[f"joined/{path}"])
+            if f"lr_factors/{path}" in arrays:
+                self.lr_factors[path] = float(arrays[f"lr_factors/{path}"])
         for name, by_path in self.memory.items():
             for path, array in by_path.items():
                 array[...] = arrays[f"{name}/{path}"]

@@ -489,6 +489,8 @@ def test_what_an_optimiser_remembers_is_an_npz(rng, make, tmp_path):
         optimizer.step()
 
     first, twin = make(parameters(), lr=0.1), make(parameters(), lr=0.3)
+    first.scale_lr({"b": 0.5})
+    twin.scale_lr({"a": 0.5})  # forgotten
     step(first, 0), step(first, 1)
     np.savez(tmp_path / "state.npz", **first.state_dict())
     for path, p in first.parameters.items():
@@ -502,6 +504,8 @@ def test_what_an_optimiser_remembers_is_an_npz(rng, make, tmp_path):
         (lambda kept: kept.pop("lr"), "missing or unknown: lr"),
         (lambda kept: kept.update(x=kept["lr"]), "missing or unknown: x"),
         (lambda kept: kept.update(steps=np.zeros(2)), r"steps must have shape \(\), got \(2,\)"),
+        (lambda kept: kept.update({"lr_factors/c": 1}), "missing or unknown: lr_factors/c"),
+        (lambda kept: kept.update({"joined/a": np.nan}), "joined/a must be finite"),
     ):
         kept = first.state_dict()
         spoil(kept)

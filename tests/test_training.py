@@ -357,6 +357,72 @@ def test_a_saved_run_goes_on_as_if_it_had_never_stopped(corpus, saved, again, se
         assert saved(resumed) == saved(whole)
 
 
+@pytest.mark.parametrize("optimizer", ["sgd", "adam"])
+def test_what_a_program_told_the_optimiser_is_saved(corpus, saved, again, optimizer):
+    """A parameter that is unfrozen later, and rates by path."""
+    whole, broken = (new_run(corpus, optimizer=optimizer, lr=0.01) for _ in range(2))
+    runs = []
+    for run in (whole, broken):
+        run.model.freeze(["decoder.W", "lstm.0.b"])
+        run = loop.Run.begin(run.config, run.vocabulary, run.fingerprint, run.model)
+        run.optimizer.scale_lr({"embedding": 0.1, "lstm.1.Wh": 0.0})
+        train_to(run, corpus, 9)
+        run.model.unfreeze("decoder")
+        train_to(run, corpus, 17)
+        run.model.unfreeze("lstm")
+        runs.append(run)
+    whole, resumed = runs[0], again(runs[1])
+    assert resumed.optimizer.joined == {"decoder.W": 9, "lstm.0.b": 17}
+    assert resumed.optimizer.lr_factors == {"embedding.W": 0.1, "lstm.1.Wh": 0.0}
+    list(nl.train(whole, corpus))
+    list(nl.train(resumed, corpus))
+    assert saved(resumed) == saved(whole)
+
+
+def older_one_cycle(lr, warmup):
+    """Return the schedule as it was before its rates were PyTorch's."""
+
+    def rate(progress):
+        if progress.share < warmup:
+            return schedules.between(lr / 25, lr, progress.share / warmup)
+        return schedules.between(lr, lr / 250_000, (progress.share - warmup) / (1 - warmup))
+
+    return rate
+
+
+@pytest.mark.parametrize("stop", [2, 7, 9, 14, 15, 41])
+def test_a_run_with_other_rates_than_now_is_resumed_with_a_sentence(
+    corpus, again, stop, monkeypatch, caplog
+):
+    """Of the last update, wherever it is in an epoch and between two rows of metrics."""
+    changes = {"schedule": "one-cycle", "constant_epochs": None}
+    with monkeypatch.context() as before:
+        before.setitem(schedules.SCHEDULES, "one-cycle", older_one_cycle)
+        older = new_run(corpus, **changes)
+        train_to(older, corpus, stop)
+        session.tell_other_rates(again(older), 14)
+    assert not caplog.messages
+    session.tell_other_rates(again(older), 14)
+    [said] = caplog.messages
+    used, now = (
+        kind(0.7, 0.3)(schedules.Progress(0, 1, stop - 1, 42))
+        for kind in (older_one_cycle, schedules.OneCycle)
+    )
+    assert said.startswith(
+        f"Update {stop} had the rate {used:.6g}, for which this version's schedule 'one-cycle' "
+        f"gives {now:.6g}: from here on the run differs"
+    )
+
+
+@pytest.mark.parametrize("schedule", SCHEDULES)
+def test_a_run_with_the_rates_of_now_is_resumed_without_a_word(corpus, again, schedule, caplog):
+    run = new_run(corpus, schedule=schedule, constant_epochs=1 if schedule == "epoch" else None)
+    for stop in (1, 7, 14, 15, 41):
+        session.tell_other_rates(again(run), 14)
+        train_to(run, corpus, stop)
+    assert not caplog.messages
+
+
 def test_windows_that_move_are_others_in_each_epoch_and_in_each_seed(corpus, monkeypatch):
     """The first epoch begins at the start of the text."""
     seen, update = [], loop.update

@@ -81,6 +81,7 @@ def save(run: Run, path: str | Path, *, parameters: Arrays | None = None) -> Non
     kind = OPTIMIZERS[run.config.optimizer]
     because = "name it with TrainConfig(optimizer=...)"
     check_kind("save", "run.optimizer", run.optimizer, kind, because)
+    run.optimizer.take_in_unfrozen()
     parameters = parameters or run.model.state_dict()
     arrays = {f"parameters/{path}": array for path, array in parameters.items()} | memory(run)
     for name, array in arrays.items():
@@ -99,6 +100,8 @@ def save(run: Run, path: str | Path, *, parameters: Arrays | None = None) -> Non
         "tally": asdict(run.tally),
         "rng": run.model.rng.bit_generator.state,
         "frozen": [path for path, p in run.model.all_parameters().items() if not p.trainable],
+        "joined": run.optimizer.joined,
+        "lr_factors": run.optimizer.lr_factors,
     }
     write_arrays(path, arrays, meta)
 
@@ -165,6 +168,10 @@ def restore_run(checkpoint: Checkpoint) -> Run:
         for name in ("epoch", "window", "step"):
             setattr(run, name, check_whole("checkpoint", name, meta[name], 0, MOST))
         run.optimizer.steps = run.step
+        run.optimizer.scale_lr(meta.get("lr_factors", {}))
+        for path in meta.get("joined", {}):
+            step = check_whole("checkpoint", f"joined of {path}", meta["joined"][path], 0, run.step)
+            run.optimizer.joined[path] = step
         for loss in meta["valid_losses"]:
             check_in("checkpoint", "valid_losses", loss, "[0, inf)")
             run.valid_losses.append(float(loss))
@@ -207,9 +214,9 @@ def memory(run: Run) -> dict[str, Array]:
     """Return the arrays of a run itself besides its parameters, by the names of their members."""
     arrays: dict[str, Array] = {}
     for name, by_path in run.optimizer.memory.items():
-        for path, array in by_path.items():
-            if run.optimizer.parameters[path].trainable:
-                arrays[f"optimizer/{name}/{path}"] = array
+        for path in run.model.parameters():  # in their order, also of one that was unfrozen
+            if path in by_path:
+                arrays[f"optimizer/{name}/{path}"] = by_path[path]
     for name, array in run.state._asdict().items():
         arrays[f"state/{name}"] = array
     for part, of_part in run.parts.items():

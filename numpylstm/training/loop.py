@@ -246,6 +246,8 @@ def update(run: Run, x: Array, y: Array, windows: int) -> Step:
         )
     except NotFinite as error:
         raise failure(run, run.step + 1, str(error)) from error
+    if optimizer.frozen:
+        optimizer.take_in_unfrozen()
     norm = clip_by_global_norm(optimizer.parameters, config.clip)
     perplexity = safe_exp(nll / y.size)
     if not all(map(math.isfinite, (cost, norm, perplexity))):

@@ -17,7 +17,8 @@ from numpylstm.model_check import check_before_training
 from numpylstm.saving import CheckpointError
 from numpylstm.training import logs, parallel, run_folder
 from numpylstm.training.checkpoint import load, restore_model, restore_run
-from numpylstm.training.display import LINES, Progress, Timing, waiting
+from numpylstm.training.display import LINES, Timing, waiting
+from numpylstm.training.display import Progress as ProgressDisplay
 from numpylstm.training.loop import (
     Run,
     TrainingFailed,
@@ -27,7 +28,7 @@ from numpylstm.training.loop import (
     train,
 )
 from numpylstm.training.metrics import Row, Step
-from numpylstm.training.schedules import PLANNED
+from numpylstm.training.schedules import PLANNED, SCHEDULES, Progress
 from numpylstm.training.signals import Stopped, stop_requests
 
 CHECKED_STREAMS, CHECKED_STEPS = 4, 8  # enough for every path that a gradient takes
@@ -159,9 +160,10 @@ def train_to_end(
     """
     windows = num_batches(len(corpus.train), run.config.batch_size, run.config.num_steps)
     timing = Timing()
-    progress = Progress(run, windows, timing)
+    progress = ProgressDisplay(run, windows, timing)
     saved = run.step, time.monotonic()
     if not run.ended:
+        tell_other_rates(run, windows)
         LINES.debug("Compiling kernels, or loading them from the cache ...")
 
     def in_validation(done: int, total: int) -> None:  # the run was saved before it
@@ -203,6 +205,26 @@ def train_to_end(
     if run.epoch < epochs and out_of_patience(run.valid_losses, patience):
         LINES.debug(f"Stopped early: the validation has not improved for {patience} epochs.")
     return timing
+
+
+def tell_other_rates(run: Run, windows: int) -> None:
+    """Say so if the schedule no longer gives the rate that the last update of a run had.
+
+    Another version trained it then, such as one before the rates of one-cycle were PyTorch's.
+    """
+    if run.step == 0:
+        return
+    config = run.config
+    used = run.tally.lr if run.tally.steps else run.rows[-1].lr
+    epoch, window = divmod(run.step - 1, windows)  # before the last update
+    schedule = SCHEDULES[config.schedule](config.lr, **config.settings_for("schedule"))
+    rate = schedule(Progress(epoch, config.epochs, window, windows, run.valid_losses[:epoch]))
+    if not math.isclose(used, rate, rel_tol=1e-9):
+        LINES.warning(
+            f"Update {run.step} had the rate {used:.6g}, for which this version's schedule "
+            f"{config.schedule!r} gives {rate:.6g}: from here on the run differs from one that was "
+            "never stopped."
+        )
 
 
 def save_is_due(
