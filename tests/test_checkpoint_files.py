@@ -167,6 +167,9 @@ BROKEN_RUNS = {  # the model can be read, and only a run cannot go on
     "an update before the first": (with_meta(step=-1), "step must be from 0 to"),
     "an epoch without a validation": (with_meta(epoch=7), "its counts do not agree: 7 epochs"),
     "a loss that is none": (with_meta(valid_losses=["x"]), "valid_losses must be a number"),
+    "an update to come": (with_meta(joined={"lstm.0.b": 99}), "joined of lstm.0.b must be from 0"),
+    "an unknown path": (with_meta(joined={"x": 1}), "joined has the unknown path 'x'"),
+    "a rate below 0": (with_meta(lr_factors={"lstm.0.b": -1}), "the factor of lstm.0.b must be"),
     "rows of nothing": (with_meta(rows=[[]]), "missing 7 required positional arguments"),
     "rows of texts": (with_meta(rows=[["x"] * 7]), "epoch of a row must be a number, got 'x'"),
     "an accuracy above 1": (with_rows(accuracy=2), "accuracy of a row must be in [0, 1], got 2"),
@@ -302,7 +305,7 @@ def test_fuzz_meta(good, tmp_path_factory, data):
     meta = dict(good.meta)
     key = data.draw(st.sampled_from(sorted(meta)))
     if isinstance(meta[key], dict) and data.draw(st.booleans()):
-        inner = data.draw(st.sampled_from(sorted(meta[key])))
+        inner = data.draw(st.sampled_from([*sorted(meta[key]), "another"]))
         meta[key] = {**meta[key], inner: data.draw(JSON)}
     else:
         meta[key] = data.draw(JSON)

@@ -169,8 +169,10 @@ def restore_run(checkpoint: Checkpoint) -> Run:
             setattr(run, name, check_whole("checkpoint", name, meta[name], 0, MOST))
         run.optimizer.steps = run.step
         run.optimizer.scale_lr(meta.get("lr_factors", {}))
-        for path in meta.get("joined", {}):
-            step = check_whole("checkpoint", f"joined of {path}", meta["joined"][path], 0, run.step)
+        for path, step in meta.get("joined", {}).items():
+            if path not in model.all_parameters():
+                raise ValueError(f"joined has the unknown path {path!r}")
+            check_whole("checkpoint", f"joined of {path}", step, 0, run.step)
             run.optimizer.joined[path] = step
         for loss in meta["valid_losses"]:
             check_in("checkpoint", "valid_losses", loss, "[0, inf)")
