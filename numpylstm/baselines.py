@@ -4,12 +4,20 @@ They score every token but the first, as `numpylstm.evaluate` does with one stre
 perplexities can be compared directly with a network's.
 """
 
+from enum import StrEnum
 from typing import Any, NamedTuple
 
 import numpy as np
 from numpy.typing import ArrayLike, NDArray
 
 from numpylstm.checks import check_ids, check_sizes
+
+
+class Baseline(StrEnum):
+    """The baselines of a run; the values are their names in ``result.json``."""
+
+    UNIGRAM = "unigram"
+    INTERPOLATED_BIGRAM = "interpolated bigram"
 
 
 class BigramResult(NamedTuple):

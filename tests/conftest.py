@@ -9,8 +9,10 @@ import numpy as np
 import pytest
 from hypothesis import settings
 from support.runs import SHORT, write_words
+from support.silence import in_silence
 
 import numpylstm as nl
+from numpylstm import doctor
 from numpylstm.cli import train as train_command
 
 # No deadline: a kernel compiles at its first call. --hypothesis-profile ci tries more examples, and
@@ -44,6 +46,12 @@ def default_threads():
     """Undo ``--threads`` of a command that ran in this process."""
     yield
     nl.set_num_threads(None)
+
+
+@pytest.fixture
+def silent_doctor(monkeypatch):
+    """Replace every sentence of the doctor by ``xxx`` while it decides."""
+    monkeypatch.setattr(doctor, "examine", in_silence(doctor.examine))
 
 
 @pytest.fixture

@@ -6,6 +6,7 @@ import re
 import numpy as np
 import pytest
 from support.bad_calls import assert_refused
+from support.silence import SILENT, TABLES, silence
 from support.textbook_layers import SIZES, of_textbook
 
 from numpylstm import doctor
@@ -13,6 +14,7 @@ from numpylstm.laboratory.doctor.lines import Layer
 from numpylstm.laboratory.doctor.reasoning import one_step
 from numpylstm.plots import v_curve
 
+pytestmark = pytest.mark.usefixtures("silent_doctor")
 T, B, D, H, _ = SIZES.values()
 
 
@@ -66,7 +68,7 @@ class TestTheFunctionIsUnfit:
         masks, whole = np.random.default_rng(0), passes[redrawn]
         passes[redrawn] = lambda a: whole(a | {"dhs": a["dhs"] * (masks.random((T, B, H)) < 0.5)})
         found = doctor.examine(*passes, arrays, fixed)
-        assert kinds(found) == ["randomness"]
+        assert kinds(found) == [("random function", "random gradient")[redrawn]]
         assert "mask" in found.findings[0].sentence
         assert found.findings[0].sentence.startswith("dx, dh0, dc0, dWx, dWh and db: ")
 
@@ -94,9 +96,10 @@ class TestTheFunctionIsUnfit:
         f, backward, arrays, fixed = layer("rnn", rng)
         broken = backward(arrays | fixed) | {"b": np.full(H, np.nan)}
         found = doctor.examine(f, broken, arrays, fixed)
-        assert kinds(found) == ["not finite"]
+        assert kinds(found) == ["gradient not finite"]
         assert found.findings[0].sentence == "db: NaN or infinity in the gradient of b."
         found = doctor.examine(lambda a: np.nan * f(a), backward, arrays, fixed)
+        assert kinds(found) == ["function not finite"]
         assert found.findings[0].sentence.startswith("dx, dh0, dWx, dWh and db: NaN or infinity")
 
 
@@ -208,6 +211,30 @@ class TestASingleLayer:
         found = doctor.examine(f, of_fixed_size, arrays, fixed)
         assert found.findings[0].kind == "unknown"
         assert any("refused the changed arrays" in line for line in found.experiments)
+
+
+# --- words -------------------------------------------------------------------------------------
+
+
+def test_every_kind_has_words():
+    for table in TABLES:
+        kind = type(next(iter(table)))
+        assert set(table) == set(kind)
+        assert all(table.values())
+
+
+def test_a_finding_is_put_into_words_when_it_is_read(rng):
+    """So the tests of the doctor can find every verdict while all its sentences are ``xxx``."""
+    f, backward, arrays, fixed = layer("rnn", rng)
+    found = doctor.examine(f, lambda a: backward(a) | {"b": arrays["b"]}, arrays, fixed)
+    experiments = found.experiments
+    (finding,) = found.findings
+    with silence():
+        assert finding.sentence == SILENT
+        assert set(finding.evidence) == {SILENT}
+        assert set(found.experiments) == {SILENT}
+    assert SILENT not in str(found)
+    assert found.experiments == experiments
 
 
 class TestWeakPoints:

@@ -10,6 +10,8 @@ from conftest import B, D, H, T
 
 from numpylstm import doctor
 
+pytestmark = pytest.mark.usefixtures("silent_doctor")
+
 CS231N = """
 def sigmoid(z):
     return 1 / (1 + np.exp(-z))

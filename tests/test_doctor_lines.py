@@ -20,8 +20,10 @@ from numpylstm.cells import CELLS
 from numpylstm.laboratory.doctor import lines
 from numpylstm.laboratory.mistakes import rules
 from numpylstm.laboratory.mistakes.source import exchanged
+from numpylstm.laboratory.mistakes.words import Kind
 
-BY_LINE = {"line", "dh_next", "dc_next"}
+pytestmark = pytest.mark.usefixtures("silent_doctor")
+BY_LINE = {"line", "lost gradient"}
 
 
 # --- networks of another author ----------------------------------------------------------------
@@ -237,14 +239,14 @@ def test_each_mistake_is_made_in_the_text_of_its_function():
         sources = {text.name: text.source for text in lines.texts(layer)}
         for mistake in lines.mistakes(layer):
             source = sources[mistake.function]
-            assert exchanged(source, mistake.changes) != source, mistake.words
+            assert exchanged(source, mistake.changes) != source, mistake.description()
 
 
 def test_one_row_of_patterns_adds_a_kind_of_mistake(monkeypatch):
-    row = rules.Pattern("X * Y", "X / Y", "it is divided by Y, not multiplied")
+    row = rules.Pattern("X * Y", "X / Y", Kind.DIVIDED_BY, ("Y",))
     monkeypatch.setattr(rules, "PATTERNS", [row])
     found = rules.generated(lines.text(lines.Layer("lstm", step=True)))
-    assert "dc_prev: it is divided by f, not multiplied" in [mistake.said for mistake in found]
+    assert "dc_prev: it is divided by f" in [mistake.description() for mistake in found]
 
 
 ADDED_IN_PLACE = "e_mem_later += e_out * show * (1 - squashed**2); e_mem = e_mem_later"
@@ -445,5 +447,5 @@ def test_arrays_that_fit_no_cell_are_examined_by_the_general_rule(rng):
         return {"P": da @ a["Q"].T, "Q": a["P"].T @ da}
 
     (finding,) = doctor.examine(f, wrong, arrays, fixed).findings
-    assert finding.kind == "scale"
+    assert (finding.kind, finding.facts["changed"]) == ("array not used", ("scale",))
     assert "does not use scale as f does" in finding.sentence

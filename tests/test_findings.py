@@ -2,7 +2,9 @@
 
 import pytest
 
-from numpylstm.report.findings import findings
+from numpylstm.baselines import Baseline
+from numpylstm.report import findings as module
+from numpylstm.report.findings import Kind
 from numpylstm.training.metrics import Row, training_of_epoch
 
 
@@ -17,6 +19,20 @@ def test_the_means_of_an_epoch_are_weighted_by_its_updates():
     assert training_of_epoch(rows[:2]) == pytest.approx(first)
     second = 95 ** (1 / 4) * 80 ** (3 / 4), (10 * 0.25 + 30 * 0.27) / 40
     assert training_of_epoch(rows) == pytest.approx(second)
+
+
+def findings(*arguments, **named):
+    """Return the findings in words, after a check that no decision needs the words."""
+    found = module.findings(*arguments, **named)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(module, "SENTENCES", dict.fromkeys(Kind, "xxx"))
+        assert module.findings(*arguments, **named) == found
+        assert {str(finding) for finding in found} <= {"xxx"}
+    return [str(finding) for finding in found]
+
+
+def test_every_kind_has_a_sentence():
+    assert set(module.SENTENCES) == set(Kind)
 
 
 NOTHING = {"epochs": 9, "unknown": 0, "tokens": 1000, "test": 50.0, "references": {}}
@@ -61,15 +77,15 @@ def test_much_is_unknown():
 
 
 def test_no_better_than():
-    level = {"references": {"bigram": 100.0}}
+    level = {"references": {Baseline.INTERPOLATED_BIGRAM: 100.0}}
     assert findings([], **NOTHING | level | {"test": 99.9}) == []
     (found,) = findings([], **NOTHING | level | {"test": 100.0})
-    assert "100, is no better than that of the bigram model, 100" in found
+    assert "100, is no better than that of the interpolated bigram model, 100" in found
 
 
 def test_all_of_them_and_none_of_them():
     good = run([200, 90, 65, 55])
-    usual = {"unigram": 200.0, "interpolated bigram": 90.0}
+    usual = {Baseline.UNIGRAM: 200.0, Baseline.INTERPOLATED_BIGRAM: 90.0}
     settings = {"tokens": 1000, "references": usual}
     assert findings(good, 9, unknown=10, test=55.0, **settings) == []
     bad = run([90, 100, 101])

@@ -11,6 +11,7 @@ import numpylstm as nl
 from numpylstm import doctor, museum
 from numpylstm.museum.__main__ import main
 
+pytestmark = pytest.mark.usefixtures("silent_doctor")
 PAGE = Path(__file__).parent.parent / "docs" / "laboratory" / "museum.md"
 NAMES = list(museum.MUTANTS)
 

@@ -85,12 +85,13 @@ def test_a_run_that_steps_end_within_an_epoch_has_one_best_network(folder, train
     corpus = nl.data.load_text(folder / "text.txt", max_vocab=40)
     test = nl.evaluate(nl.restore_model(saved), corpus.test)
     assert result["test"]["perplexity"] == pytest.approx(test.perplexity, rel=1e-12)
-    sentence = last_is_better(rows, 1)
+    finding = last_is_better(rows, 1)
+    sentence = str(finding)
     assert f"{last:.2f}" in sentence
     assert result["findings"][0] == sentence
     assert sentence in said
     run = read_run(folder / "within", "within")
-    assert (run.valid, run.epoch, run.better) == (first, 1, sentence)
+    assert (run.valid, run.epoch, run.better) == (first, 1, finding)
 
 
 def test_a_resumed_run_has_the_same_result_but_for_its_making(folder, train, whole):

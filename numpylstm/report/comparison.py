@@ -6,7 +6,7 @@ from statistics import mean, stdev
 from typing import Any, NamedTuple
 
 from numpylstm.config import DATA, settings_with
-from numpylstm.report.findings import last_is_better
+from numpylstm.report.findings import Finding, last_is_better
 from numpylstm.report.result import read_result
 from numpylstm.saving import CheckpointError
 from numpylstm.training.checkpoint import rows_of
@@ -29,7 +29,7 @@ class ComparedRun(NamedTuple):
     test: float | None
     tokens_per_second: float | None
     fingerprint: str
-    better: str | None = None  # a sentence if its last network is better than its best checkpoint
+    better: Finding | None = None  # if its last network is better than its best checkpoint
 
 
 def read_run(folder: Path, name: str) -> ComparedRun:

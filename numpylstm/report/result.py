@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from numpylstm import __version__
+from numpylstm.baselines import Baseline
 from numpylstm.checks import check_in
 from numpylstm.data import Corpus
 from numpylstm.evaluation import Evaluation, safe_exp
@@ -31,18 +32,27 @@ def result_of(
     corpus: Corpus,
     test: Evaluation,
     *,
-    baselines: Mapping[str, float],
+    baselines: Mapping[Baseline, float],
     timing: Timing,
     command: Sequence[str],
 ) -> dict[str, Any]:
     """Return test figures, baselines, findings, text, model, times, machine and command.
 
-    `test` is of the best checkpoint, `baselines` are perplexities by the name of the model,
+    `test` is of the best checkpoint, `baselines` are perplexities,
     `timing` is of this process, `command` the words that started it.
     """
     best = best_row(run.rows, run.epoch)
     tokens_per_second = timing.tokens_per_second and round(timing.tokens_per_second)
-    unk, splits = corpus.vocabulary.unk_id, (corpus.train, corpus.valid, corpus.test)
+    unk = corpus.vocabulary.unk_id
+    splits = (corpus.train, corpus.valid, corpus.test)
+    found = findings(
+        run.rows,
+        run.epoch,
+        unknown=sum(int(np.count_nonzero(ids == unk)) for ids in splits),
+        tokens=sum(corpus.num_tokens.values()),
+        test=test.perplexity,
+        references=baselines,
+    )
     return {
         "format": FORMAT,
         "version": VERSION,
@@ -53,14 +63,7 @@ def result_of(
             "by_epoch": [safe_exp(loss) for loss in run.valid_losses],
         },
         "baselines": baselines,
-        "findings": findings(
-            run.rows,
-            run.epoch,
-            unknown=sum(int(np.count_nonzero(ids == unk)) for ids in splits),
-            tokens=sum(corpus.num_tokens.values()),
-            test=test.perplexity,
-            references=baselines,
-        ),
+        "findings": [str(finding) for finding in found],
         "text": {
             "source": corpus.source,
             "held_out": corpus.held_out,

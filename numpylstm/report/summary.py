@@ -8,7 +8,7 @@ from contextlib import suppress
 from functools import partial
 from pathlib import Path
 
-from numpylstm.baselines import interpolated_bigram_perplexity, unigram_perplexity
+from numpylstm.baselines import Baseline, interpolated_bigram_perplexity, unigram_perplexity
 from numpylstm.data import Corpus
 from numpylstm.evaluation import Watch, evaluate, surprise, true_and_predicted
 from numpylstm.plots import training_curves, training_lag_heatmap
@@ -33,17 +33,17 @@ BETWEEN_LINES = 10  # seconds
 SAMPLE_LENGTH = {"word": 100, "char": 400}
 
 
-def baselines(corpus: Corpus) -> dict[str, float]:
+def baselines(corpus: Corpus) -> dict[Baseline, float]:
     """Return the perplexities of the unigram and the bigram model on the test text."""
     V = len(corpus.vocabulary)
     bigram, _ = interpolated_bigram_perplexity(corpus.train, corpus.valid, corpus.test, V)
     return {
-        "unigram": unigram_perplexity(corpus.train, corpus.test, V),
-        "interpolated bigram": bigram,
+        Baseline.UNIGRAM: unigram_perplexity(corpus.train, corpus.test, V),
+        Baseline.INTERPOLATED_BIGRAM: bigram,
     }
 
 
-def draw(folder: Path, run: Run, references: dict[str, float]) -> None:
+def draw(folder: Path, run: Run, references: dict[Baseline, float]) -> None:
     """Draw the curves of a run, and its gradients by lag. A failure only gives a warning."""
     try:
         figures = {
@@ -65,7 +65,7 @@ def conclude(
     run: Run,
     corpus: Corpus,
     *,
-    references: dict[str, float],
+    references: dict[Baseline, float],
     timing: Timing,
     command: Sequence[str],
 ) -> None:
@@ -136,7 +136,8 @@ def tell(report: Report) -> None:
     for name, perplexity in result["baselines"].items():
         bits = in_bits(perplexity, level)
         LINES.info(f"     for comparison, {name} model: {perplexity:.2f}{bits}")
-    if (better := last_is_better(report.rows, result["epochs"])) is not None:
+    better = last_is_better(report.rows, result["epochs"])
+    if better is not None:
         LINES.info(f"\n{better}")
     LINES.info("\nTrue values (1st line) and predicted values (2nd line):")
     separator = " " if level == "word" else ""

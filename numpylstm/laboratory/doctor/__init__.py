@@ -8,13 +8,15 @@ evidence; if nothing fits, the doctor says so.
 """
 
 from numpylstm.laboratory.doctor.diagnosis import Diagnosis, examine
-from numpylstm.laboratory.doctor.reasoning import Finding
+from numpylstm.laboratory.doctor.findings import Finding
 from numpylstm.laboratory.doctor.weak import weak_points
+from numpylstm.laboratory.doctor.words import Kind
 from numpylstm.laboratory.step_sizes import StepSweep, sweep_steps
 
 __all__ = [
     "Diagnosis",
     "Finding",
+    "Kind",
     "StepSweep",
     "examine",
     "sweep_steps",

@@ -17,10 +17,12 @@ import numpy as np
 from numpylstm.cells import CELLS
 from numpylstm.checks import Array
 from numpylstm.laboratory.doctor import lines
+from numpylstm.laboratory.doctor.findings import Finding
 from numpylstm.laboratory.doctor.layouts import Reading, orders, readings
 from numpylstm.laboratory.doctor.lines import Backward, Layer
 from numpylstm.laboratory.doctor.names import Point, last, timed
-from numpylstm.laboratory.doctor.reasoning import Examination, Finding
+from numpylstm.laboratory.doctor.reasoning import Examination
+from numpylstm.laboratory.doctor.words import Evidence, Kind
 from numpylstm.laboratory.mistakes.record import Mistake
 from numpylstm.laboratory.mistakes.rules import clippings
 
@@ -213,12 +215,29 @@ def wrong_line(case: Examination, chain: Chain, reading: Reading) -> Finding | N
                 if _agrees(chain, runs, mistake)
             ]
             if found:
-                finding = lines.named(found)
-                said = [reading.said(evidence) for evidence in finding.evidence]
-                return Finding(
-                    finding.kind, reading.said(finding.sentence), (*said, *reading.evidence)
-                )
+                return _finding(lines.best(found), reading)
     return None
+
+
+def _finding(found: Sequence[Mistake], reading: Reading) -> Finding:
+    """Return the finding of mistakes that give the same numbers, the most common of each line."""
+    first = found[0]
+    observed: tuple[Evidence, ...] = (Evidence.AS_THE_TEXTBOOK,)
+    kind = Kind.LINE
+    if len(found) > lines.MOST_LINES:
+        kind = Kind.SEVERAL_LINES
+        observed = ()
+    elif first.lost in ("dh", "dc"):
+        kind = Kind.LOST_GRADIENT
+    facts = {"lost": first.lost}
+    if reading.order:
+        observed += (Evidence.ORDER_OF_BLOCKS,)
+        facts["order"] = ", ".join(reading.order)
+    if reading.pile:
+        observed += (Evidence.ROWS_OF_A_MATRIX,)
+        facts["matrix"] = reading.matrix
+        facts["rows"] = ", ".join(reading.pile)
+    return Finding(kind, first.line.names, observed, facts, tuple(found), reading.translated)
 
 
 def _agrees(

@@ -9,9 +9,11 @@ import numpy as np
 from numpylstm.checks import Array, Rng, any_array, generator
 from numpylstm.laboratory import gradcheck
 from numpylstm.laboratory.doctor.chain import fitting, wrong_line
-from numpylstm.laboratory.doctor.names import Point, symbols
-from numpylstm.laboratory.doctor.reasoning import Examination, Finding, explain
+from numpylstm.laboratory.doctor.findings import Finding, Outcome
+from numpylstm.laboratory.doctor.names import Point
+from numpylstm.laboratory.doctor.reasoning import Examination, explain
 from numpylstm.laboratory.doctor.weak import weak_points
+from numpylstm.laboratory.doctor.words import Evidence, Kind
 from numpylstm.laboratory.step_sizes import StepSweep, sweep_steps, unit_direction
 
 Backward = Callable[[dict[str, Array]], Mapping[str, Array]]
@@ -22,14 +24,19 @@ class Diagnosis:
     """The result of `examine`.
 
     `findings` is empty for a healthy gradient; otherwise the most likely cause comes first.
-    `experiments` lists the result of each experiment.
+    `outcomes` are the results of the experiments.
     """
 
     findings: tuple[Finding, ...]
     warnings: tuple[str, ...]
     report: gradcheck.Report | None
     sweep: StepSweep
-    experiments: tuple[str, ...] = ()
+    outcomes: tuple[Outcome, ...] = ()
+
+    @property
+    def experiments(self) -> tuple[str, ...]:
+        """The result of each experiment in words."""
+        return tuple(map(str, self.outcomes))
 
     @property
     def healthy(self) -> bool:
@@ -140,22 +147,23 @@ def examine(
         for path in arrays
     )
     report = gradcheck.Report(entries, central.words, central.tolerance)
-    wrong, worst = [e.path for e in entries if not e.passed], report.worst.relative_error
-    if wrong and worst <= 1e-5:  # no usual mistake is so small
-        sentence = (
-            f"{symbols(wrong)}: the gradient agrees with the slopes to {worst:.0e}, and no better. "
-            "Most likely no line is wrong, but digits are lost: the backward pass computes in "
-            "float32 somewhere, or f is too curved for central differences; the complex step tells "
-            "which. A small constant in only one of the two passes looks the same."
-        )
-        return Diagnosis((Finding("digits", sentence),), warnings, report, sweep)
-    kinks = {path: kink for path in wrong if (kink := _kink(case, path))}
-    case.wrong_paths = [path for path in wrong if path not in kinks]
-    findings = list(kinks.values())
+    wrong = [entry.path for entry in entries if not entry.passed]
+    error = report.worst.relative_error
+    if wrong and error <= 1e-5:  # no usual mistake is so small
+        digits = Finding(Kind.DIGITS, tuple(wrong), facts={"error": error})
+        return Diagnosis((digits,), warnings, report, sweep)
+    findings = []
+    for path in wrong:
+        kink = _kink(case, path)
+        if kink is None:
+            case.wrong_paths.append(path)
+        else:
+            findings.append(kink)
     if case.wrong_paths:
         with np.errstate(all="ignore"):
             known = fitting(f, point)
-        findings.insert(0, (known and wrong_line(case, *known)) or explain(case))
+        of_line = None if known is None else wrong_line(case, *known)
+        findings.insert(0, of_line or explain(case))
     return Diagnosis(tuple(findings), warnings, report, sweep, tuple(case.outcomes))
 
 
@@ -173,38 +181,25 @@ def _on_copies(function: Callable[[Point], Any], changed: set[str]) -> Callable[
 
 def _unfit(case: Examination) -> Finding | None:
     """Return a reason why a comparison would prove nothing: NaN, randomness, float32."""
-    every = symbols(case.gradients)
+    every = tuple(case.gradients)
     values = [float(case.f(case.point)) for _ in range(3)]
-    bad = [path for path, gradient in case.gradients.items() if not np.isfinite(gradient).all()]
-    if bad or not np.isfinite(values).all():
-        where = f"the gradient of {', '.join(bad)}" if bad else "the function itself"
-        return Finding(
-            "not finite", f"{symbols(bad or case.gradients)}: NaN or infinity in {where}."
-        )
+    bad = tuple(path for path in every if not np.isfinite(case.gradients[path]).all())
+    if bad:
+        return Finding(Kind.GRADIENT_NOT_FINITE, bad)
+    if not np.isfinite(values).all():
+        return Finding(Kind.FUNCTION_NOT_FINITE, every)
     if len(set(values)) > 1:
-        return Finding(
-            "randomness",
-            f"{every}: the function is random. Something is redrawn between evaluations, most "
-            "likely a dropout mask. Draw it once and pass it in.",
-            (f"three evaluations at one point: {', '.join(f'{v:.8g}' for v in values)}",),
-        )
+        facts = {"values": ", ".join(f"{value:.8g}" for value in values)}
+        return Finding(Kind.RANDOM_FUNCTION, every, (Evidence.VALUES_DIFFER,), facts)
     again = case.gradients if case.backward is None else case.backward(case.point)
-    twice = [path for path, g in case.gradients.items() if not np.array_equal(g, again[path])]
+    twice = tuple(p for p in every if not np.array_equal(case.gradients[p], again[p]))
     if twice:
-        evidence = (f"two calls at one point differ in {', '.join(twice)}",)
-        if all(np.allclose(again[path], 2 * case.gradients[path]) for path in twice):
-            sentence = "the second call of backward adds to the first; set the gradients to zero."
-            return Finding("accumulation", f"{symbols(twice)}: {sentence}", evidence)
-        sentence = "the backward pass is random; it redraws a mask. Draw it once and pass it in."
-        return Finding("randomness", f"{symbols(twice)}: {sentence}", evidence)
+        doubled = all(np.allclose(again[path], 2 * case.gradients[path]) for path in twice)
+        kind = Kind.ACCUMULATION if doubled else Kind.RANDOM_GRADIENT
+        return Finding(kind, twice, (Evidence.CALLS_DIFFER,))
     precision = _precision(case)
     if precision > 1e-10:
-        return Finding(
-            "float32",
-            f"{every}: the function computes in float32 or lower somewhere, and its rounding hides "
-            "all but gross mistakes. Check in float64.",
-            (f"its values are exact to {precision:.0e} only; float64 gives about 1e-16",),
-        )
+        return Finding(Kind.FLOAT32, every, (Evidence.PRECISION,), {"precision": precision})
     return None
 
 
@@ -214,7 +209,8 @@ def _precision(case: Examination) -> float:
     Curvature cancels in it and rounding does not. It goes to one side of the point, which may lie
     at a kink, in each of eight directions.
     """
-    base, worst = float(case.f(case.point)), 0.0
+    base = float(case.f(case.point))
+    worst = 0.0
     for _ in range(8):
         direction = unit_direction(case.gradients, case.generator)
         values = [base]
@@ -244,13 +240,11 @@ def _kink(case: Examination, path: str) -> Finding | None:
     bend = max(abs(left - right), abs((left + right) / 2 - slope[worst]))
     if not between or bend < error[worst] / 2:  # f is smooth here
         return None
-    sentence = (
-        f"{path}: a kink (relu, max, abs) lies at or beside the point, where f has no slope to "
-        f"compare {symbols([path])} with. This is no mistake; move the point."
-    )
-    evidence = (
-        f"at {path}[{', '.join(map(str, worst))}] the slope is {left:.4g} to the left and "
-        f"{right:.4g} to the right, over 1e-7, and {slope[worst]:.4g} over 1e-5; the gradient is "
-        f"{gradient[worst]:.4g}"
-    )
-    return Finding("kink", sentence, (evidence,))
+    facts = {
+        "index": ", ".join(map(str, worst)),
+        "left": left,
+        "right": right,
+        "slope": slope[worst],
+        "gradient": gradient[worst],
+    }
+    return Finding(Kind.KINK, (path,), (Evidence.SLOPES_AT_A_KINK,), facts)

@@ -2,7 +2,7 @@
 
 CS231n and Karpathy have the blocks of an LSTM in the order i, f, o, g, and Olah multiplies one
 matrix by h and x side by side. A `Reading` turns arrays, and gradients, of such a layout into those
-of the textbook, and a sentence about the textbook's arrays into one about the author's.
+of the textbook, and the names of the textbook's arrays into those of the author's.
 """
 
 import re
@@ -74,32 +74,26 @@ class Reading:
         return tuple(f"d{READ_AS[what]}" for what in self.pile)
 
     @property
-    def evidence(self) -> tuple[str, ...]:
-        """How the author's arrays were read, if not as the textbook's."""
-        said = []
-        if self.order:
-            said.append(f"your blocks of columns are in the order {', '.join(self.order)}")
-        if self.pile:
-            matrix = last(next(p.path for p in self.pieces.values() if p.where))
-            said.append(f"the rows of your {matrix} are those of {', '.join(self.pile)}")
-        return tuple(said)
+    def matrix(self) -> str:
+        """The name of the array that has the rows of `pile`."""
+        return last(next(piece.path for piece in self.pieces.values() if piece.where))
 
-    def said(self, sentence: str) -> str:
-        """Return a sentence about the textbook's arrays in the author's names."""
+    def translated(self, expression: str) -> str:
+        """Return an expression of the textbook's arrays in the author's names."""
         own = {name: self.pieces[path] for name, path in self.names.items()}
         names = "|".join(own)
 
-        def translated(found: re.Match[str]) -> str:
+        def renamed(found: re.Match[str]) -> str:
             gradient, name, of_step = found.groups(default="")
             return f"{gradient}{last(own[name].path)}{of_step}{own[name].where}"
 
         if own:
-            sentence = re.sub(rf"(?<![\w.])(d?)({names})(_t)?(?!\w)", translated, sentence)
+            expression = re.sub(rf"(?<![\w.])(d?)({names})(_t)?(?!\w)", renamed, expression)
         if self.order:
             gate = rf"(\w*?)([{''.join(self.gates)}])"
             listed = rf"\b{', '.join([gate] * len(self.gates))}\b"
-            sentence = re.sub(listed, self._reordered, sentence)
-        return sentence
+            expression = re.sub(listed, self._reordered, expression)
+        return expression
 
     def _reordered(self, found: re.Match[str]) -> str:
         """Return a list of all gates in the author's order."""

@@ -1,4 +1,4 @@
-"""Layers of the textbook, their mistakes of one line, and the sentence that names a line.
+"""Layers of the textbook, their mistakes of one line, and the most common of those that fit.
 
 The only module of the doctor that uses the textbook, `numpylstm.reference`. Everything else about
 a layer comes from its record in `numpylstm.cells` and from the source of its functions.
@@ -17,10 +17,10 @@ import numpy as np
 from numpylstm import reference
 from numpylstm.cells import CELLS
 from numpylstm.checks import Array
-from numpylstm.laboratory.doctor.reasoning import Finding
 from numpylstm.laboratory.mistakes.catalogue import mistakes_in
-from numpylstm.laboratory.mistakes.record import Mistake, enumeration
+from numpylstm.laboratory.mistakes.record import Mistake
 from numpylstm.laboratory.mistakes.source import SIZES, Text, mentions, read
+from numpylstm.laboratory.mistakes.words import OF_FORM, OF_SIZE, Kind
 
 AGREE = 1e-9
 """Relative error up to which two gradients are the same."""
@@ -60,7 +60,8 @@ class Layer:
     def inputs(self) -> list[str]:
         """The arrays that forward takes."""
         if self.kind in CELLS:
-            cell, before = CELLS[self.kind], "_prev" if self.step else "0"
+            cell = CELLS[self.kind]
+            before = "_prev" if self.step else "0"
             parameters = cell.parameters(dict(self.options))
             return ["x", *(f"{state}{before}" for state in cell.states), *parameters]
         names = inspect.signature(self.function("forward")).parameters
@@ -133,7 +134,8 @@ def layers() -> Iterator[Layer]:
 @cache
 def text(layer: Layer) -> Text:
     """Return the backward pass of a layer as lines; for a loss, that of the step that it calls."""
-    function, results = layer.function("backward"), [f"d{name}" for name in layer.judged]
+    function = layer.function("backward")
+    results = [f"d{name}" for name in layer.judged]
     if layer in LOSSES:
         function = reference.cross_entropy_step_backward
     return read(function, layer.run(layer.sample()), layer.gates, results, dict(layer.options))
@@ -173,25 +175,25 @@ def mistakes(layer: Layer, joined: tuple[str, ...] = ()) -> tuple[Mistake, ...]:
 
 def _in_all_lines(in_lines: Sequence[Mistake], joined: Sequence[str]) -> Iterator[Mistake]:
     """Yield mistakes that the lines of several results have in common."""
-    alike: dict[tuple[str, str], dict[str, Mistake]] = {}
+    alike: dict[tuple[Any, ...], dict[str, Mistake]] = {}
     for mistake in in_lines:
+        same_kind = (mistake.function, mistake.kind, mistake.about, mistake.array, mistake.gate)
         for name in joined:
             if mistake.line.names == (name,) and len(mistake.changes) == 1:
-                alike.setdefault((mistake.function, mistake.words), {}).setdefault(name, mistake)
-    for (function, words), found in alike.items():
+                alike.setdefault(same_kind, {}).setdefault(name, mistake)
+    for found in alike.values():
         if len(found) == len(joined) > 1:
-            first, *_ = found.values()
+            first = next(iter(found.values()))
             changes = tuple(mistake.changes[0] for mistake in found.values())
-            said = f"{words}, and so in all rows of that array"
-            yield Mistake(function, changes, said, first.line, first.kind, first.about)
+            yield replace(first, changes=changes, in_all_rows=True)
 
 
 TAKEN = {
-    "taken from the step before": "np.roll({0}, 1, axis=0)",
-    "taken from the step after": "np.roll({0}, -1, axis=0)",
-    "taken from the first step, at every step": "np.broadcast_to({0}[:1], {0}.shape)",
-    "zero at the first step": "np.concatenate([0 * {0}[:1], {0}[1:]])",
-    "taken from the last step, at the first": "np.concatenate([{1}[-1:], {0}[1:]])",
+    Kind.FROM_THE_STEP_BEFORE: "np.roll({0}, 1, axis=0)",
+    Kind.FROM_THE_STEP_AFTER: "np.roll({0}, -1, axis=0)",
+    Kind.FROM_THE_FIRST_STEP: "np.broadcast_to({0}[:1], {0}.shape)",
+    Kind.ZERO_AT_THE_FIRST_STEP: "np.concatenate([0 * {0}[:1], {0}[1:]])",
+    Kind.FROM_THE_LAST_AT_THE_FIRST_STEP: "np.concatenate([{1}[-1:], {0}[1:]])",
 }
 """Mistakes in the step from which an array is taken, such as hs[-1] for h_prev[0]."""
 
@@ -199,7 +201,7 @@ TAKEN = {
 def _arrays_of_other_steps(layer: Layer) -> Iterator[Mistake]:
     """Yield the backward pass with an array of the cache, or all of the past, of another step."""
     step, loop = texts(layer)
-    _, first, _ = loop.source.split("\n", 2)
+    first = loop.source.split("\n")[1]
     readers = {
         field: [line for line in step.lines if mentions(line.expression, field)]
         for field, a in layer.run(layer.sample())[-1]._asdict().items()
@@ -208,14 +210,14 @@ def _arrays_of_other_steps(layer: Layer) -> Iterator[Mistake]:
     groups: list[tuple[str, ...]] = [(field,) for field in readers if len(readers[field]) == 1]
     groups.append(tuple(field for field in readers if field.endswith("_prev")))
     groups.append(tuple(field for field in readers if field in ("x", "h_prev")))
-    for fields, (words, way) in product(dict.fromkeys(filter(None, groups)), TAKEN.items()):
+    for fields, (kind, way) in product(dict.fromkeys(filter(None, groups)), TAKEN.items()):
         moved = ", ".join(
             f"{n}={way.format(f'cache.{n}', f'cache.{n}'.removesuffix('_prev'))}" for n in fields
         )
         row = f"    cache = cache._replace({moved})"
-        said = f"{enumeration(fields)} {'is' if len(fields) == 1 else 'are'} {words}"
         change = (f"\n{first}\n", f"\n{row}\n{first}\n")
-        yield Mistake(loop.name, (change,), said, readers[fields[0]][0])
+        line = readers[fields[0]][0]
+        yield Mistake(loop.name, (change,), line=line, kind=kind, about=fields)
 
 
 def wrong(one: Any, claim: Any) -> Any:
@@ -228,7 +230,7 @@ def same(one: Any, claim: Any) -> bool:
     return np.shape(one) == np.shape(claim) and not np.any(wrong(one, claim))
 
 
-# --- sentences ------------------------------------------------------------------------------------
+# --- the most common mistake ----------------------------------------------------------------------
 
 
 def best(found: Sequence[Mistake]) -> list[Mistake]:
@@ -241,26 +243,13 @@ def best(found: Sequence[Mistake]) -> list[Mistake]:
     return list(of_line.values())
 
 
-def named(found: Sequence[Mistake]) -> Finding:
-    """Name the line; or the lines, where several give the same numbers."""
-    first, *others = best(found)
-    evidence = "with this mistake, the textbook gives these numbers in every array, to 1e-9"
-    said = [f"{mistake.said}; it must {mistake.must}." for mistake in (first, *others)]
-    if len(others) >= MOST_LINES:
-        sentence = (
-            f"The gradient is wrong, and the doctor cannot tell in which line: {len(said)} "
-            "mistakes give these numbers. Use T of at least 3, and no zeros."
-        )
-        return Finding("unknown", sentence, tuple(said))
-    sentence = " Or else: ".join(said)
-    lost = first.about if first.kind == "lost" and first.about in ("dh", "dc") else ""
-    if lost:
-        sentence += f" So {lost}_next, the gradient from the next step, is lost or overwritten."
-    return Finding(f"{lost}_next" if lost else "line", sentence, (evidence,))
-
-
 def rank(mistake: Mistake) -> int:
     """Sort key of mistakes that give the same numbers: common ones first, odd ones last."""
-    if mistake.kind == "size" or (mistake.kind == "name" and mistake.about.startswith("d")):
+    if mistake.gate:
+        return 0
+    if mistake.kind is Kind.USED_INSTEAD:
+        used = mistake.about[0]
+        return 2 if used.startswith("d") else 1  # a gradient is seldom taken for a value
+    if mistake.kind in OF_SIZE:
         return 2
-    return int(mistake.kind in ("name", "sign", "form"))
+    return int(mistake.kind in OF_FORM or mistake.kind is Kind.SIGN_OF_ARRAY)

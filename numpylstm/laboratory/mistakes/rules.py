@@ -1,7 +1,7 @@
 """Rules that generate mistakes: likely wrong forms of a line, hundreds for each function.
 
-A rule is a function that takes a line and its text, and yields edits: a wrong form, and words for
-what is wrong with it. The rules in `OF_EXPRESSIONS` yield wrong expressions, those in
+A rule is a function that takes a line and its text, and yields edits: a wrong form, and the kind of
+mistake that it is. The rules in `OF_EXPRESSIONS` yield wrong expressions, those in
 `OF_STATEMENTS` whole statements. Most mistakes need no rule of their own: they are rows of
 `PATTERNS`.
 """
@@ -14,17 +14,19 @@ from functools import cache
 from itertools import combinations, permutations, product
 from typing import Any, NamedTuple
 
-from numpylstm.laboratory.mistakes.record import Mistake, enumeration
+from numpylstm.laboratory.mistakes.record import Mistake
 from numpylstm.laboratory.mistakes.source import SIZES, Line, Shapes, Text, mentions, substituted
+from numpylstm.laboratory.mistakes.words import Kind
 
 
 class Edit(NamedTuple):
-    """A wrong expression or statement, what is wrong with it, and the kind of `Mistake`."""
+    """A wrong expression or statement, and the fields of its `Mistake`."""
 
     wrong: str
-    words: str
-    kind: str = ""
-    about: str = ""
+    kind: Kind
+    about: tuple[str, ...] = ()
+    array: str = ""
+    gate: str = ""
 
 
 def generated(text: Text) -> Iterator[Mistake]:
@@ -35,10 +37,18 @@ def generated(text: Text) -> Iterator[Mistake]:
         if line.kind in COMPUTES:
             for rule in OF_EXPRESSIONS:
                 edits += [edit._replace(wrong=line.put(edit.wrong)) for edit in rule(line, text)]
-        for wrong, words, kind, about in edits:
-            if wrong not in seen:
-                seen.add(wrong)
-                yield Mistake(text.name, (line.change(wrong),), words, line, kind, about)
+        for edit in edits:
+            if edit.wrong not in seen:
+                seen.add(edit.wrong)
+                yield Mistake(
+                    text.name,
+                    (line.change(edit.wrong),),
+                    line=line,
+                    kind=edit.kind,
+                    about=edit.about,
+                    array=edit.array,
+                    gate=edit.gate,
+                )
 
 
 LIMITS = (0.1, 0.2, 0.25, 0.5, 1.0, 2.0, 3.0, 5.0, 10.0)
@@ -50,90 +60,86 @@ def clippings(text: Text) -> Iterator[Mistake]:
     for line, limit in product(text.lines, LIMITS):
         if line.kind in COMPUTES:
             wrong = line.put(f"np.clip({line.expression}, -{limit!r}, {limit!r})")
-            yield Mistake(text.name, (line.change(wrong),), "it is clipped here", line)
+            yield Mistake(text.name, (line.change(wrong),), line=line, kind=Kind.CLIPPED)
 
 
 # --- a part of an expression ---------------------------------------------------------------------
 
 
 class Pattern(NamedTuple):
-    """A part of a line: the right text, the wrong text, the words, and the kind of `Mistake`."""
+    """A part of a line: the right text, the wrong text, the kind, and what it is about."""
 
     right: str
     wrong: str
-    words: str
-    kind: str = ""
-    about: str = ""
+    kind: Kind
+    about: tuple[str, ...] = ()
 
 
 PATTERNS = [
-    Pattern("1 - a * a", "a * (1 - a)", "the slope of the sigmoid instead of tanh's", "curve"),
-    Pattern("1 - a * a", "(1 - a) * (1 - a)", "1 - a is squared where a must be", "curve"),
-    Pattern("X * a * (1 - a)", "X * (1 - a * a)", "the slope of tanh instead of the sigmoid's",
-            "curve"),
-    Pattern("a * (1 - a)", "1 - a * a", "the slope of tanh instead of the sigmoid's", "curve"),
-    Pattern("1 / (1 + np.exp(-X))", "np.tanh(X)", "tanh instead of the sigmoid", "curve"),
-    Pattern("ds * h_prev", "da_n * (h_prev @ Wh_n)",
-            "it is that of a GRU that resets after the product, as PyTorch's"),
+    Pattern("1 - a * a", "a * (1 - a)", Kind.SLOPE_OF_SIGMOID),
+    Pattern("1 - a * a", "(1 - a) * (1 - a)", Kind.PART_SQUARED, ("a",)),
+    Pattern("X * a * (1 - a)", "X * (1 - a * a)", Kind.SLOPE_OF_TANH),
+    Pattern("a * (1 - a)", "1 - a * a", Kind.SLOPE_OF_TANH),
+    Pattern("1 / (1 + np.exp(-X))", "np.tanh(X)", Kind.FUNCTION_INSTEAD, ("tanh", "the sigmoid")),
+    Pattern("ds * h_prev", "da_n * (h_prev @ Wh_n)", Kind.RESET_AFTER),
     Pattern("np.sqrt(sum((g * g).sum() for g in X))", "sum(np.sqrt((g * g).sum()) for g in X)",
-            "the norms of the arrays are added, where their squares must be"),
+            Kind.NORMS_ADDED),
     Pattern("np.sqrt(sum((g * g).sum() for g in X))", "max(np.sqrt((g * g).sum()) for g in X)",
-            "it is the largest norm of an array, not the norm of all of them together"),
-    Pattern("1 - X", "X", "X instead of 1 - X"),
-    Pattern("X * Y", "X", "the factor Y is missing"),
-    Pattern("X * Y", "Y", "the factor X is missing"),
-    Pattern("X * Y", "X + Y", "X and Y are added, not multiplied", "form"),
-    Pattern("X / Y", "X", "the division by Y is missing"),
-    Pattern("X / Y", "Y / X", "the quotient is upside down"),
-    Pattern("X + Y", "X", "the term Y is missing", "lost", "Y"),
-    Pattern("X + Y", "Y", "the term X is missing", "lost", "X"),
-    Pattern("X + Y", "X - Y", "the sign of Y is wrong"),
-    Pattern("X + Y", "Y - X", "the sign of X is wrong"),
-    Pattern("X + Y * Z", "(X + Y) * Z", "Y is in brackets with X"),
-    Pattern("X - Y", "X", "the term Y is missing"),
-    Pattern("X - Y", "Y", "the term X is missing"),
-    Pattern("X - Y", "X + Y", "the sign of Y is wrong"),
-    Pattern("X - Y", "Y - X", "the sign of both terms is wrong"),
-    Pattern("X @ Y", "(X @ Y).T", "the product is transposed"),
-    Pattern("X.T", "parts.untransposed(X, N)", "X is not transposed"),
-    Pattern("X.sum()", "X.mean()", "a mean instead of the sum"),
-    Pattern("X.sum(axis=Y)", "X.mean(axis=Y)", "a mean instead of the sum"),
-    Pattern("X.mean()", "X.sum()", "a sum instead of the mean"),
-    Pattern("np.log(X)", "np.log2(X)", "the logarithm has the base 2"),
-    Pattern("np.exp(X)", "np.exp(-X)", "the sign in the exponent is wrong"),
-    Pattern("np.minimum(X, Y)", "Y",
-            "the minimum with X is missing, so short arrays are stretched"),
-    Pattern("sigmoid(X)", "np.tanh(X)", "tanh instead of sigmoid", "curve"),
-    Pattern("np.tanh(X)", "sigmoid(X)", "sigmoid instead of tanh", "curve"),
+            Kind.LARGEST_NORM),
+    Pattern("1 - X", "X", Kind.NOT_ONE_MINUS, ("X",)),
+    Pattern("X * Y", "X", Kind.FACTOR_MISSING, ("Y",)),
+    Pattern("X * Y", "Y", Kind.FACTOR_MISSING, ("X",)),
+    Pattern("X * Y", "X + Y", Kind.ADDED_NOT_MULTIPLIED, ("X", "Y")),
+    Pattern("X / Y", "X", Kind.DIVISION_MISSING, ("Y",)),
+    Pattern("X / Y", "Y / X", Kind.UPSIDE_DOWN),
+    Pattern("X + Y", "X", Kind.TERM_MISSING, ("Y",)),
+    Pattern("X + Y", "Y", Kind.TERM_MISSING, ("X",)),
+    Pattern("X + Y", "X - Y", Kind.SIGN_OF_TERM, ("Y",)),
+    Pattern("X + Y", "Y - X", Kind.SIGN_OF_TERM, ("X",)),
+    Pattern("X + Y * Z", "(X + Y) * Z", Kind.IN_BRACKETS, ("Y", "X")),
+    Pattern("X - Y", "X", Kind.TERM_MISSING, ("Y",)),
+    Pattern("X - Y", "Y", Kind.TERM_MISSING, ("X",)),
+    Pattern("X - Y", "X + Y", Kind.SIGN_OF_TERM, ("Y",)),
+    Pattern("X - Y", "Y - X", Kind.SIGN_OF_BOTH_TERMS),
+    Pattern("X @ Y", "(X @ Y).T", Kind.PRODUCT_TRANSPOSED),
+    Pattern("X.T", "parts.untransposed(X, N)", Kind.NOT_TRANSPOSED, ("X",)),
+    Pattern("X.sum()", "X.mean()", Kind.MEAN_FOR_SUM),
+    Pattern("X.sum(axis=Y)", "X.mean(axis=Y)", Kind.MEAN_FOR_SUM),
+    Pattern("X.mean()", "X.sum()", Kind.SUM_FOR_MEAN),
+    Pattern("np.log(X)", "np.log2(X)", Kind.BASE_2),
+    Pattern("np.exp(X)", "np.exp(-X)", Kind.SIGN_OF_EXPONENT),
+    Pattern("np.minimum(X, Y)", "Y", Kind.MINIMUM_MISSING, ("X",)),
+    Pattern("sigmoid(X)", "np.tanh(X)", Kind.FUNCTION_INSTEAD, ("tanh", "sigmoid")),
+    Pattern("np.tanh(X)", "sigmoid(X)", Kind.FUNCTION_INSTEAD, ("sigmoid", "tanh")),
     *(
-        Pattern(f"{f}(X)", "X", f"{f.removeprefix('np.')} is missing")
+        Pattern(f"{f}(X)", "X", Kind.FUNCTION_MISSING, (f.removeprefix("np."),))
         for f in ("np.sqrt", "np.log", "np.exp", "np.tanh", "sigmoid")
     ),
     *(
-        Pattern("cache.coefficients[..., None]", f"1 / {size}", "the weights are ignored")
+        Pattern("cache.coefficients[..., None]", f"1 / {size}", Kind.WEIGHTS_IGNORED)
         for size in ("1", "len(cache.targets)", "len(cache.targets[0])", "cache.targets.size")
     ),
-    Pattern("X[t]", "X[t - 1]", "X is taken one step early"),
-    Pattern("X[t]", "X[t + 1 - len(X)]", "X is taken one step late"),
-    Pattern("X[t]", "X[-1]", "X of the last step is used at every step"),
-    Pattern("X[t]", "X[0]", "X of the first step is used at every step"),
-    Pattern("X[t]", "X[t + 1] if t + 1 < len(X) else 0 * X[t]", "X is taken one step late"),
-    Pattern("X[t]", "X[t] * (t == len(X) - 1)", "X is used at the last step alone"),
-    Pattern("X[t - 1]", "X[t]", "X is taken one step late"),
-    Pattern("h_prev[t]", "h[t - 1]", "at the first step it is h[-1], the state after the last one"),
-    Pattern("X if t else Y", "X", "Y is not used at the first step"),
-    Pattern("X[t - 1][Y] if t else Z", "X[t][Y]", "it is taken from this step, not the one before"),
-    Pattern("X[t - 1][4]", "X[t - 1][6]", "it is h of the step before, not c"),
-    Pattern("X[t - 1][6]", "X[t - 1][4]", "it is c of the step before, not h"),
-    Pattern("a", "2 * a", "a is counted twice"),
-    Pattern("a", "-a", "the sign of a is wrong", "sign"),
-    Pattern("a", "0 * a", "a is ignored", "lost", "a"),
-    Pattern("a", "a * a", "a is squared", "form"),
-    Pattern("a", "1 - a", "1 - a instead of a", "form"),
-    Pattern("a", "sigmoid(a)", "the sigmoid of a instead of a", "form"),
-    Pattern("a", "np.tanh(a)", "the tanh of a instead of a", "form"),
+    Pattern("X[t]", "X[t - 1]", Kind.ONE_STEP_EARLY, ("X",)),
+    Pattern("X[t]", "X[t + 1 - len(X)]", Kind.ONE_STEP_LATE, ("X",)),
+    Pattern("X[t]", "X[-1]", Kind.OF_THE_LAST_STEP, ("X",)),
+    Pattern("X[t]", "X[0]", Kind.OF_THE_FIRST_STEP, ("X",)),
+    Pattern("X[t]", "X[t + 1] if t + 1 < len(X) else 0 * X[t]", Kind.ONE_STEP_LATE, ("X",)),
+    Pattern("X[t]", "X[t] * (t == len(X) - 1)", Kind.AT_THE_LAST_STEP_ALONE, ("X",)),
+    Pattern("X[t - 1]", "X[t]", Kind.ONE_STEP_LATE, ("X",)),
+    Pattern("h_prev[t]", "h[t - 1]", Kind.STATE_AFTER_THE_LAST_STEP),
+    Pattern("X if t else Y", "X", Kind.NOT_AT_THE_FIRST_STEP, ("Y",)),
+    Pattern("X[t - 1][Y] if t else Z", "X[t][Y]", Kind.FROM_THIS_STEP),
+    Pattern("X[t - 1][4]", "X[t - 1][6]", Kind.OF_THE_STEP_BEFORE, ("h", "c")),
+    Pattern("X[t - 1][6]", "X[t - 1][4]", Kind.OF_THE_STEP_BEFORE, ("c", "h")),
+    Pattern("a", "2 * a", Kind.COUNTED_TWICE, ("a",)),
+    Pattern("a", "-a", Kind.SIGN_OF_ARRAY, ("a",)),
+    Pattern("a", "0 * a", Kind.IGNORED, ("a",)),
+    Pattern("a", "a * a", Kind.SQUARED, ("a",)),
+    Pattern("a", "1 - a", Kind.ONE_MINUS, ("a",)),
+    Pattern("a", "sigmoid(a)", Kind.CURVE_OF, ("sigmoid", "a")),
+    Pattern("a", "np.tanh(a)", Kind.CURVE_OF, ("tanh", "a")),
 ]  # fmt: skip
-"""Mistakes in a part of a line: the right text, the wrong text, and the words.
+"""Mistakes in a part of a line: the right text, the wrong text, the kind, and what it is about.
 
 ``X Y Z`` are any expressions, ``a`` is the name of an array, and ``N`` the number of gates.
 """
@@ -155,18 +161,17 @@ def _of_part(node: ast.expr, text: Text) -> Iterator[Edit]:
     shape = shapes.get(name, ())
     for other in shapes:
         if other != name and shapes[other] == shapes.get(name):
-            yield Edit(other, f"{other} is used instead of {name}", "name", other)
+            yield Edit(other, Kind.USED_INSTEAD, (other, name))
     for pattern in PATTERNS:
         found = {"N": str(max(len(text.gates), 1))}
         if _matches(_expression(pattern.right), node, shapes, found):
-            said = "".join(found.get(word, word) for word in re.split(r"\b", pattern.words))
-            wrong, about = substituted(pattern.wrong, found), found.get(pattern.about, "")
-            yield Edit(wrong, said, pattern.kind, about)
+            about = tuple(found.get(word, word) for word in pattern.about)
+            yield Edit(substituted(pattern.wrong, found), pattern.kind, about)
     if len(shape) == 2 and shape[0] == shape[1]:
-        yield Edit(f"{name}.T", f"{name} is transposed")
+        yield Edit(f"{name}.T", Kind.TRANSPOSED, (name,))
     if len(shape) == 2 and shape[0] == SIZES["T"] * SIZES["B"]:  # time and batch in one axis
         long = next(other for other in shapes if len(shapes[other]) == 3)
-        yield Edit(f"parts.last_step({name}, {long})", "the last step alone is counted")
+        yield Edit(f"parts.last_step({name}, {long})", Kind.LAST_STEP_COUNTED)
 
 
 @cache
@@ -200,11 +205,11 @@ def another_name_everywhere(line: Line, text: Text) -> Iterator[Edit]:
         if right.count(name) > 1 and mentions(right, name):
             for other in shapes:
                 if other != name and shapes[other] == shapes[name]:
-                    words = f"{other} is used instead of {name}"
-                    yield Edit(substituted(right, {name: other}), words, "name", other)
+                    wrong = substituted(right, {name: other})
+                    yield Edit(wrong, Kind.USED_INSTEAD, (other, name))
             for f in ("sigmoid", "np.tanh"):
-                words = f"the {f.removeprefix('np.')} of {name} instead of {name}"
-                yield Edit(substituted(right, {name: f"{f}({name})"}), words, "curve")
+                wrong = substituted(right, {name: f"{f}({name})"})
+                yield Edit(wrong, Kind.CURVE_OF_EVERYWHERE, (f.removeprefix("np."), name))
 
 
 def times_a_size(line: Line, text: Text) -> Iterator[Edit]:
@@ -212,16 +217,17 @@ def times_a_size(line: Line, text: Text) -> Iterator[Edit]:
     for letter, axes in (("B", 2), ("T", 3)):
         sized = [n for n, s in text.shapes.items() if s[:1] == (SIZES[letter],) and len(s) == axes]
         for name in sized[:1]:
-            for operator, words in (("/", "divided"), ("*", "multiplied")):
+            for operator, kind in (("/", Kind.DIVIDED_BY), ("*", Kind.MULTIPLIED_BY)):
                 wrong = f"({line.expression}) {operator} len({name})"
-                yield Edit(wrong, f"it is {words} by {letter}", "size")
+                yield Edit(wrong, kind, (letter,))
 
 
 def blocks_in_another_order(line: Line, text: Text) -> Iterator[Edit]:
     """``[da_i, da_f, da_g, da_o]`` to ``[da_i, da_o, da_f, da_g]``, the order of ONNX."""
     for blocks in re.findall(r"\[(\w+, .*?)\]", line.expression):
-        for order, words in _orders(blocks.split(", ")):
-            yield Edit(line.expression.replace(blocks, order), words, "gate")
+        for order in _orders(blocks.split(", ")):
+            kind = Kind.BLOCKS_EXCHANGED if order.exchanged else Kind.BLOCKS_IN_ANOTHER_ORDER
+            yield Edit(line.expression.replace(blocks, order.text), kind, order.about)
 
 
 def ignored_but_at_the_last_step(line: Line, text: Text) -> Iterator[Edit]:
@@ -231,7 +237,7 @@ def ignored_but_at_the_last_step(line: Line, text: Text) -> Iterator[Edit]:
     for name, shape in text.shapes.items() if in_loop and long else ():
         if len(shape) == 2 and mentions(line.expression, name):
             wrong = substituted(line.expression, {name: f"({name} * (t == len({long}) - 1))"})
-            yield Edit(wrong, f"{name} is ignored at every step but the last", "lost", name)
+            yield Edit(wrong, Kind.IGNORED_BUT_AT_THE_LAST_STEP, (name,))
 
 
 def added_at_every_step(line: Line, text: Text) -> Iterator[Edit]:
@@ -242,7 +248,7 @@ def added_at_every_step(line: Line, text: Text) -> Iterator[Edit]:
         if name.endswith("T") and line.target == into and mentions(right, into):
             long = next(other for other in shapes if len(shapes[other]) == 3)
             wrong = f"{right} + {name} * (t < len({long}) - 1)"
-            yield Edit(wrong, f"{name} is added at every step, not at the last alone")
+            yield Edit(wrong, Kind.ADDED_AT_EVERY_STEP, (name,))
 
 
 # --- the columns of gates ------------------------------------------------------------------------
@@ -253,36 +259,39 @@ def gates(line: Line, text: Text) -> Iterator[Edit]:
     right, n = line.expression, len(text.gates)
     if not n:
         return
-    yield Edit(f"parts.each_transposed({right}, {n})", "each gate's block is transposed", "gate")
+    yield Edit(f"parts.each_transposed({right}, {n})", Kind.EACH_BLOCK_TRANSPOSED)
     packed = [
         name
         for name, shape in text.shapes.items()
         if shape[-1:] == (n * SIZES["H"],) and mentions(right, name)
     ]
     for name in packed:
-        for wrong, words in _other_columns(name, text.gates):
-            yield Edit(substituted(right, {name: wrong}), words, "gate")
+        for edit in _other_columns(name, text.gates):
+            yield edit._replace(wrong=substituted(right, {name: edit.wrong}))
         if len(text.shapes[name]) == 2 and text.shapes[name][0] == SIZES["B"]:
             inside = [e for e in parts_of_expression(line, text) if mentions(e.wrong, name)]
             for edit, (k, gate) in product(inside, enumerate(text.gates)):
                 bad = substituted(edit.wrong, {name: f"parts.only({name}, {n}, {k})"})
                 good = substituted(right, {name: f"parts.without({name}, {n}, {k})"})
-                yield Edit(f"{bad} + {good}", f"{edit.words}, in gate {gate}", "gate")
+                yield edit._replace(wrong=f"{bad} + {good}", gate=gate)
 
 
-def _other_columns(name: str, gates: Sequence[str]) -> Iterator[tuple[str, str]]:
+def _other_columns(name: str, gates: Sequence[str]) -> Iterator[Edit]:
     """Yield an array with the columns of one gate left out, or taken from another gate."""
     n = len(gates)
     for j, k in permutations(range(n), 2):
-        order = [j if block == k else block for block in range(n)]
-        words = f"the columns of {gates[j]} in {name} instead of those of {gates[k]}"
-        yield f"parts.reordered({name}, {order})", words
-    for order_text, words in _orders([str(block) for block in range(n)], gates):
-        yield f"parts.reordered({name}, [{order_text}])", f"{words} in the columns of {name}"
+        columns = [j if block == k else block for block in range(n)]
+        wrong = f"parts.reordered({name}, {columns})"
+        yield Edit(wrong, Kind.COLUMNS_OF_ANOTHER_GATE, (gates[j], gates[k]), name)
+    for order in _orders([str(block) for block in range(n)], gates):
+        wrong = f"parts.reordered({name}, [{order.text}])"
+        kind = Kind.COLUMNS_EXCHANGED if order.exchanged else Kind.COLUMNS_IN_ANOTHER_ORDER
+        yield Edit(wrong, kind, order.about, name)
     for k, gate in enumerate(gates):
-        without, only = f"parts.without({name}, {n}, {k})", f"parts.only({name}, {n}, {k})"
-        yield without, f"the part from gate {gate} is missing"
-        yield f"({without} - {only})", f"the sign of gate {gate} is wrong"
+        without = f"parts.without({name}, {n}, {k})"
+        only = f"parts.only({name}, {n}, {k})"
+        yield Edit(without, Kind.PART_OF_GATE_MISSING, (gate,))
+        yield Edit(f"({without} - {only})", Kind.SIGN_OF_GATE, (gate,))
 
 
 # --- statements ----------------------------------------------------------------------------------
@@ -290,30 +299,29 @@ def _other_columns(name: str, gates: Sequence[str]) -> Iterator[tuple[str, str]]
 
 def overwritten(line: Line, text: Text) -> Iterator[Edit]:
     """``dWx += dWx_t`` to ``dWx = dWx_t``."""
-    words = "it is overwritten where it must be added to"
-    yield Edit(f"{line.target} = {line.expression}", words)
+    yield Edit(f"{line.target} = {line.expression}", Kind.OVERWRITTEN)
     for k, gate in enumerate(text.gates):
         kept = f"parts.without({line.target}, {len(text.gates)}, {k})"
         wrong = f"{line.target} = {kept} + {line.expression}"
-        yield Edit(wrong, f"{words}, in gate {gate}", "gate")
+        yield Edit(wrong, Kind.OVERWRITTEN, gate=gate)
 
 
 def left_out_of_the_sum(line: Line, text: Text) -> Iterator[Edit]:
     """``dWx += dWx_t`` to ``dWx += dWx_t * (t > 0)``, in a loop."""
     long = next((name for name, shape in text.shapes.items() if len(shape) == 3), "")
     if long:
-        for when, which in (("t > 0", "first"), (f"t < len({long}) - 1", "last")):
-            yield Edit(
-                line.stated(f"{line.expression} * ({when})"), f"the {which} step is left out"
-            )
+        but_the_first = line.stated(f"{line.expression} * (t > 0)")
+        yield Edit(but_the_first, Kind.FIRST_STEP_LEFT_OUT)
+        but_the_last = line.stated(f"{line.expression} * (t < len({long}) - 1)")
+        yield Edit(but_the_last, Kind.LAST_STEP_LEFT_OUT)
 
 
 def stored_elsewhere(line: Line, text: Text) -> Iterator[Edit]:
     """``dx[t], dh = step(...)`` to ``dx[t - 1], dh = step(...)``."""
-    for place, words in (("[t - 1]", "one step early"), ("[-1 - t]", "in the reverse order")):
+    places = {"[t - 1]": Kind.STORED_ONE_STEP_EARLY, "[-1 - t]": Kind.STORED_IN_REVERSE}
+    for place, kind in places.items():
         elsewhere = line.target.replace("[t]", place)
-        wrong = line.expression.replace(line.target, elsewhere, 1)
-        yield Edit(wrong, f"it is written {words}")
+        yield Edit(line.expression.replace(line.target, elsewhere, 1), kind)
 
 
 def of_its_own_step(line: Line, text: Text) -> Iterator[Edit]:
@@ -324,84 +332,96 @@ def of_its_own_step(line: Line, text: Text) -> Iterator[Edit]:
     again = f"{substituted(call, alone)}[{results.index(line.target)}]"
     later = f"t < len({line.target.removesuffix('[t]')}) - 1"
     wrong = f"{line.expression}; {line.target} = {again} if {later} else {line.target}"
-    yield Edit(wrong, "it leaves out the gradient from later steps")
+    yield Edit(wrong, Kind.LATER_STEPS_LEFT_OUT)
 
 
 def other_steps(line: Line, text: Text) -> Iterator[Edit]:
     """``reversed(range(len(x)))`` to ``range(len(x))``."""
     back = line.expression.startswith("reversed(")
-    order = "forwards, not from the last to the first" if back else "from the last to the first"
     first, last = ("[:-1]", "[1:]") if back else ("[1:]", "[:-1]")
-    yield Edit(f"list({line.expression})[::-1]", f"the steps are taken {order}")
-    yield Edit(f"list({line.expression}){first}", "the first step is left out")
-    yield Edit(f"list({line.expression}){last}", "the last step is left out")
+    turned = Kind.STEPS_FORWARDS if back else Kind.STEPS_BACKWARDS
+    yield Edit(f"list({line.expression})[::-1]", turned)
+    yield Edit(f"list({line.expression}){first}", Kind.FIRST_STEP_LEFT_OUT)
+    yield Edit(f"list({line.expression}){last}", Kind.LAST_STEP_LEFT_OUT)
 
 
-TWICE = "where an index occurs twice, both gradients must be added"
-ADDITIONS = (
-    ("np.add.at({0}, {1}[-1], {2}[-1])", "the last step alone is added"),
-    ("{0}[{1}] += {2}", f"{TWICE}: += on rows keeps only the last of them"),
-    (
-        "for t in range(len({1})): {0}[{1}[t]] += {2}[t]",
-        f"{TWICE}: += on the rows of a step keeps only the last of them",
-    ),
-    ("{0}[{1}] = {2}", f"{TWICE}: = keeps only the last of them"),
-)
-"""Mistakes in ``np.add.at(array, index, value)``: the wrong text, and the words."""
+ADDITIONS = {
+    "np.add.at({0}, {1}[-1], {2}[-1])": Kind.LAST_STEP_ADDED,
+    "{0}[{1}] += {2}": Kind.ROWS_ADDED_ONCE,
+    "for t in range(len({1})): {0}[{1}[t]] += {2}[t]": Kind.ROWS_OF_A_STEP_ADDED_ONCE,
+    "{0}[{1}] = {2}": Kind.ROWS_SET,
+}
+"""Mistakes in ``np.add.at(array, index, value)``: the wrong text, and the kind."""
 
 
 def not_added_at(line: Line, text: Text) -> Iterator[Edit]:
     """``np.add.at(dW, ids, dx)`` to ``dW[ids] += dx``."""
     given = line.expression.removeprefix("np.add.at(").removesuffix(")").split(", ")
-    yield from (Edit(wrong.format(*given), words) for wrong, words in ADDITIONS)
+    for wrong, kind in ADDITIONS.items():
+        yield Edit(wrong.format(*given), kind)
 
 
 def unpacked_in_another_order(line: Line, text: Text) -> Iterator[Edit]:
     """``i, f, g, o, c, tanh_c, h = steps[t]`` to ``i, g, f, o, c, tanh_c, h = steps[t]``."""
     if line.target.startswith("(") and line.expression.endswith("[t]"):
-        for order, words in _orders(line.target.strip("()").split(", ")):
-            yield Edit(f"{order} = {line.expression}", words)
+        for order in _orders(line.target.strip("()").split(", ")):
+            yield Edit(f"{order.text} = {line.expression}", order.kind, order.about)
 
 
 def of_call(line: Line, text: Text) -> Iterator[Edit]:
     """``dx[t], dh = step(dhs[t] + dh, c)`` to ``dx[t], _ = ...``, or with arguments exchanged."""
     call: Any = ast.parse(line.expression, mode="eval").body
-    name, given = ast.unparse(call.func), [ast.unparse(argument) for argument in call.args]
-    targets, stated = line.target.split(", "), line.stated(line.expression)
+    name = ast.unparse(call.func)
+    given = [ast.unparse(argument) for argument in call.args]
+    targets = line.target.split(", ")
+    stated = line.stated(line.expression)
     parameters = [*inspect.signature(text.scope[name]).parameters]
-    for order, words in _orders(targets):
-        yield Edit(f"{order} = {line.expression}", words)
-    for order, words in _orders(given, parameters):
-        yield Edit(f"{line.target} = {name}({order})", words)
+    for order in _orders(targets):
+        yield Edit(f"{order.text} = {line.expression}", order.kind, order.about)
+    for order in _orders(given, parameters):
+        yield Edit(f"{line.target} = {name}({order.text})", order.kind, order.about)
     carried = [target for target in targets if mentions(line.expression, target)]
     for kept in carried:
         others = ", ".join("_" if target == kept else target for target in targets)
-        words = f"{kept} is not replaced by the result of the step"
-        yield Edit(f"{others} = {line.expression}", words)
+        yield Edit(f"{others} = {line.expression}", Kind.NOT_REPLACED, (kept,))
         own = given[parameters.index(kept)] if kept in parameters else kept
-        yield Edit(f"later = {own}; {stated}; {kept} = later", words)
-        words = f"the new {kept} is added to the old one"
-        yield Edit(f"later = {kept}; {stated}; {kept} = {kept} + later", words)
+        yield Edit(f"later = {own}; {stated}; {kept} = later", Kind.NOT_REPLACED, (kept,))
+        added = f"later = {kept}; {stated}; {kept} = {kept} + later"
+        yield Edit(added, Kind.ADDED_TO_THE_OLD, (kept,))
         if own != kept:
-            words = f"the new {kept} is added to what the step got"
-            yield Edit(f"later = {own}; {stated}; {kept} = {kept} + later", words)
+            added = f"later = {own}; {stated}; {kept} = {kept} + later"
+            yield Edit(added, Kind.ADDED_TO_THE_ARGUMENT, (kept,))
     others = ", ".join("_" if target in carried else target for target in targets)
-    words = f"{enumeration(carried)} are not replaced by the results of the step"
-    yield Edit(f"{others} = {line.expression}", words)
+    yield Edit(f"{others} = {line.expression}", Kind.NONE_REPLACED, tuple(carried))
 
 
-def _orders(texts: Sequence[str], names: Sequence[str] = ()) -> Iterator[tuple[str, str]]:
+class Order(NamedTuple):
+    """Texts in another order, and the names of two that are exchanged, or of all in that order."""
+
+    text: str
+    about: tuple[str, ...]
+    exchanged: bool
+
+    @property
+    def kind(self) -> Kind:
+        """The kind of mistake, where the texts are no blocks of gates."""
+        return Kind.EXCHANGED if self.exchanged else Kind.ANOTHER_ORDER
+
+
+def _orders(texts: Sequence[str], names: Sequence[str] = ()) -> Iterator[Order]:
     """Yield texts in other orders: two of them exchanged, or any order of at most four."""
+    names = names or texts
     places = range(len(texts))
     exchanges = [{j: k, k: j} for j, k in combinations(places, 2)]
     orders = [tuple(pair.get(n, n) for n in places) for pair in exchanges]
-    for order in dict.fromkeys([*orders, *(permutations(places) if len(texts) <= 4 else ())]):
-        moved = [(names or texts)[n] for n in places if order[n] != n]
-        said = f"the order is {', '.join((names or texts)[n] for n in order)}"
-        if len(moved) == 2:
-            said = f"{' and '.join(moved)} are exchanged"
+    if len(texts) <= 4:
+        orders += permutations(places)
+    for order in dict.fromkeys(orders):
+        moved = tuple(names[n] for n in places if order[n] != n)
+        exchanged = len(moved) == 2
+        about = moved if exchanged else tuple(names[n] for n in order)
         if moved:
-            yield ", ".join(texts[n] for n in order), said
+            yield Order(", ".join(texts[n] for n in order), about, exchanged)
 
 
 Rule = Callable[[Line, Text], Iterator[Edit]]

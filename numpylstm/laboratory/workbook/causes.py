@@ -12,7 +12,7 @@ import numpy as np
 
 from numpylstm.checks import Array
 from numpylstm.laboratory.doctor import lines
-from numpylstm.laboratory.doctor.reasoning import named_factor
+from numpylstm.laboratory.doctor.words import named_factor
 from numpylstm.laboratory.mistakes.catalogue import mistakes_in
 from numpylstm.laboratory.mistakes.record import Mistake
 from numpylstm.laboratory.mistakes.rules import clippings
@@ -37,8 +37,6 @@ NOT_FINITE = {
     "dlogits": OF_ROWS,
 }
 """Usual reasons why a result is infinite or NaN, beside those of all."""
-ODD = ("size", "gate", "curve", "form")
-"""Kinds of mistakes that are too rare to be looked for beside another one."""
 
 
 def parts(blank: Blank, results: Mapping[str, Any], calls: int = 1) -> Parts:
@@ -202,7 +200,7 @@ class Case:
         usual: dict[bytes, tuple[Mistake, Array]] = {}  # with its effect; one for each result
         for mistake, run in sorted(possible, key=lambda found: found[0].line.kind != "sum"):
             of_loop = mistake.function == text.name and len(mistake.changes) == 1
-            if of_loop and mistake.kind not in ODD:
+            if of_loop and not mistake.is_rare:
                 result = b"".join(np.round(array, 9).tobytes() for array in run.values())
                 given = run.get(part, right)
                 effect = given - right if np.shape(given) == right.shape else 0 * right
@@ -343,5 +341,7 @@ def _is_limited(a: Array) -> bool:
 
 def _cause(found: Sequence[Mistake], before: str = "", between: str = "") -> Cause:
     """Describe mistakes, and the right lines."""
-    said = f" {between}".join(f"{mistake.said}." for mistake in found)
-    return before + said, f" {between}".join(f"It must {mistake.must}." for mistake in found)
+    described = [f"{mistake.description()}." for mistake in found]
+    corrected = [f"It must be {mistake.correction()}." for mistake in found]
+    joint = f" {between}"
+    return before + joint.join(described), joint.join(corrected)
