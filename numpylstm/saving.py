@@ -42,8 +42,10 @@ class SaveError(NumpylstmError, OSError):
     exit_status = 1
 
     def __str__(self) -> str:
-        before = "; what was saved before is still there" * (self.errno != errno.ENOENT)
-        return f"{self.filename} could not be written: {self.strerror}{before}"
+        message = f"{self.filename} could not be written: {self.strerror}"
+        if self.errno == errno.ENOENT:
+            return message
+        return f"{message}; what was saved before is still there"
 
 
 # --- writing -----------------------------------------------------------------------------------
@@ -192,7 +194,8 @@ def save_model(model: Model, path: str | Path) -> None:
             f"save_model: model must be a {either(MODELS)}, got {type(model).__name__}; "
             "save the model.state_dict() of a class of your own with numpy.savez"
         )
-    state, dtype = model.state_dict(), np.dtype(model.config.dtype)
+    state = model.state_dict()
+    dtype = np.dtype(model.config.dtype)
     form = {
         "vocab_size": model.vocab_size,
         "answer_size": model.answer_size,
@@ -275,9 +278,11 @@ def load_model(path: str | Path, *, rng: Rng = None) -> Any:
     """
     path = Path(path)
     arrays, meta = read_arrays(path, FORMAT, [VERSION])
-    parameters, rng = within("parameters", arrays), generator(rng)
+    parameters = within("parameters", arrays)
+    rng = generator(rng)
     with fitting_together(path):
-        kind, config = MODELS[meta["model"]], ModelConfig(**meta["config"])
+        kind = MODELS[meta["model"]]
+        config = ModelConfig(**meta["config"])
         options = {**meta["form"], "every_step": meta["every_step"]}
         model = make_model(kind, config, parameters, **options, rng=rng)
         model.freeze(meta["frozen"])

@@ -4,7 +4,7 @@ import importlib
 import logging
 from collections.abc import Iterator, Mapping, Sequence
 from reprlib import repr as shortened
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,6 +29,23 @@ SHOWN = (
 LACKING = {"PyTorch": {"reset": "before", "activation": "sigmoid"}}  # options of cells that it has
 
 
+class ExportedLayer(NamedTuple):
+    """The arrays of a recurrent layer as another program has them."""
+
+    Wx: Array  # (nH, D)
+    Wh: Array  # (nH, H)
+    input_bias: Array  # (nH,)
+    recurrent_bias: Array  # (nH,)
+
+
+class ImportedLayer(NamedTuple):
+    """The arrays of a recurrent layer of another program, with the gates in its order."""
+
+    Wx: Array  # (D, nH)
+    Wh: Array  # (H, nH)
+    biases: Array  # (k, nH), one or two
+
+
 def library(name: str) -> Any:
     """Import a package of the extra; the note of an ImportError says how to install it."""
     try:
@@ -49,62 +66,73 @@ def stacks_of(model: Model) -> tuple[str, ...]:
     return DIRECTIONS if model.bidirectional else (model.config.cell,)
 
 
-def layers_for(where: str, model: Model, program: str) -> Iterator[list[list[Array]]]:
+def layers_for(where: str, model: Model, program: str) -> Iterator[list[ExportedLayer]]:
     """Yield for each layer, and in it for each direction, arrays as a program has them.
 
-    They are Wx (nH, D), Wh (nH, H) and two biases (nH,). In other programs a layer reads both
-    directions of the one below; ours reads its own, so the columns for the other are zero.
+    In other programs a layer reads both directions of the one below; ours reads its own, so the
+    columns for the other are zero.
     """
-    config, cell, arrays = model.config, CELLS[model.config.cell], model.state_dict()
+    config = model.config
+    cell = CELLS[config.cell]
+    arrays = model.state_dict()
     check_known(config, program, SHOWN)
     if program not in cell.orders or LACKING.get(program, {}).items() & config.options.items():
         raise ValueError(
             f"{where}: model must have a cell that {program} has, got a "
             f"{cell.describe(config.options)}; safetensors holds every cell"
         )
-    H, stacks = config.hidden_size, stacks_of(model)
+    H = config.hidden_size
+    stacks = stacks_of(model)
+    order = cell.orders[program]
     zero = np.zeros(H, config.dtype)  # for blocks without a vector of their own
     for layer in range(config.num_layers):
         directions = []
         for way, stack in enumerate(stacks):
             path = f"{stack}.{layer}."
-            Wx, Wh, b = (arrays[path + key] for key in ("Wx", "Wh", "b"))
+            Wx = arrays[f"{path}Wx"]
             if layer:
-                own, Wx = Wx, np.zeros((H * len(stacks), Wx.shape[1]), Wx.dtype)
-                Wx[way * H : (way + 1) * H] = own
-            second = np.concatenate([arrays.get(f"{path}b{k}", zero) for k in cell.blocks])
-            order = cell.orders[program]
-            parts = (reordered(a, cell.blocks, order).T.copy() for a in (Wx, Wh, b, second))
-            directions.append(list(parts))
+                of_both = np.zeros((H * len(stacks), Wx.shape[1]), Wx.dtype)
+                of_both[way * H : (way + 1) * H] = Wx
+                Wx = of_both
+            vectors = [arrays.get(f"{path}b{block}", zero) for block in cell.blocks]
+            ours = (Wx, arrays[f"{path}Wh"], arrays[f"{path}b"], np.concatenate(vectors))
+            theirs = (reordered(array, cell.blocks, order).T.copy() for array in ours)
+            directions.append(ExportedLayer(*theirs))
         yield directions
 
 
 def layers_from(
-    where: str, program: str, layers: Sequence[Sequence[Array]], stack: str | None = None
+    where: str, program: str, layers: Sequence[ImportedLayer], stack: str | None = None
 ) -> dict[str, Array]:
-    """Return by path Wx (D, nH), Wh (H, nH) and one or two biases (k, nH) of layers of a program.
+    """Return the arrays of layers of a program by path.
 
     The blocks of a second bias for which the cell has no vector are added to the first. The prefix
     of the paths is `stack`, or else the name of the cell.
     """
-    held = [cell for cell in CELLS.values() if program in cell.orders]
+    cells = [cell for cell in CELLS.values() if program in cell.orders]
     found: dict[str, Array] = {}
-    for layer, (Wx, Wh, biases) in enumerate(layers):
-        check_array(where, f"Wh of layer {layer}", Wh, ("H", "nH"))
-        H, nH = Wh.shape
-        cell = next((cell for cell in held if len(cell.blocks) * H == nH), None)
+    for number, layer in enumerate(layers):
+        check_array(where, f"Wh of layer {number}", layer.Wh, ("H", "nH"))
+        H, nH = layer.Wh.shape
+        cell = next((cell for cell in cells if len(cell.blocks) * H == nH), None)
         if cell is None:
             raise ValueError(
-                f"{where}: layer {layer} must be one of {', '.join(c.title for c in held)}, got a "
-                f"recurrent matrix from {H} to {nH}; other cells have no counterpart"
+                f"{where}: layer {number} must be one of {', '.join(c.title for c in cells)}, got "
+                f"a recurrent matrix from {H} to {nH}; other cells have no counterpart"
             )
-        check_array(where, f"Wx of layer {layer}", Wx, ("D", nH))
-        check_array(where, f"biases of layer {layer}", biases, ("k", nH))
-        order, path = cell.orders[program], f"{stack or cell.name}.{layer}."
-        Wx, Wh, b, *second = (reordered(a, order, cell.blocks) for a in (Wx, Wh, *biases))
-        found |= {f"{path}Wx": Wx, f"{path}Wh": Wh, f"{path}b": b}
-        views = (bias.reshape(-1, H) for bias in (b, *second))  # (n, H)
-        for block, own, part in zip(cell.blocks, *views, strict=True) if second else ():
+        check_array(where, f"Wx of layer {number}", layer.Wx, ("D", nH))
+        check_array(where, f"biases of layer {number}", layer.biases, ("k", nH))
+        order = cell.orders[program]
+        path = f"{stack or cell.name}.{number}."
+        found[f"{path}Wx"] = reordered(layer.Wx, order, cell.blocks)
+        found[f"{path}Wh"] = reordered(layer.Wh, order, cell.blocks)
+        biases = [reordered(bias, order, cell.blocks) for bias in layer.biases]
+        b = biases[0]
+        found[f"{path}b"] = b
+        if len(biases) == 1:
+            continue
+        second = biases[1].reshape(-1, H)  # (n, H)
+        for block, own, part in zip(cell.blocks, b.reshape(-1, H), second, strict=True):
             if f"b{block}" in cell.vectors:
                 found[f"{path}b{block}"] = part
             else:
@@ -117,15 +145,18 @@ def copied(where: str, arrays: Mapping[str, Any]) -> dict[str, Array]:
 
     Numbers of 16 bits become float32, which holds each of them exactly, and a log line says so.
     """
-    found, short = {}, False
+    found = {}
+    short = False
     for name, value in arrays.items():
         if hasattr(value, "detach"):
             value = value.detach().cpu()
             if str(value.dtype) == "torch.bfloat16":  # NumPy has no such type
-                short, value = True, value.float()
+                short = True
+                value = value.float()
             value = value.numpy()
         if getattr(value, "dtype", None) == np.float16:
-            short, value = True, value.astype(np.float32)
+            short = True
+            value = value.astype(np.float32)
         check_array(where, str(name), value)
         found[str(name)] = np.array(value)
     if short:
@@ -165,7 +196,8 @@ def torch_module(model: Model) -> Any:
     outputs of a sequence model: scores of its classes, or its numbers. The state is that of the
     recurrent module, and `lengths`, a tensor of integers from 1, may be left out, as the state may.
     """
-    arrays, torch = to_torch(model), library("torch")
+    arrays = to_torch(model)
+    torch = library("torch")
     config, cell = model.config, model.config.cell
     every_step, bidirectional = model.every_step, model.bidirectional
     names = {"nonlinearity": config.options["activation"]} if cell == "rnn" else {}
@@ -190,12 +222,12 @@ def torch_module(model: Model) -> Any:
                 self.decoder.weight = self.embedding.weight
 
         def forward(self, x: Any, state: Any = None, lengths: Any = None) -> tuple[Any, Any]:
-            steps, hs = len(x), self.embedding(x)
+            hs = self.embedding(x)
             if lengths is not None:
                 hs = rnn.pack_padded_sequence(hs, lengths, enforce_sorted=False)
             hs, state = self.get_submodule(cell)(hs, state)
             if lengths is not None:
-                hs, _ = rnn.pad_packed_sequence(hs, total_length=steps)
+                hs, _ = rnn.pad_packed_sequence(hs, total_length=len(x))
             if not every_step:
                 h = state[0] if isinstance(state, tuple) else state  # at the end of each sequence
                 hs = torch.cat([*h[-2:]], dim=-1) if bidirectional else h[-1]
@@ -218,7 +250,8 @@ def from_torch(state: Mapping[str, Any]) -> dict[str, Array]:
     """
     where = "from_torch"
     check_kind(where, "state", state, Mapping, "that of a module is module.state_dict()")
-    if nested := [key for key, value in state.items() if isinstance(value, Mapping)]:
+    nested = [key for key, value in state.items() if isinstance(value, Mapping)]
+    if nested:
         raise TypeError(
             f"{where}: state must hold arrays or tensors, got dicts under {shortened(nested)}; "
             "of a checkpoint, take the state dict in it"
@@ -226,7 +259,8 @@ def from_torch(state: Mapping[str, Any]) -> dict[str, Array]:
     rest = copied(where, state)
     first = next((key for key in rest if key.endswith("weight_ih_l0")), "")
     prefix = first.removesuffix("weight_ih_l0")
-    ahead, back = (taken(where, rest, prefix, suffix) for suffix in ("", "_reverse"))
+    ahead = taken(where, rest, prefix, "")
+    back = taken(where, rest, prefix, "_reverse")
     problem = ValueError(
         f"{where}: state must be of one LSTM, GRU or RNN, alone or with one Linear after it and at "
         "most one Embedding before it (if their shapes are equal, with the bias of the Linear), "
@@ -236,42 +270,46 @@ def from_torch(state: Mapping[str, Any]) -> dict[str, Array]:
     if not ahead or (back and len(back) != len(ahead)):
         raise problem
     if back:
-        ahead, back = one_direction(where, ahead, 0), one_direction(where, back, 1)
-        arrays = layers_from(where, "PyTorch", ahead, DIRECTIONS[0])
-        arrays |= layers_from(where, "PyTorch", back, DIRECTIONS[1])
+        of_ahead = one_direction(where, ahead, 0)
+        of_back = one_direction(where, back, 1)
+        arrays = layers_from(where, "PyTorch", of_ahead, DIRECTIONS[0])
+        arrays |= layers_from(where, "PyTorch", of_back, DIRECTIONS[1])
     else:
         arrays = layers_from(where, "PyTorch", ahead)
-    D, H = len(ahead[0][0]), len(ahead[0][1])
-    return arrays | around(rest, D, H * (1 + bool(back)), problem)
+    first_layer = ahead[0]
+    width = len(first_layer.Wh) * (2 if back else 1)
+    return arrays | around(rest, len(first_layer.Wx), width, problem)
 
 
-def taken(where: str, rest: dict[str, Array], prefix: str, suffix: str) -> list[Sequence[Array]]:
-    """Take the layers of one direction out of a state dict: Wx (D, nH), Wh (H, nH), biases."""
-    layers: list[Sequence[Array]] = []
+def taken(where: str, rest: dict[str, Array], prefix: str, suffix: str) -> list[ImportedLayer]:
+    """Take the layers of one direction out of a state dict."""
+    layers: list[ImportedLayer] = []
     while True:
-        Wx, Wh, *biases = (f"{prefix}{kind}_l{len(layers)}{suffix}" for kind in KINDS)
-        if not {Wx, Wh} & rest.keys():
+        keys = {kind: f"{prefix}{kind}_l{len(layers)}{suffix}" for kind in KINDS}
+        matrices = (keys["weight_ih"], keys["weight_hh"])
+        if rest.keys().isdisjoint(matrices):
             return layers
-        for key in (Wx, Wh):
+        for key in matrices:
             if key not in rest:
                 raise ValueError(f"{where}: state must hold {key}, got no such key")
-        zero = np.zeros(rest[Wh].shape[:1], rest[Wh].dtype)
-        b = np.stack([rest.pop(key, zero) for key in biases])
-        layers.append((rest.pop(Wx).T, rest.pop(Wh).T, b))
+        Wx, Wh = (rest.pop(key).T for key in matrices)
+        zero = np.zeros(Wh.shape[-1:], Wh.dtype)
+        biases = [rest.pop(keys[kind], zero) for kind in ("bias_ih", "bias_hh")]
+        layers.append(ImportedLayer(Wx, Wh, np.stack(biases)))
 
 
-def one_direction(where: str, layers: list[Sequence[Array]], way: int) -> list[Sequence[Array]]:
+def one_direction(where: str, layers: list[ImportedLayer], way: int) -> list[ImportedLayer]:
     """Return layers without the rows of Wx for the other direction; raise unless these are zero."""
     own = layers[:1]
-    for k, (Wx, Wh, b) in enumerate(layers[1:], start=1):
-        halves = np.split(Wx, 2)
+    for k, layer in enumerate(layers[1:], start=1):
+        halves = np.split(layer.Wx, 2)
         if halves[1 - way].any():
             raise ValueError(
                 f"{where}: layer {k} must read one direction of the layer below, got both; here "
                 "each direction has its own stack, and layers that read both are `Bidirectional` "
                 "layers of one layer each"
             )
-        own.append((halves[way], Wh, b))
+        own.append(layer._replace(Wx=halves[way]))
     return own
 
 
@@ -330,11 +368,16 @@ def from_keras(weights: Sequence[Any]) -> dict[str, Array]:
             "recurrent layers (three each) and of a Dense (two), got "
             f"{len(arrays)}; a layer may lack its bias"
         )
-    found = {"embedding.W": arrays.pop(0)} if len(arrays) % 3 == 0 else {}
-    *layers, W, b = arrays
-    biases = map(np.atleast_2d, layers[2::3])
-    of_layers = [*zip(layers[::3], layers[1::3], biases, strict=True)]
-    return {**found, **layers_from(where, "Keras", of_layers), "decoder.W": W, "decoder.b": b}
+    found = {}
+    if len(arrays) % 3 == 0:
+        found["embedding.W"] = arrays.pop(0)
+    found["decoder.b"] = arrays.pop()
+    found["decoder.W"] = arrays.pop()
+    layers = [
+        ImportedLayer(arrays[k], arrays[k + 1], np.atleast_2d(arrays[k + 2]))
+        for k in range(0, len(arrays), 3)
+    ]
+    return found | layers_from(where, "Keras", layers)
 
 
 # --- models --------------------------------------------------------------------------------------
@@ -387,20 +430,22 @@ def _made(
     stacks = tuple(CELLS) if language else (*CELLS, *DIRECTIONS)
     stack = next((s for s in stacks if f"{s}.0.Wx" in arrays), None)
     if stack is None or (language and "embedding.W" not in arrays):
-        raise ValueError(
-            f"{where}: arrays must be of {'an embedding, ' * language}recurrent layers"
-            f"{' of one direction' * language} and a decoder, got "
-            f"{shortened(sorted(map(str, arrays)))}"
-        )
+        expected = "recurrent layers and a decoder"
+        if language:
+            expected = "an embedding, recurrent layers of one direction and a decoder"
+        got = shortened(sorted(map(str, arrays)))
+        raise ValueError(f"{where}: arrays must be of {expected}, got {got}")
     name = settings.pop("cell", None) or stack
     if name in DIRECTIONS:  # the first cell with as many blocks as the layers have
-        H, *columns = np.shape(arrays.get(f"{name}.0.Wh", [0]))
-        name = next((c.name for c in CELLS.values() if [len(c.blocks) * H] == columns), None)
+        Wh = arrays.get(f"{name}.0.Wh")
+        name = None if Wh is None else cell_of_shape(np.shape(Wh))
     if name not in CELLS:
         raise ValueError(f"{where}: cell must be given with these arrays, got {name!r}")
-    cell, Wx = CELLS[name], arrays[f"{stack}.0.Wx"]
+    cell = CELLS[name]
+    Wx = arrays[f"{stack}.0.Wx"]
     check_array(where, f"{stack}.0.Wx", Wx, ("D", "nH"))
-    D, H = len(Wx), Wx.shape[1] // len(cell.blocks)
+    D, nH = Wx.shape
+    H = nH // len(cell.blocks)
     options = {n: settings.pop(n) for n in cell.options if n in settings}
     for vector_name, vector in cell.vectors.items():
         if vector.needs and f"{stack}.0.{vector_name}" not in arrays:
@@ -437,3 +482,11 @@ def _made(
         every_step=every_step,
         rng=0,
     )
+
+
+def cell_of_shape(shape: tuple[int, ...]) -> str | None:
+    """Return the first cell whose recurrent matrix has a shape (H, nH); None if there is none."""
+    if len(shape) != 2:
+        return None
+    H, nH = shape
+    return next((cell.name for cell in CELLS.values() if len(cell.blocks) * H == nH), None)

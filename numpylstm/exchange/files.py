@@ -71,12 +71,14 @@ def export_model(
         notes["vocabulary"] = list(vocabulary)
     texts = {key: json.dumps(value) for key, value in notes.items()}
     if to == "torch":
-        state, torch = to_torch(model), library("torch")
+        state = to_torch(model)
+        torch = library("torch")
         tensors = {key: torch.from_numpy(array) for key, array in state.items()}
         if model.config.tied:  # one tensor under two keys
             tensors["decoder.weight"] = tensors["embedding.weight"]
         saving.write_atomically(path, lambda file: torch.save(tensors, file))
-        content, path = json.dumps(notes).encode(), Path(f"{path}.json")
+        content = json.dumps(notes).encode()
+        path = Path(f"{path}.json")
     elif to == "onnx":
         content = onnx_model(library("onnx"), model, texts).SerializeToString()
     else:
@@ -136,7 +138,8 @@ def read(
         arrays = copied("import_model", arrays)
     else:
         arrays = from_torch(arrays)
-    if (beside := Path(f"{path}.json")).exists():
+    beside = Path(f"{path}.json")
+    if beside.exists():
         try:
             with beside.open("rb") as more:
                 notes = {**json.load(more), **notes}
@@ -180,7 +183,8 @@ def read_safetensors(path: Path) -> tuple[dict[str, Any], dict[str, str]]:
     """Return the arrays of a safetensors file, or tensors if it holds bfloat16, and its texts."""
     open_as = library("safetensors").safe_open
     with open_as(path, framework="numpy") as archive:
-        names, texts = list(archive.keys()), archive.metadata() or {}
+        names = list(archive.keys())
+        texts = archive.metadata() or {}
         kinds = {archive.get_slice(name).get_dtype() for name in names}
     framework = "pt" if "BF16" in kinds else "numpy"  # NumPy has no bfloat16
     with open_as(path, framework=framework) as archive:

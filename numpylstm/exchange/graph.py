@@ -97,9 +97,9 @@ def _recurrent_layers(
     for name in states:
         graph.node("Split", [f"{name}0"], [f"{name}0_{k}" for k in layers], axis=0)
     for k, directions in enumerate(layers_for("export_model", model, "ONNX")):
-        W = graph.constant(f"W_{k}", np.stack([Wx for Wx, _, _, _ in directions]))
-        R = graph.constant(f"R_{k}", np.stack([Wh for _, Wh, _, _ in directions]))
-        biases = [np.concatenate([b, second]) for _, _, b, second in directions]
+        W = graph.constant(f"W_{k}", np.stack([way.Wx for way in directions]))
+        R = graph.constant(f"R_{k}", np.stack([way.Wh for way in directions]))
+        biases = [np.concatenate([way.input_bias, way.recurrent_bias]) for way in directions]
         B = graph.constant(f"B_{k}", np.stack(biases))
         initial = [f"{name}0_{k}" for name in states]
         final = [f"{name}T_{k}" for name in cell.states]

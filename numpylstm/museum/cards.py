@@ -24,7 +24,10 @@ def diagnosis(name: str) -> doctor.Diagnosis:
     """Return the doctor's diagnosis of an exhibit, from functions and arrays without its name."""
     mutant = exhibit("diagnosis", name)
     first = next(m for m in MUTANTS.values() if _function(m) == _function(mutant))
-    return doctor.examine(**vars(case(mutant)), slopes=_slopes(first))
+    patient = case(mutant)
+    return doctor.examine(
+        patient.f, patient.backward, patient.arrays, patient.fixed, slopes=_slopes(first)
+    )
 
 
 def _function(mutant: Mistake) -> tuple[Any, ...]:
@@ -57,13 +60,15 @@ def share_of_gain(name: str) -> float:
 
 def card(name: str) -> str:
     """Return the card of one exhibit in Markdown; `name` is a key of `MUTANTS`."""
-    mutant, found = exhibit("card", name), diagnosis(name)
+    mutant = exhibit("card", name)
+    found = diagnosis(name)
     right, wrong = lesson(name)
     share = share_of_gain(name)
     verdict = "Training shows it" if share < SHOWN else "**Training does not show it**"
     report: Any = found.report  # not None: the point of a mutant can be judged
     worst = report.worst
-    failed, arrays = sum(not e.passed for e in report.entries), len(report.entries)
+    failed = sum(not entry.passed for entry in report.entries)
+    fail = "fails" if failed == 1 else "fail"
     return f"""## {mutant.title}
 
 `{name}`
@@ -74,7 +79,7 @@ def card(name: str) -> str:
 
 **Who gets it wrong, and why.** {mutant.story}
 
-**The check.** {failed} of {arrays} arrays fail{"s" * (failed == 1)}; the worst is `{worst.path}`,
+**The check.** {failed} of {len(report.entries)} arrays {fail}; the worst is `{worst.path}`,
 with a relative error of {worst.relative_error:.2g}.
 
 **The doctor.**

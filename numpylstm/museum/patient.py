@@ -219,13 +219,14 @@ def infect(model: LanguageModel, mutant: Mistake) -> LanguageModel:
     own = {"cell": model.config.cell, **model.config.options}
     needed = {"cell": mutant.cell, **mutant.options}
     if mutant.function.split("_")[0] in CELLS and not needed.items() <= own.items():
-        words = [", ".join(f"{k} {v!r}" for k, v in d.items()) for d in (needed, own)]
+        expected, got = (", ".join(f"{k} {v!r}" for k, v in d.items()) for d in (needed, own))
         raise ValueError(
-            f"infect: {mutant.name!r} is a mistake of {words[0]}, got a model with {words[1]}"
+            f"infect: {mutant.name!r} is a mistake of {expected}, got a model with {got}"
         )
-    own = vars(mutant.functions()).items()
+    wrong = mutant.functions()
+    values = {name: getattr(wrong, name) for name in dir(wrong)}
     # Functions alone, so that the model can be copied: a module cannot.
     model.other_functions = SimpleNamespace(
-        **{name: value for name, value in own if isinstance(value, FunctionType)}
+        **{name: value for name, value in values.items() if isinstance(value, FunctionType)}
     )
     return model

@@ -87,7 +87,8 @@ def train(
     rng = np.random.default_rng(seed)
     if mutant is not None:
         check_mutant("train", mutant)
-        cell, options = mutant.cell, dict(mutant.options)
+        cell = mutant.cell
+        options = dict(mutant.options)
     f = functions(mutant)
     config = ModelConfig(
         cell=cell, options=options, hidden_size=H, num_layers=2, average_across_timesteps=True

@@ -98,7 +98,9 @@ def _pairs(
     if hasattr(given, "tolist"):  # NumPy's arrays and numbers
         given = given.tolist()
     if isinstance(golden, dict):
-        whole, start, names = name or "the file", f"{name}." if name else "", ", ".join(golden)
+        whole = name or "the file"
+        start = f"{name}." if name else ""
+        names = ", ".join(golden)
         if not isinstance(given, dict):
             raise TapeError(f"{whole} must be an object of {names}")
         for unknown in given:

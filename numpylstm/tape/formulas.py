@@ -29,11 +29,13 @@ AROUND = {
 def made_of(name: str, cell: str = "lstm") -> str:
     """Return how a number of the tape is computed, as a sentence."""
     part, _, path = name.split("[")[0].partition(".")
-    last, states = path.rsplit(".", 1)[-1], CELLS[cell].states
+    last = path.rsplit(".", 1)[-1]
+    states = CELLS[cell].states
     if part in ("inputs", "parameters"):
         which = "" if cell == "lstm" else f" --cell {cell}"
         return f"it is given: python -m numpylstm.tape show --inputs{which}"
-    if known := AROUND.get(path if part == "gradients" else last or part):
+    known = AROUND.get(path if part == "gradients" else last or part)
+    if known is not None:
         return f"it is {known}"
     if part == "gradients" and last[:-1] in states:
         return f"it is d{last[:-1]}_prev of each layer at t0"
@@ -46,7 +48,9 @@ def _lines(cell: str, way: str, name: str) -> str:
     """Return the line of a step that computes a name, and the lines for what is not on the tape."""
     assignments = _assignments(f"{cell}_step_{way}")
     on_tape = load(cell)[way]["t0"][f"{cell}.0"].keys()
-    lines, read, needed = [], set[str](), [name]
+    lines: list[str] = []
+    read: set[str] = set()
+    needed = [name]
     while needed:
         line, used = assignments[needed.pop(0)]
         if line not in lines:

@@ -73,7 +73,9 @@ def cell_activations(
     """
     where = "cell_activations"
     check_kind(where, "model", model, Model)
-    config, arrays, functions = model.config, model.arrays(), model.functions
+    config = model.config
+    arrays = model.arrays()
+    functions = model.functions
     x = any_array(where, "x", x)
     shape = ("T", "B") if model.vocab_size is not None else ("T", "B", config.input_size)
     check_shape(where, "ids" if model.vocab_size is not None else "x", x, shape)

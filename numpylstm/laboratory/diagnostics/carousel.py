@@ -86,8 +86,8 @@ def carousel(cache: reference.LSTMCache | reference.GRUCache) -> CarouselSplit:
     >>> bool((split.indirect == 0).all())  # without Wh there is no other path
     True
     """
-    *_, (direct, indirect) = _splits("carousel", cache)
-    return CarouselSplit(direct, indirect)
+    splits = list(_splits("carousel", cache))
+    return splits[-1]
 
 
 def carousel_norms(cache: reference.LSTMCache | reference.GRUCache) -> CarouselNorms:
@@ -132,12 +132,12 @@ def carousel_share(
     results = {}
     for scale, forget_bias in product(wh_scales, forget_biases):
         b = np.repeat([0.0, forget_bias, 0.0, 0.0], H)
-        *_, cache = reference.lstm_forward(x, zeros, zeros, Wx, scale * Wh, b)
+        _, _, _, cache = reference.lstm_forward(x, zeros, zeros, Wx, scale * Wh, b)
         results[scale, forget_bias] = carousel_norms(cache)
     return results
 
 
-def _splits(where: str, cache: Any) -> Iterator[tuple[Array, Array]]:
+def _splits(where: str, cache: Any) -> Iterator[CarouselSplit]:
     """Yield the direct and indirect part of d memory_t / d memory_0, (B, H, H), for t = 1 ... T."""
     check_cache(where, cache)
     T, B, H = cache.h.shape
@@ -165,4 +165,4 @@ def _splits(where: str, cache: Any) -> Iterator[tuple[Array, Array]]:
         indirect = straight @ indirect + around @ before
         before[:, others] = J[:, others] @ before
         before[:, memory] = direct + indirect
-        yield direct, indirect
+        yield CarouselSplit(direct, indirect)
