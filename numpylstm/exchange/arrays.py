@@ -323,8 +323,8 @@ def around(rest: dict[str, Array], D: int, width: int, problem: ValueError) -> d
     biases = [key for key, array in rest.items() if array.ndim == 1]
     matrices = [key for key, array in rest.items() if array.ndim == 2]
     for key in matrices if len(matrices) == 3 else ():
-        pair = [rest[other] for other in matrices if other != key]
-        if rest[key].shape == (D, width) and np.array_equal(*pair):  # tied, behind a projection
+        first, second = (rest[other] for other in matrices if other != key)
+        if rest[key].shape == (D, width) and np.array_equal(first, second):  # tied, projected
             tied_part = {other: rest[other] for other in rest if other != key}
             projection = {"projection.W": rest[key].T.copy()}
             return projection | around(tied_part, D, D, problem)
