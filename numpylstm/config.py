@@ -15,6 +15,7 @@ from typing import Any, NamedTuple, Self
 
 from numpylstm.cells import CELLS, LARGEST_SIZE, ChosenCell
 from numpylstm.errors import NumpylstmError, either
+from numpylstm.levels import LEVELS
 
 
 class ConfigError(NumpylstmError, ValueError):
@@ -444,7 +445,7 @@ class TrainConfig(ModelConfig):
         "word",
         DATA,
         "split the text into words or characters",
-        choices=("word", "char"),
+        choices=tuple(LEVELS),
         shapes=True,
     )
     split_punctuation: bool = setting(
@@ -622,7 +623,8 @@ class TrainConfig(ModelConfig):
             raise ConfigError("data", "cannot be combined with train: they name two corpora")
         if self.train is None and (self.valid is not None or self.test is not None):
             raise ConfigError("train", "must be given with a valid or test text")
-        if self.split_punctuation and (self.level != "word" or self.train is None):
+        splits_words = LEVELS[self.level].splits_punctuation and self.train is not None
+        if self.split_punctuation and not splits_words:
             raise ConfigError(
                 "split_punctuation",
                 "is for words of your own text, given by train; the other texts are split already, "

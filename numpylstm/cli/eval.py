@@ -20,6 +20,7 @@ from numpylstm.cli.common import (
     set_threads,
 )
 from numpylstm.config import CACHE_SHARE, CACHE_THETA
+from numpylstm.levels import LEVELS
 from numpylstm.printing import printable
 from numpylstm.training.display import waiting
 
@@ -177,6 +178,7 @@ def command(
         raise CommandError("--cache-theta and --cache-share are for --cache N")
     set_threads(threads)
     saved, model = load_run(checkpoint)
+    level = LEVELS[saved.config.level]
     B, T = batch_size or (20 if protocol == "tutorial" else 1), num_steps
     text = read_text(checkpoint, saved, text_named, streams=B)
     choice = "as given"
@@ -205,8 +207,8 @@ def command(
                 "state": "zero at the start of each stream, carried from window to window",
                 **figures(result, "the parameters of the model have exploded"),
             }
-            if saved.config.level == "char":
-                facts["bits_per_character"] = result.bits
+            if level.bits_per_unit:
+                facts[f"bits_per_{level.unit}"] = result.bits
         if temperature is not None:
             result = evaluate_at_temperature(
                 model, text.ids, B, T, temperature=temperature, watch=shown.share
@@ -226,9 +228,13 @@ def command(
     if as_json:
         print(json.dumps(facts, allow_nan=False))
         return
+    named = dict(facts)
+    bits = facts.get(f"bits_per_{level.unit}")
+    if bits is not None:
+        named |= {"bits": bits, "unit": level.unit}
     for label, form in LINES.items():
         with suppress(KeyError):  # not every line has its figures
-            print(f"{label:15}{printable(form.format(**facts))}")
+            print(f"{label:15}{printable(form.format(**named))}")
 
 
 LINES = {
@@ -242,7 +248,7 @@ LINES = {
     "state": "{state}",
     "loss": "{loss:.4f} nats per token",
     "perplexity": "{perplexity:.3f}",
-    "bits": "{bits_per_character:.4f} per character",
+    "bits": "{bits:.4f} per {unit}",
     "accuracy": "{accuracy:.4f}",
     "mean of": "{windows} windows, after 5 that fill the state",
     "tempered": "perplexity {tempered[perplexity]:.3f}, accuracy {tempered[accuracy]:.4f}; "

@@ -7,6 +7,7 @@ from typing import Any
 
 from numpylstm.cells import RNN
 from numpylstm.cli.common import CommandError, Parser, run
+from numpylstm.levels import LEVELS
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -34,7 +35,7 @@ def make_parser() -> argparse.ArgumentParser:
     )
     parser.add_argument(
         "--level",
-        choices=("word", "char"),
+        choices=tuple(LEVELS),
         help="how a text is cut into tokens (default: char if every token of the vocabulary is a "
         "single character, else word)",
     )

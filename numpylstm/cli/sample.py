@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from numpylstm.cli.common import Parser, arguments_checked, at_least, load_run, run, set_threads
+from numpylstm.levels import LEVELS
 from numpylstm.printing import printable
 from numpylstm.training.display import is_quiet, waiting
 
@@ -124,7 +125,7 @@ def continue_prompt(
     import numpy as np
 
     from numpylstm import sampling
-    from numpylstm.data import EOS, UNK, detokenize
+    from numpylstm.data import UNK, detokenize
     from numpylstm.data.configured import tokens_like
     from numpylstm.data.text import written
     from numpylstm.evaluation import evaluate
@@ -133,7 +134,7 @@ def continue_prompt(
     vocabulary, level = saved.vocabulary, saved.config.level
     tokens = tokens_like(saved.config, vocabulary, prompt)
     unknown = vocabulary.unknown(tokens)
-    ids, _ = vocabulary.encode(tokens or [EOS if level == "word" else "\n"])
+    ids, _ = vocabulary.encode(tokens or [LEVELS[level].first_prompt])
     banned = [vocabulary.unk_id] if ban_unk else []
     with arguments_checked():
         drawn = sampling.stream(model, ids, length, banned=banned, rng=seed, **how)

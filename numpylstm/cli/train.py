@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Any
 from numpylstm.cli.common import CommandError, Parser, check_plots, flag, run, set_threads
 from numpylstm.cli.output import logged
 from numpylstm.config import PRESETS, from_preset
+from numpylstm.levels import LEVELS, WORD
 from numpylstm.printing import printable
 from numpylstm.training.display import LINES, is_quiet, waiting
 
@@ -193,7 +194,8 @@ def new_run(
         raise CommandError("--preset cannot be combined with --init-from, whose settings are kept")
     with waiting("reading the text"):
         if init_from is None:
-            name = preset or ("char" if settings.get("level") == "char" else "demo")
+            level = LEVELS.get(settings.get("level", ""), WORD)
+            name = preset or level.preset
             training_run, corpus = session.start(from_preset(name, **settings))
         else:
             name = "tuned"

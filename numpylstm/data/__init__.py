@@ -16,8 +16,6 @@ among them by the settings of a run. A file that cannot be used raises `DataErro
 from numpylstm.data.corpus import Corpus, load_embedded, load_ptb, load_text
 from numpylstm.data.sequences import minibatches, pad
 from numpylstm.data.text import (
-    EOS,
-    LEVELS,
     SPLITS,
     UNK,
     DataError,
@@ -31,6 +29,7 @@ from numpylstm.data.text import (
 )
 from numpylstm.data.vocabulary import Vocabulary
 from numpylstm.data.windows import batches, num_batches
+from numpylstm.levels import EOS, LEVELS
 
 __all__ = [
     "EOS",

@@ -12,8 +12,16 @@ from numpy.typing import NDArray
 
 from numpylstm.config import TrainConfig
 from numpylstm.data.corpus import Corpus, load_embedded, load_ptb, load_text
-from numpylstm.data.text import DataError, named, read_texts, split_punctuation, tokenize
+from numpylstm.data.text import (
+    DataError,
+    named,
+    read_texts,
+    split_punctuation,
+    tokenize,
+    with_line_ends,
+)
 from numpylstm.data.vocabulary import Vocabulary
+from numpylstm.levels import LEVELS
 
 
 def load_corpus(config: TrainConfig, vocabulary: Vocabulary | None = None) -> Corpus:
@@ -72,7 +80,7 @@ def load_same_text(
 
 def tokens_like(config: TrainConfig, vocabulary: Vocabulary, text: str) -> list[str]:
     """Cut a text into tokens as the training text was cut."""
-    text = text.replace("\r\n", "\n").replace("\r", "\n")
+    text = with_line_ends(text)
     if splits_punctuation(config, vocabulary):
         text = split_punctuation(text)
     return tokenize(text, config.level)
@@ -85,7 +93,9 @@ def splits_punctuation(config: TrainConfig, vocabulary: Vocabulary) -> bool:
     """
     if config.split_punctuation:
         return True
-    if config.level == "char" or config.data is not None or config.train is not None:
+    if config.data is not None or config.train is not None:
+        return False
+    if not LEVELS[config.level].splits_punctuation:
         return False
     words = " ".join(vocabulary)
     return split_punctuation(words) == words

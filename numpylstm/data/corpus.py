@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import numpy as np
 from numpy.typing import NDArray
 
-from numpylstm.checks import check_kind, check_whole
+from numpylstm.checks import check_choice, check_kind, check_whole
 from numpylstm.data.text import (
     HELD_OUT,
     SPLITS,
@@ -27,6 +27,7 @@ from numpylstm.data.text import (
     tokenize,
 )
 from numpylstm.data.vocabulary import Vocabulary
+from numpylstm.levels import LEVELS
 
 _PIECE = re.compile(r"(?s).{1,65536}\S*")  # up to 65,536 characters, and the rest of a word
 _MIN_TOKENS = 2  # one to predict from and one to predict
@@ -71,7 +72,7 @@ class Corpus:
         return {split: len(getattr(self, split)) for split in SPLITS}
 
     def __str__(self) -> str:
-        unit = "word" if self.level == "word" else "character"
+        unit = LEVELS[self.level].unit
         line = (
             f"{self.source}: {unit}s {_counts(self.num_tokens)}; vocabulary "
             f"{len(self.vocabulary):,}; out of it, read as {UNK}: {_counts(self.oov)}"
@@ -214,7 +215,8 @@ def load_embedded(
     DataError
         If this Python lacks the reference.
     """
-    prepare = split_punctuation if level == "word" else str
+    check_choice("Corpus", "level", level, LEVELS)
+    prepare = split_punctuation if LEVELS[level].splits_punctuation else str
     texts = {split: [prepare(text)] for split, text in read_embedded().items()}
     source = f"Python {platform.python_version()} language reference"
     held_out = f"of every {HELD_OUT} blocks, one for validation and one for test"

@@ -20,20 +20,15 @@ from collections.abc import Iterable, Iterator, Sequence
 
 from numpylstm.checks import check_choice
 from numpylstm.errors import NumpylstmError
+from numpylstm.levels import EOS, LEVELS
 
 AnyPath = str | os.PathLike[str]
-
-EOS = "<eos>"
-"""The token for a line end, at word level."""
 
 STANDARD_INPUT = "-"
 """The name of a text that is read from standard input."""
 
 UNK = "<unk>"
 """The token for every token that the vocabulary lacks."""
-
-LEVELS = ("word", "char")
-"""Kinds of tokens; see `tokenize`."""
 
 SPLITS = ("train", "valid", "test")
 """The three parts of a corpus, in order."""
@@ -65,8 +60,6 @@ _PUNCTUATED = re.compile(
     r"|[()\[\]{}]"
 )
 _LONGEST_RUN = 3  # longer ones are rulers (****, ----); their length is no word of a language
-_CLOSING = frozenset(".,;:!?)]}")
-_OPENING = frozenset("([{")
 
 
 class DataError(NumpylstmError, ValueError):
@@ -98,7 +91,12 @@ def decode_text(raw: bytes, name: str) -> str:
             f"{name}: must be UTF-8 text, got byte 0x{raw[error.start]:02x} at byte "
             f"{error.start} ({error.reason}); convert the file to UTF-8 first"
         ) from None
-    return text.removeprefix("\ufeff").replace("\r\n", "\n").replace("\r", "\n")
+    return with_line_ends(text.removeprefix("\ufeff"))
+
+
+def with_line_ends(text: str) -> str:
+    r"""Return a text in which every line ends with ``\n``, not with ``\r\n`` or ``\r``."""
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def read_text(path: AnyPath) -> str:
@@ -207,7 +205,7 @@ def tokenize(text: str, level: str = "word") -> list[str]:
         ``char``: every character, the line end included.
     """
     check_choice("tokenize", "level", level, LEVELS)
-    return list(text) if level == "char" else text.replace("\n", f" {EOS} ").split()
+    return LEVELS[level].cut(text)
 
 
 def detokenize(tokens: Iterable[str], level: str = "word", after: str = "") -> str:
@@ -224,23 +222,7 @@ def detokenize(tokens: Iterable[str], level: str = "word", after: str = "") -> s
 def written(tokens: Iterable[str], level: str = "word", after: str = "") -> Iterator[str]:
     """Yield the text of each token, with its space, as `detokenize` writes them."""
     check_choice("detokenize", "level", level, LEVELS)
-    if level == "char":
-        yield from tokens
-        return
-    left = "\n" if after[-1:].isspace() or not after else after[-1]
-    for token in tokens:
-        if not isinstance(token, str):
-            got = type(token).__name__
-            raise TypeError(
-                f"detokenize: tokens must be strings, got {got}; Vocabulary.decode makes them"
-            )
-        if not token:
-            continue
-        right = "\n" if token == EOS else token
-        # Equal marks side by side ("." and "...") would look like one longer run.
-        glued = (_CLOSING.issuperset(right) or left in _OPENING) and left[-1] != right[0]
-        yield right if glued or "\n" in (left, right) else f" {right}"
-        left = right
+    return LEVELS[level].join(tokens, after)
 
 
 # --- Python's own language reference -----------------------------------------------------------

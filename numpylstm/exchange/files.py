@@ -29,6 +29,7 @@ from numpylstm.exchange.arrays import (
     to_torch,
 )
 from numpylstm.exchange.graph import onnx_model
+from numpylstm.levels import CHAR, WORD
 from numpylstm.models import LanguageModel, Model, check_language_model
 from numpylstm.training import checkpoint, run_folder
 from numpylstm.training.loop import Run
@@ -213,7 +214,7 @@ def write_run(
     V = len(vocabulary)
     if level is None:
         single = all(len(token) == 1 for token in vocabulary if token != UNK)
-        level = "char" if single and list(vocabulary) != names_of_ids(V) else "word"
+        level = CHAR.name if single and list(vocabulary) != names_of_ids(V) else WORD.name
     config = TrainConfig(**model.config.to_dict(), level=level, max_vocab=max(V, 2))
     run = Run.begin(config, vocabulary, "", model)
     run_folder.begin(folder, run)

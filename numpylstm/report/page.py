@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from numpylstm.config import TrainConfig
+from numpylstm.levels import LEVELS
 from numpylstm.plots import inline_svg, training_curves
 from numpylstm.plots.coloured import background
 from numpylstm.printing import printable
@@ -62,8 +63,9 @@ def heading(report: Report) -> str:
     result = report.result
     test, valid = result["test"], result["validation"]
     cards = {"test perplexity": f"{test['perplexity']:.2f}"}
-    if report.config.level == "char":
-        cards["bits per character"] = f"{math.log2(test['perplexity']):.3f}"
+    level = LEVELS[report.config.level]
+    if level.bits_per_unit:
+        cards[f"bits per {level.unit}"] = f"{math.log2(test['perplexity']):.3f}"
     cards[f"validation perplexity, best in epoch {valid['epoch']}"] = f"{valid['perplexity']:.2f}"
     for name, perplexity in result["baselines"].items():
         cards[f"test perplexity of the {name} model"] = f"{perplexity:.2f}"

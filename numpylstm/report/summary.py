@@ -11,6 +11,7 @@ from pathlib import Path
 from numpylstm.baselines import Baseline, interpolated_bigram_perplexity, unigram_perplexity
 from numpylstm.data import Corpus
 from numpylstm.evaluation import Watch, evaluate, surprise, true_and_predicted
+from numpylstm.levels import LEVELS, Level
 from numpylstm.plots import training_curves, training_lag_heatmap
 from numpylstm.printing import printable
 from numpylstm.report.findings import last_is_better
@@ -30,7 +31,6 @@ from numpylstm.training.logs import (
 from numpylstm.training.loop import Run, describe
 
 BETWEEN_LINES = 10  # seconds
-SAMPLE_LENGTH = {"word": 100, "char": 400}
 
 
 def baselines(corpus: Corpus) -> dict[Baseline, float]:
@@ -95,7 +95,7 @@ def conclude(
         predicted=predicted,
         bits=(nll / math.log(2)).tolist(),
         samples=read_samples(folder / run_folder.SAMPLES),
-        sample=written(model, corpus, SAMPLE_LENGTH[corpus.level], run.config.seed),
+        sample=written(model, corpus, LEVELS[corpus.level].sample_length, run.config.seed),
     )
     tell(report)
     try:
@@ -124,7 +124,8 @@ def told_now_and_then(shown: Display) -> Watch:
 
 def tell(report: Report) -> None:
     """Print the outcome of a run."""
-    level, result = report.config.level, report.result
+    level = LEVELS[report.config.level]
+    result = report.result
     test, text = result["test"], result["text"]
     streams = f" in {test['batch_size']} streams" if test["batch_size"] > 1 else ""
     unread = f", {text['unread']['test']:,} left unread" if text["unread"]["test"] else ""
@@ -140,13 +141,14 @@ def tell(report: Report) -> None:
     if better is not None:
         LINES.info(f"\n{better}")
     LINES.info("\nTrue values (1st line) and predicted values (2nd line):")
-    separator = " " if level == "word" else ""
     for tokens in (report.true, report.predicted):
-        LINES.info(printable(separator.join(tokens)))
+        LINES.info(printable(level.separator.join(tokens)))
     LINES.info(f"\nA sample (temperature {TEMPERATURE:g}):")
     LINES.info(printable(report.sample, lines=True))
 
 
-def in_bits(perplexity: float, level: str) -> str:
+def in_bits(perplexity: float, level: Level) -> str:
     """Format the bits per character if tokens are characters; else return an empty text."""
-    return f", {math.log2(perplexity):.3f} bits per character" if level == "char" else ""
+    if not level.bits_per_unit:
+        return ""
+    return f", {math.log2(perplexity):.3f} bits per {level.unit}"

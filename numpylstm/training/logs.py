@@ -24,6 +24,7 @@ import numpy as np
 from numpylstm.checks import Array, NotFinite
 from numpylstm.data import UNK, Corpus, batches, detokenize
 from numpylstm.laboratory.diagnostics import gradient_flow
+from numpylstm.levels import LEVELS
 from numpylstm.models import LanguageModel
 from numpylstm.sampling import generate
 from numpylstm.saving import write_text
@@ -37,7 +38,6 @@ from numpylstm.training.run_folder import (
 )
 
 TEMPERATURE = 0.8
-LENGTH = {"word": 40, "char": 160}  # tokens of a sample
 STREAMS = 4  # columns of the measured window; enough for a norm, and cheap
 
 
@@ -65,7 +65,7 @@ def add_sample(path: Path, run: Run, corpus: Corpus) -> None:
     samples = read_samples(path)
     if samples and samples[-1].step == run.step:
         return
-    text = written(run.model, corpus, LENGTH[corpus.level], run.config.seed)
+    text = written(run.model, corpus, LEVELS[corpus.level].logged_length, run.config.seed)
     samples = [*(s for s in samples if s.step < run.step), Sample(run.epoch, run.step, text)]
     listed = json.dumps([s._asdict() for s in samples], ensure_ascii=False, indent=1)
     write_text(path, listed + "\n")
