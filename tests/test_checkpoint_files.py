@@ -19,7 +19,14 @@ from support.runs import call, made_up
 
 import numpylstm as nl
 from numpylstm.saving import CheckpointError
-from numpylstm.training.checkpoint import load, restore_model, restore_run, save
+from numpylstm.training.checkpoint import (
+    RANGES,
+    load,
+    restore_model,
+    restore_run,
+    rows_of,
+    save,
+)
 from numpylstm.training.metrics import Row
 
 V = 21
@@ -67,6 +74,30 @@ def test_the_page_of_the_format_names_every_key(good):
     table = page.read_text(encoding="utf-8").split("## The JSON object in `meta`")[1]
     firsts = re.findall(r"^\| (`.*?) \|", table, re.M)
     assert set(re.findall(r"`(.*?)`", " ".join(firsts))) == good.meta.keys()
+
+
+def test_rows_are_read_by_the_names_of_their_columns(good, tmp_path):
+    """A column in the middle, of another version of the program, shifts no other."""
+    rows = rows_of(good_checkpoint(good, tmp_path))
+    order = [*reversed(Row._fields)]
+    turned = [[row[name] for name in order] for row in map(Row._asdict, rows)]
+    changed = with_meta(columns=order, rows=turned)(good)
+    path = tmp_path / "turned.npz"
+    path.write_bytes(changed)
+    assert rows_of(load(path)) == rows
+    unnamed = {key: value for key, value in good.meta.items() if key != "columns"}
+    path.write_bytes(pack(good.arrays, unnamed))
+    assert rows_of(load(path)) == rows
+
+
+def good_checkpoint(good, folder):
+    path = folder / "good.npz"
+    path.write_bytes(good.content)
+    return load(path)
+
+
+def test_every_column_has_a_range():
+    assert set(RANGES) == set(Row._fields)
 
 
 @contextlib.contextmanager
@@ -171,6 +202,14 @@ BROKEN_RUNS = {  # the model can be read, and only a run cannot go on
     "an unknown path": (with_meta(joined={"x": 1}), "joined has the unknown path 'x'"),
     "a rate below 0": (with_meta(lr_factors={"lstm.0.b": -1}), "the factor of lstm.0.b must be"),
     "rows of nothing": (with_meta(rows=[[]]), "missing 7 required positional arguments"),
+    "rows with an unknown column": (
+        with_meta(columns=["epoch", "speed"], rows=[[1, 2]]),
+        "unexpected keyword argument 'speed'",
+    ),
+    "rows longer than their columns": (
+        with_meta(columns=["epoch"], rows=[[1, 2]]),
+        "a row has 2 values for 1 columns",
+    ),
     "rows of texts": (with_meta(rows=[["x"] * 7]), "epoch of a row must be a number, got 'x'"),
     "an accuracy above 1": (with_rows(accuracy=2), "accuracy of a row must be in [0, 1], got 2"),
     "a perplexity of 0": (with_rows(perplexity=0), "perplexity of a row must be positive and fin"),

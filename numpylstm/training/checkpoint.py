@@ -32,7 +32,7 @@ from numpylstm.training.metrics import Row, Tally
 
 FORMAT, VERSION, READ = "numpylstm checkpoint", 3, (2, 3)
 MOST = 2**53  # epochs and updates
-RANGES = {
+RANGES = {  # of every column of Row
     "epoch": f"[1, {MOST}]",
     "step": f"[1, {MOST}]",
     "lr": "[0, inf)",
@@ -45,6 +45,21 @@ RANGES = {
     "clipped": "[0, 1]",
 }
 """Ranges of the numbers in a row of metrics."""
+OPTIONAL = {name for name, default in Row._field_defaults.items() if default is None}
+"""The columns that may be empty."""
+FIRST_COLUMNS = (
+    "epoch",
+    "step",
+    "lr",
+    "cost",
+    "perplexity",
+    "accuracy",
+    "gradient_norm",
+    "valid_perplexity",
+    "valid_accuracy",
+    "clipped",
+)
+"""The columns of rows in files that do not name them. New columns are not added here."""
 
 
 @dataclass(frozen=True)
@@ -96,6 +111,7 @@ def save(run: Run, path: str | Path, *, parameters: Arrays | None = None) -> Non
         "window": run.window,
         "step": run.step,
         "valid_losses": run.valid_losses,
+        "columns": Row._fields,
         "rows": run.rows,
         "tally": asdict(run.tally),
         "rng": run.model.rng.bit_generator.state,
@@ -185,11 +201,16 @@ def restore_run(checkpoint: Checkpoint) -> Run:
 def rows_of(checkpoint: Checkpoint) -> list[Row]:
     """Return the rows of metrics of a run; a CheckpointError refuses numbers out of range."""
     with fitting_together(checkpoint.path):
-        rows = [Row(*row) for row in checkpoint.meta["rows"]]
+        columns = checkpoint.meta.get("columns", FIRST_COLUMNS)
+        rows = []
+        for values in checkpoint.meta["rows"]:
+            if len(values) > len(columns):
+                raise ValueError(f"a row has {len(values)} values for {len(columns)} columns")
+            rows.append(Row(**dict(zip(columns, values, strict=False))))
         for row in rows:
             for name, interval in RANGES.items():
                 value = getattr(row, name)
-                if value is not None or not name.startswith("valid_"):
+                if value is not None or name not in OPTIONAL:
                     check_in("checkpoint", f"{name} of a row", value, interval)
         for before, after in pairwise(rows):
             if not (before.step < after.step and before.epoch <= after.epoch):

@@ -150,10 +150,18 @@ def read_gradients(path: Path) -> list[GradientRow]:
         return []
     content = "the gradients of this run; move it away to continue without its rows"
     with reading(path, content) as file:
-        _, *lines = csv.reader(file)
+        table = csv.DictReader(file)
+        if set(table.fieldnames or ()) != set(GradientRow._fields):
+            raise ValueError("it has other columns")
         return [
-            GradientRow(int(step), int(layer), int(lag), unit, float(norm))
-            for step, layer, lag, unit, norm in lines
+            GradientRow(
+                step=int(row["step"]),
+                layer=int(row["layer"]),
+                lag=int(row["lag"]),
+                unit=row["unit"],
+                norm=float(row["norm"]),
+            )
+            for row in table
         ]
 
 
