@@ -13,6 +13,10 @@ class NumpylstmError(Exception):
     exit_status = 2
 
 
+RATE_TOO_HIGH = "the learning rate is too high"
+"""The usual cause of numbers that are not finite in training."""
+
+
 def either(names: Iterable[str]) -> str:
     """Join names for a message: ``'tanh', 'relu' or 'sigmoid'``."""
     quoted = [repr(name) for name in names]

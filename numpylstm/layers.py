@@ -376,7 +376,7 @@ class RecurrentStack(Layer):
         return arrays
 
     def zero_state(self, batch_size: int) -> Any:
-        """Return the initial state: zeros, (L, B, H), but for the m of an sLSTM, which is -1e30."""
+        """Return the initial state (L, B, H): zeros; of an sLSTM, m is very negative."""
         check_sizes(self.cell.title, batch_size=batch_size)
         return zero_state(self.cell, self.num_layers, batch_size, self.hidden_size, self.dtype)
 

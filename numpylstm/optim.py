@@ -19,6 +19,7 @@ from numpylstm.checks import (
     check_whole,
     real_array,
 )
+from numpylstm.config import LARGEST
 from numpylstm.parameters import (
     IMPLEMENTATIONS,
     Module,
@@ -203,7 +204,7 @@ class Optimizer:
 
     def step(self) -> None:
         """Update every parameter that is not frozen."""
-        check_in(type(self).__name__, "lr", self.lr, "[0, 3e38]")  # which float32 can hold
+        check_in(type(self).__name__, "lr", self.lr, f"[0, {LARGEST:g}]")
         self.lr = lr = float(self.lr)  # a float64 of NumPy would turn float32 data into float64
         if self.frozen:
             self.take_in_unfrozen()

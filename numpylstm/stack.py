@@ -16,7 +16,7 @@ Gradients = dict[str, Any]
 
 
 def zero_state(cell: Cell, num_layers: int, B: int, H: int, dtype: Any) -> Any:
-    """Return the initial state: zeros, (L, B, H), but for the m of an sLSTM, which is -1e30."""
+    """Return the initial state (L, B, H): zeros, or the value in `start` of the cell's record."""
     shape = num_layers, B, H
     return cell.State(*[np.full(shape, cell.start.get(name, 0), dtype) for name in cell.states])
 

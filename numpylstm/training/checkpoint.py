@@ -24,6 +24,7 @@ from numpylstm.checks import (
 )
 from numpylstm.config import TrainConfig
 from numpylstm.data import Vocabulary
+from numpylstm.errors import RATE_TOO_HIGH
 from numpylstm.models import LanguageModel
 from numpylstm.optim import OPTIMIZERS
 from numpylstm.saving import fitting_together, make_model, read_arrays, within, write_arrays
@@ -100,7 +101,7 @@ def save(run: Run, path: str | Path, *, parameters: Arrays | None = None) -> Non
     parameters = parameters or run.model.state_dict()
     arrays = {f"parameters/{path}": array for path, array in parameters.items()} | memory(run)
     for name, array in arrays.items():
-        check_finite("save", name, array, f"at step {run.step}; usually the rate is too high")
+        check_finite("save", name, array, f"at step {run.step}; usually {RATE_TOO_HIGH}")
     meta = {
         "format": FORMAT,
         "version": VERSION,

@@ -19,6 +19,7 @@ from numpylstm.checks import (
     check_number,
     check_whole,
 )
+from numpylstm.errors import RATE_TOO_HIGH
 from numpylstm.models import LanguageModel
 from numpylstm.optim import Adam, AveragedParameters, Optimizer, clip_by_global_norm
 from numpylstm.parameters import Module
@@ -149,8 +150,8 @@ def update(model: Any, loss: float, optimizer: Optimizer, clip: float) -> float:
     norm = clip_by_global_norm(optimizer.parameters, clip)
     if not math.isfinite(loss + norm):
         raise TrainingFailed(
-            f"fit: the loss is {loss:.3g} and the norm of the gradient {norm:.3g}; usually the "
-            f"learning rate is too high (here {optimizer.lr:g}) or the data are not scaled"
+            f"fit: the loss is {loss:.3g} and the norm of the gradient {norm:.3g}; usually "
+            f"{RATE_TOO_HIGH} (here {optimizer.lr:g}) or the data are not scaled"
         )
     if optimizer.steps == 0 and norm == 0 and loss != 0:
         raise ValueError(
@@ -319,7 +320,7 @@ def fit(
                 if not math.isfinite(valid):
                     raise TrainingFailed(
                         f"fit: the loss of the validation is {valid:.3g} after epoch {epoch + 1}; "
-                        "it may hold a value that is not finite, or the learning rate is too high"
+                        f"it may hold a value that is not finite, or {RATE_TOO_HIGH}"
                     )
                 told = f"  validation {valid:.4g}"
                 if valid < min(valid_losses, default=math.inf):

@@ -16,7 +16,7 @@ from numpylstm.checks import Array, NotFinite, check_kind
 from numpylstm.config import ConfigError, TrainConfig
 from numpylstm.data import UNK, Corpus, DataError, Vocabulary, batches, num_batches
 from numpylstm.data.configured import check_fingerprint, fingerprint
-from numpylstm.errors import NumpylstmError
+from numpylstm.errors import RATE_TOO_HIGH, NumpylstmError
 from numpylstm.evaluation import Evaluation, Watch, evaluate, safe_exp
 from numpylstm.models import LanguageModel
 from numpylstm.optim import OPTIMIZERS, AveragedParameters, Optimizer, clip_by_global_norm
@@ -410,7 +410,7 @@ def failure(run: Run, step: int, problem: str) -> TrainingFailed:
     """Return an error with the place in the run, and the usual causes."""
     config = run.config
     return TrainingFailed(
-        f"{problem}, at epoch {run.epoch + 1}, step {step}; usually the learning rate is too high, "
+        f"{problem}, at epoch {run.epoch + 1}, step {step}; usually {RATE_TOO_HIGH}, "
         f"the clip too large or the initial values too big (here lr {run.optimizer.lr:g}, clip "
         f"{config.clip:g}, init_scale {config.init_scale:g})"
     )
