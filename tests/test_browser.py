@@ -37,7 +37,7 @@ if not (CHROME and DRIVER):
 
 SIZE = {"wide": (1300, 1000), "phone": (390, 844), "narrow": (320, 568)}
 FIGURES = ("alive", "counts", "pulse", "fade", "step", "carousel", "back", "own", "race")
-MORE = ("reading", "reach")
+MORE = ("reading",)
 
 
 class Figure:
@@ -324,7 +324,7 @@ def test_one_step(opened):
     assert widths()[0] == pytest.approx(closed)  # of dc_prev
     step.choose("cell", "rnn")
     step.slide("Wh_h", Keys.HOME)
-    assert step.run("return part.values.dh_prev / part.values.da_h") == -3
+    assert step.run("return part.values.dh_prev / part.values.da") == -3
 
 
 @pytest.mark.parametrize("scheme", ["light", "dark"])
@@ -364,10 +364,6 @@ VIEWS = {  # what a reader changes before sharing a figure
         own.find("textarea").clear(),
         own.find("textarea").send_keys("A text of mine & yours, é?\n"),
         own.choose("own-size", "32"),
-    ),
-    "reach": lambda reach: (
-        reach.slide("T", Keys.END),
-        reach.find("svg.chart").send_keys(Keys.HOME, Keys.ARROW_RIGHT),
     ),
     "reading": lambda reading: (
         reading.choose("model", "python"),

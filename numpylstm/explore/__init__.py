@@ -3,9 +3,9 @@
     python -m numpylstm.explore cell.html
 
 writes one HTML file that needs no server, no network and no other file. Its engine, ``engine.js``,
-is the part of `numpylstm.reference` that a language model of RNN, LSTM or GRU layers needs, without
-dropout, in JavaScript, function by function and name by name; the tests compare it with the golden
-tapes and the gradients of the reference, to 1e-12.
+is `numpylstm.reference` in JavaScript, as far as reading with a language model of RNN, LSTM or GRU
+layers needs it, function by function and name by name; its figures learn with ``trainer.js``. The
+tests compare both with the golden tapes and the gradients of the reference.
 """
 
 import base64
@@ -58,10 +58,10 @@ MODULES = (
     "draws",
     "step",
     "reach",
+    "trainer",
     "race",
     "staircase",
     "pulse",
-    "trainer",
     "learner",
     "safetensors",
     "sample_picture",
@@ -78,18 +78,17 @@ def page(site: str | None = None, notebooks: str | None = None) -> str:
     `site` is the address of the documentation, to which the page then links; without it,
     `notebooks` may be the address of a folder with the notebooks.
     """
+    cells = {name: cell_record(CELLS[name]) for name in ("lstm", "gru", "rnn")}
     models = json.loads(_read("models.json"))
     for model in models.values():
-        model |= {"level": "char", "cell": cell_record(CELLS["lstm"]), "options": []}
+        model |= {"level": "char", "cell": cells["lstm"], "options": []}
     data = {
+        "cells": cells,
         "models": models,
-        "own_text": {
-            "texts": {
-                "Python's language reference": read_embedded()["train"][:OWN_TEXT],
-                "The textbook of this project": "".join(chapters().values())[:OWN_TEXT],
-                "Brackets": brackets(20_000),
-            },
-            "cells": {name: CELLS[name].title for name in ("lstm", "rnn")},
+        "texts": {
+            "Python's language reference": read_embedded()["train"][:OWN_TEXT],
+            "The textbook of this project": "".join(chapters().values())[:OWN_TEXT],
+            "Brackets": brackets(20_000),
         },
     }
     return assemble("page.html", data, MODULES, site, notebooks)

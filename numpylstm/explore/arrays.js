@@ -57,40 +57,40 @@ export function add_to(total, A) {
   return total;
 }
 
+// out (m, n) += a (m, k) @ w (k, n), arrays of numbers, with their places o0 and at. Entry (r, p) of a is at
+// a[at + r * row + p * column]: a transpose is a stride. Eight rows of w at a time.
+export function add_product(out, o0, a, at, row, column, w, m, k, n) {
+  const eights = k - (k % 8);
+  for (let r = 0, o = o0; r < m; r++, o += n) {
+    let b = 0;
+    let x = at + r * row;
+    for (let p = 0; p < eights; p += 8, x += 8 * column, b += 8 * n) {
+      const [x0, x1, x2, x3] = [a[x], a[x + column], a[x + 2 * column], a[x + 3 * column]];
+      const y = x + 4 * column;
+      const [x4, x5, x6, x7] = [a[y], a[y + column], a[y + 2 * column], a[y + 3 * column]];
+      for (let j = 0, v = b; j < n; j++, v++) {
+        const first = x0 * w[v] + x1 * w[v + n] + x2 * w[v + 2 * n] + x3 * w[v + 3 * n];
+        const u = v + 4 * n;
+        out[o + j] += first + x4 * w[u] + x5 * w[u + n] + x6 * w[u + 2 * n] + x7 * w[u + 3 * n];
+      }
+    }
+    for (let p = eights; p < k; p++, x += column, b += n)
+      for (let j = 0; j < n; j++) out[o + j] += a[x] * w[b + j];
+  }
+}
+
 // x @ W
 export function matmul(x, W) {
   const y = matrix(x.rows, W.columns);
-  for (let r = 0; r < x.rows; r++) {
-    add_rows(y, r, x.data, r * x.columns, 1, W);
-  }
+  add_product(y.data, 0, x.data, 0, x.columns, 1, W.data, x.rows, x.columns, W.columns);
   return y;
 }
 
 // x.T @ y
 export function matmul_T_left(x, y) {
   const W = matrix(x.columns, y.columns);
-  for (let k = 0; k < x.columns; k++) {
-    add_rows(W, k, x.data, k, x.columns, y);
-  }
+  add_product(W.data, 0, x.data, 0, 1, x.columns, y.data, x.columns, x.rows, y.columns);
   return W;
-}
-
-// out[r] += sum over k of factors[start + k * stride] * W[k]; four rows of W at a time
-function add_rows(out, r, factors, start, stride, W) {
-  const n = W.columns;
-  const y = out.data;
-  const w = W.data;
-  const last = W.rows - (W.rows % 4);
-  for (let k = 0, at = start; k < last; k += 4, at += 4 * stride) {
-    const f0 = factors[at];
-    const f1 = factors[at + stride];
-    const f2 = factors[at + 2 * stride];
-    const f3 = factors[at + 3 * stride];
-    for (let j = 0, a = r * n, b = k * n; j < n; j++, a++, b++) {
-      y[a] += f0 * w[b] + f1 * w[b + n] + f2 * w[b + 2 * n] + f3 * w[b + 3 * n];
-    }
-  }
-  for (let k = last; k < W.rows; k++) add_row(out, r, factors[start + k * stride], W, k);
 }
 
 // out[r] += factor * W[k]

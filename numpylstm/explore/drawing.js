@@ -77,7 +77,7 @@ const CELLS = {
         value: v.h_prev,
         open: 1,
         back: v.dh_prev,
-        slope: v.slope_h * Math.abs(v.Wh_h),
+        slope: (1 - v.h ** 2) * Math.abs(v.Wh),
       },
       { d: `M330 ${TOP}H624`, value: v.h, open: 1, back: v.dh, slope: 1 },
     ],

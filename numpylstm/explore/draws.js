@@ -24,26 +24,6 @@ export function normal(random, rows, columns) {
   return map(() => radius() * Math.cos(2 * Math.PI * random()), matrix(rows, columns));
 }
 
-// An orthogonal matrix: rows of normal numbers, made orthogonal one after the other (Gram, Schmidt).
-export function orthogonal(random, n) {
-  const { data } = normal(random, n, n);
-  const rows = Array.from({ length: n }, (_, r) => data.subarray(r * n, (r + 1) * n));
-  const dot = (p, q) => p.reduce((sum, value, k) => sum + value * q[k], 0);
-  rows.forEach((row, r) => {
-    for (const before of [...rows.slice(0, r), ...rows.slice(0, r)]) {
-      const share = dot(row, before); // twice, because of rounding
-      before.forEach((value, k) => {
-        row[k] -= share * value;
-      });
-    }
-    const length = Math.sqrt(dot(row, row));
-    row.forEach((value, k) => {
-      row[k] = value / length;
-    });
-  });
-  return matrix(n, n, data);
-}
-
 // The largest absolute eigenvalue: the n-th root of the norm of the n-th power (Gelfand), n = 2^16.
 export function spectral_radius(A) {
   let [power, log] = [A, 0];
@@ -97,7 +77,5 @@ export function delayed_copy(random, delay, B) {
   const answers = shown.map((letter) =>
     random() < noise ? (letter + 1 + whole(letters - 1)) % letters : letter,
   );
-  const targets = ids.map((_, t) => (t === delay ? answers : row(() => letters)));
-  const weights = ids.map((_, t) => row(() => (t === delay ? 1 : 0)));
-  return { ids, targets, weights };
+  return { ids, answers };
 }

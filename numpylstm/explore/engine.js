@@ -1,5 +1,5 @@
-// The textbook in JavaScript: every forward pass with its backward pass that a language model of RNN,
-// LSTM or GRU layers needs, without dropout.
+// The textbook in JavaScript: a language model of RNN, LSTM or GRU layers, without dropout, and the way
+// back through each step. (`trainer.js` learns.)
 //
 // Read numpylstm/reference/ beside it: functions, letters and names are the same, in the same order.
 // Expressions such as `f * c_prev + i * g` are a `map` over entries here; everything else is line for
@@ -32,41 +32,22 @@ export function sigmoid(a) {
 }
 
 const ACTIVATIONS = {
-  tanh: [Math.tanh, (h) => 1 - h * h],
-  relu: [(a) => Math.max(a, 0), Math.sign], // NaN stays NaN
-  sigmoid: [sigmoid, (h) => h * (1 - h)],
+  tanh: { of: Math.tanh, derivative: (h) => 1 - h * h },
+  relu: { of: (a) => Math.max(a, 0), derivative: Math.sign }, // NaN stays NaN
+  sigmoid: { of: sigmoid, derivative: (h) => h * (1 - h) },
 };
-
-export function activate(a, activation) {
-  return map(ACTIVATIONS[activation][0], a);
-}
-
-export function activation_derivative(h, activation) {
-  return map(ACTIVATIONS[activation][1], h);
-}
 
 // --- embedding ------------------------------------------------------------------------------------
 
 // ids: a list of T lists of B integers
 export function embedding_forward(ids, W) {
-  const x = ids.map((row) => {
+  return ids.map((row) => {
     const out = matrix(row.length, W.columns);
     row.forEach((id, r) => {
       add_row(out, r, 1, W, id);
     });
     return out;
   });
-  return [x, { ids, W }];
-}
-
-export function embedding_backward(dx, { ids, W }) {
-  const dW = zeros_like(W);
-  ids.forEach((row, t) => {
-    row.forEach((id, r) => {
-      add_row(dW, id, 1, dx[t], r); // a word that occurs twice receives two gradients
-    });
-  });
-  return dW;
 }
 
 // --- vanilla recurrent network --------------------------------------------------------------------
@@ -89,45 +70,19 @@ function times(a, b) {
 
 export function rnn_step_forward(x, h_prev, Wx, Wh, b, activation = "tanh") {
   const a = weighted_sum(x, h_prev, Wx, Wh, b);
-  const h = activate(a, activation);
+  const h = map(ACTIVATIONS[activation].of, a);
   return [h, { x, h_prev, a, h, Wx, Wh, activation }];
 }
 
 export function rnn_step_backward(dh, cache) {
   const { x, h_prev, h, Wx, Wh, activation } = cache;
-  const da = map((dh, f) => dh * f, dh, activation_derivative(h, activation));
+  const da = times(dh, map(ACTIVATIONS[activation].derivative, h));
   const dx = matmul_T_right(da, Wx);
   const dh_prev = matmul_T_right(da, Wh); // on its way to step t-1: once more times Wh.T, times f'
   const dWx = matmul_T_left(x, da);
   const dWh = matmul_T_left(h_prev, da);
   const db = sum_rows(da);
   return [dx, dh_prev, dWx, dWh, db, { da }];
-}
-
-export function rnn_forward(x, h0, Wx, Wh, b, activation = "tanh") {
-  let h = h0;
-  const cache = x.map((x_t) => {
-    const [h_t, step] = rnn_step_forward(x_t, h, Wx, Wh, b, activation);
-    h = h_t;
-    return step;
-  });
-  return [cache.map((step) => step.h), h, cache];
-}
-
-export function rnn_backward(dhs, dhT, cache) {
-  const dx = [];
-  let [dh, dWx, dWh, db] = [dhT, 0, 0, 0]; // from the future
-  for (let t = cache.length - 1; t >= 0; t--) {
-    const [dx_t, dh_prev, dWx_t, dWh_t, db_t] = rnn_step_backward(add(dhs[t], dh), cache[t]);
-    [dx[t], dh] = [dx_t, dh_prev];
-    [dWx, dWh, db] = add_each([dWx, dWh, db], [dWx_t, dWh_t, db_t]);
-  }
-  return [dx, dh, dWx, dWh, db];
-}
-
-// A weight is used at every step: the gradients of its uses add. (The first becomes the total.)
-function add_each(totals, parts) {
-  return parts.map((part, k) => (totals[k] ? add_to(totals[k], part) : part));
 }
 
 // --- long short-term memory -----------------------------------------------------------------------
@@ -173,27 +128,6 @@ export function lstm_step_backward(dh, dc_next, cache) {
   const db = sum_rows(da);
   const inside = { dh, do: do_, dc, di, df, dg, da_i, da_f, da_g, da_o };
   return [dx, dh_prev, dc_prev, dWx, dWh, db, inside];
-}
-
-export function lstm_forward(x, h0, c0, Wx, Wh, b) {
-  let [h, c] = [h0, c0];
-  const cache = x.map((x_t) => {
-    const [h_t, c_t, step] = lstm_step_forward(x_t, h, c, Wx, Wh, b);
-    [h, c] = [h_t, c_t];
-    return step;
-  });
-  return [cache.map((step) => step.h), h, c, cache];
-}
-
-export function lstm_backward(dhs, dhT, dcT, cache) {
-  const dx = [];
-  let [dh, dc, dWx, dWh, db] = [dhT, dcT, 0, 0, 0]; // from the future
-  for (let t = cache.length - 1; t >= 0; t--) {
-    const [dx_t, dh_prev, dc_prev, ...dW_t] = lstm_step_backward(add(dhs[t], dh), dc, cache[t]);
-    [dx[t], dh, dc] = [dx_t, dh_prev, dc_prev];
-    [dWx, dWh, db] = add_each([dWx, dWh, db], dW_t.slice(0, 3));
-  }
-  return [dx, dh, dc, dWx, dWh, db];
 }
 
 // --- gated recurrent unit -------------------------------------------------------------------------
@@ -263,89 +197,78 @@ export function gru_step_backward(dh, cache) {
   return [dx, dh_prev, dWx, dWh, db, dbn, { dh, dz, dn, da_n, dr, ds, da_r, da_z }];
 }
 
-export function gru_forward(x, h0, Wx, Wh, b, bn = null, reset = "after") {
-  let h = h0;
+// --- a cell over a sequence -----------------------------------------------------------------------
+
+// rnn_forward, lstm_forward and gru_forward: from a sequence, ...state, ...weights, ...options to
+// [hs, ...state, cache].
+export function forward(cell, x, ...given) {
+  const { state, step_forward } = CELLS[cell];
+  let before = given.slice(0, state.length);
+  const others = given.slice(state.length);
   const cache = x.map((x_t) => {
-    const [h_t, step] = gru_step_forward(x_t, h, Wx, Wh, b, bn, reset);
-    h = h_t;
+    const results = step_forward(x_t, ...before, ...others);
+    const step = results.pop();
+    before = results;
     return step;
   });
-  return [cache.map((step) => step.h), h, cache];
+  return [cache.map(({ h }) => h), ...before, cache];
 }
 
-export function gru_backward(dhs, dhT, cache) {
-  const dx = [];
-  let [dh, dWx, dWh, db, dbn] = [dhT, 0, 0, 0, 0]; // from the future
-  for (let t = cache.length - 1; t >= 0; t--) {
-    const [dx_t, dh_prev, ...dW_t] = gru_step_backward(add(dhs[t], dh), cache[t]);
-    [dx[t], dh] = [dx_t, dh_prev];
-    [dWx, dWh, db, dbn] = add_each([dWx, dWh, db, dbn], dW_t.slice(0, 4)); // null without bn
-  }
-  return [dx, dh, dWx, dWh, db, dbn];
-}
-
-// --- linear layer ---------------------------------------------------------------------------------
+// --- linear layer, softmax and cross-entropy --------------------------------------------------------
 
 export function linear_forward(x, W, b) {
-  const y = x.map((x_t) => add_bias(matmul(x_t, W), b));
-  return [y, { x, W }];
+  return x.map((x_t) => add_bias(matmul(x_t, W), b));
 }
 
-export function linear_backward(dy, { x, W }) {
-  let [dW, db] = [0, 0];
-  const dx = dy.map((dy_t, t) => {
-    [dW, db] = add_each([dW, db], [matmul_T_left(x[t], dy_t), sum_rows(dy_t)]);
-    return matmul_T_right(dy_t, W);
+const row_of = ({ columns, data }, r) => data.subarray(r * columns, (r + 1) * columns);
+
+function peak_and_total(row) {
+  let [peak, total] = [-Infinity, 0];
+  for (const score of row) peak = Math.max(peak, score); // exp(score - peak) is at most 1
+  for (const score of row) total += Math.exp(score - peak);
+  return [peak, total];
+}
+
+export function softmax(scores) {
+  const p = zeros_like(scores);
+  for (let r = 0; r < p.rows; r++) {
+    const row = row_of(scores, r);
+    const [peak, total] = peak_and_total(row);
+    row_of(p, r).set(row.map((score) => Math.exp(score - peak) / total));
+  }
+  return p;
+}
+
+// targets and coefficients: a number for each row
+export function cross_entropy_step_forward(logits, targets, coefficients) {
+  const nll = targets.map((target, r) => {
+    const row = row_of(logits, r);
+    const [peak, total] = peak_and_total(row);
+    return Math.log(total) + (peak - row[target]);
   });
-  return [dx, dW, db];
+  const loss = nll.reduce((sum, each, r) => sum + coefficients[r] * each, 0);
+  return [loss, { logits, targets, coefficients, nll }];
 }
 
-// --- softmax and cross-entropy --------------------------------------------------------------------
-
-// The loss is the sum over time of the mean over the batch, weighted; weights: T lists of B numbers.
-export function sequence_cross_entropy_forward(logits, targets, weights) {
-  let loss = 0;
-  const cache = logits.map(({ rows, columns: V, data }, t) => {
-    const counted = weights ? weights[t].reduce((sum, w) => sum + w, 0) : rows;
-    const p = matrix(rows, V);
-    const [nll, coefficients] = [[], []];
-    for (let r = 0; r < rows; r++) {
-      const row = data.subarray(r * V, (r + 1) * V);
-      let [peak, total] = [-Infinity, 0];
-      for (const score of row) peak = Math.max(peak, score); // exp(score - peak) is at most 1
-      for (const score of row) total += Math.exp(score - peak);
-      for (let v = 0; v < V; v++) p.data[r * V + v] = Math.exp(row[v] - peak) / total;
-      nll.push(Math.log(total) + (peak - row[targets[t][r]]));
-      coefficients.push((weights ? weights[t][r] : 1) / (counted || 1));
-      loss += coefficients[r] * nll[r];
-    }
-    return { p, nll, targets: targets[t], coefficients };
-  });
-  return [loss, cache];
+export function cross_entropy_step_backward({ logits, targets, coefficients }) {
+  const p = softmax(logits);
+  const dlogits = zeros_like(p);
+  for (let r = 0; r < p.rows; r++) {
+    add_row(dlogits, r, coefficients[r], p, r);
+    dlogits.data[r * p.columns + targets[r]] -= coefficients[r];
+  }
+  return dlogits;
 }
 
-export function sequence_cross_entropy_backward(cache) {
-  return cache.map(({ p, targets, coefficients }) => {
-    const dlogits = zeros_like(p);
-    for (let r = 0; r < p.rows; r++) {
-      add_row(dlogits, r, coefficients[r], p, r);
-      dlogits.data[r * p.columns + targets[r]] -= coefficients[r];
-    }
-    return dlogits;
-  });
-}
+// --- cells and models ----------------------------------------------------------------------
 
-// --- cells, models, learning ----------------------------------------------------------------------
-
-// The cells: the blocks of columns of their weights, their state, parameters and functions. The last
+// The cells: the blocks of columns of their weights, their state, parameters and functions of a step. The last
 // parameter of a GRU, bn, is optional.
 export const CELLS = {
   rnn: {
     blocks: 1,
     state: ["h"],
     parameters: ["Wx", "Wh", "b"],
-    forward: rnn_forward,
-    backward: rnn_backward,
     step_forward: rnn_step_forward,
     step_backward: rnn_step_backward,
   },
@@ -353,8 +276,6 @@ export const CELLS = {
     blocks: 4,
     state: ["h", "c"],
     parameters: ["Wx", "Wh", "b"],
-    forward: lstm_forward,
-    backward: lstm_backward,
     step_forward: lstm_step_forward,
     step_backward: lstm_step_backward,
   },
@@ -362,8 +283,6 @@ export const CELLS = {
     blocks: 3,
     state: ["h"],
     parameters: ["Wx", "Wh", "b", "bn"],
-    forward: gru_forward,
-    backward: gru_backward,
     step_forward: gru_step_forward,
     step_backward: gru_step_backward,
   },
@@ -386,58 +305,17 @@ export function zero_state(cell, parameters, B) {
   );
 }
 
-// The options are the last arguments of the cell's forward: an RNN's activation, a GRU's reset.
+// From ids to the scores of each step, the state after the last, and the caches of each layer. The options
+// are the last arguments of the cell's forward: an RNN's activation, a GRU's reset.
 export function language_model_forward(cell, parameters, ids, state, ...options) {
-  const [x, embedding] = embedding_forward(ids, parameters["embedding.W"]);
-  let hs = x;
+  let hs = embedding_forward(ids, parameters["embedding.W"]);
   const [after, caches] = [[], []];
   recurrent_layers(cell, parameters).forEach((weights, layer) => {
-    const [out, ...rest] = CELLS[cell].forward(hs, ...state[layer], ...weights, ...options);
+    const [out, ...rest] = forward(cell, hs, ...state[layer], ...weights, ...options);
     caches.push(rest.pop());
     after.push(rest);
     hs = out;
   });
-  const [logits, decoder] = linear_forward(hs, parameters["decoder.W"], parameters["decoder.b"]);
-  return [logits, after, { cell, embedding, caches, decoder }];
-}
-
-// From the gradient of the scores to {path: gradient}, and that of the state before the first step.
-export function language_model_backward(dlogits, { cell, embedding, caches, decoder }) {
-  const gradients = {};
-  const [dhs, dW, db] = linear_backward(dlogits, decoder);
-  let [dx, dstate] = [dhs, []];
-  for (let layer = caches.length - 1; layer >= 0; layer--) {
-    const last = caches[layer][caches[layer].length - 1].h;
-    const future = CELLS[cell].state.map(() => zeros_like(last)); // truncated: nothing from there
-    const [below, ...rest] = CELLS[cell].backward(dx, ...future, caches[layer]);
-    CELLS[cell].parameters.forEach((key, k) => {
-      const gradient = rest[future.length + k];
-      if (gradient) gradients[`${cell}.${layer}.${key}`] = gradient; // a GRU without bn has no dbn
-    });
-    [dx, dstate] = [below, [rest.slice(0, future.length), ...dstate]];
-  }
-  gradients["embedding.W"] = embedding_backward(dx, embedding);
-  [gradients["decoder.W"], gradients["decoder.b"]] = [dW, db];
-  return [gradients, dstate, dhs];
-}
-
-// Multiply all gradients by min(1, max_norm / norm); returns the norm of all of them before clipping.
-export function clip_by_global_norm(gradients, max_norm) {
-  const squares = (A) => A.data.reduce((sum, value) => sum + value * value, 0);
-  const norm = Math.sqrt(Object.values(gradients).reduce((sum, A) => sum + squares(A), 0));
-  if (!(norm > max_norm)) return [gradients, norm];
-  const factor = max_norm / norm;
-  return [map_each(gradients, (A) => map((value) => value * factor, A)), norm];
-}
-
-// v = momentum * v + gradient;  parameter -= lr * v
-export function sgd_step(parameters, gradients, velocity, lr, momentum = 0) {
-  const v = map_each(gradients, (gradient, path) =>
-    velocity ? map((v, gradient) => momentum * v + gradient, velocity[path], gradient) : gradient,
-  );
-  return [map_each(parameters, (P, path) => map((p, v) => p - lr * v, P, v[path])), v];
-}
-
-function map_each(record, change) {
-  return Object.fromEntries(Object.entries(record).map(([path, A]) => [path, change(A, path)]));
+  const logits = linear_forward(hs, parameters["decoder.W"], parameters["decoder.b"]);
+  return [logits, after, caches];
 }

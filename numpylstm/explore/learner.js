@@ -2,7 +2,7 @@
 
 import { map } from "./arrays.js";
 import { new_model, random_numbers } from "./draws.js";
-import { language_model_forward, sequence_cross_entropy_forward, zero_state } from "./engine.js";
+import { cross_entropy_step_forward, language_model_forward, zero_state } from "./engine.js";
 import { make_trainer } from "./trainer.js";
 
 export const LONGEST = 200_000; // bytes of a text, as UTF-8
@@ -117,18 +117,19 @@ export function make_learner({ ids, V, cell, H, seed = 1, rate = 0.05 }) {
     const { loss } = trainer.update(window, targets, { ...settings, rate: learner.rate });
     learner.updates += 1;
     learner.characters += T * B;
-    learner.loss += Math.max(0.02, 1 / learner.updates) * (loss - learner.loss); // smoothed
+    learner.loss += Math.max(0.02, 1 / learner.updates) * (loss / T - learner.loss); // smoothed
     if (hold) set_columns(held_column);
   }
 
   // The loss per character of the text held out.
   function score() {
-    const each = (values) => Array.from(values, (id) => [id]);
+    const inputs = Array.from(held_out.subarray(0, -1), (id) => [id]);
     const state = zero_state(cell, parameters, 1);
-    const inputs = each(held_out.subarray(0, -1));
     const [logits] = language_model_forward(cell, parameters, inputs, state);
-    const [loss] = sequence_cross_entropy_forward(logits, each(held_out.subarray(1)));
-    return loss / inputs.length;
+    const losses = logits.map(
+      (scores, t) => cross_entropy_step_forward(scores, [held_out[t + 1]], [1])[0],
+    );
+    return losses.reduce((sum, loss) => sum + loss) / losses.length;
   }
 
   // A held gate has zero weights and a bias of 1000 or -1000, which no gradient changes; its momentum would.

@@ -1,7 +1,7 @@
 // Trained models: from the data of the page, and what they do with a text.
 
 import { matmul, matrix, transposed } from "./arrays.js";
-import { language_model_forward, sequence_cross_entropy_forward, zero_state } from "./engine.js";
+import { language_model_forward, softmax, zero_state } from "./engine.js";
 
 export const BRACKETS = '\n(()(("a(b"))())\n((("))a"())))'; // what the page shows their model
 const ROLES = { cell: "cell", hidden: "output" };
@@ -69,15 +69,11 @@ export function read(model, parameters, state, ids, earlier = []) {
   const reading = earlier.slice(0, same);
   for (const id of ids.slice(same)) {
     const before = reading.length ? reading[reading.length - 1].state : state;
-    const [logits, after, { caches }] = language_model_forward(
-      model.cell.name,
-      parameters,
-      [[id]],
-      before,
-      ...model.options,
-    );
-    const [, [{ p }]] = sequence_cross_entropy_forward(logits, [[0]]);
-    reading.push({ id, state: after, steps: caches.map(([step]) => step), p: p.data });
+    const { name } = model.cell;
+    const step = language_model_forward(name, parameters, [[id]], before, ...model.options);
+    const [[logits], after, caches] = step;
+    const steps = caches.map(([of_layer]) => of_layer);
+    reading.push({ id, state: after, steps, p: softmax(logits).data });
   }
   return reading;
 }

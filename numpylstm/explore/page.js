@@ -8,16 +8,16 @@ import * as engine from "./engine.js";
 import { serve } from "./learner.js";
 import { load_model } from "./models.js";
 import { pulse_part } from "./pulse.js";
-import { look, race_part } from "./race.js";
+import { race_part } from "./race.js";
 import { reach_part } from "./reach.js";
 import { reading_part } from "./reading.js";
 import { staircase_part } from "./staircase.js";
 import { step_part } from "./step.js";
 import { your_text_part } from "./your_text.js";
 
-const SHARED = ["counts", "step", "reading", "reach", "own", "race"]; // whose view a link can reopen
+const SHARED = ["counts", "step", "reading", "own", "race"]; // whose view a link can reopen
 const LONGEST = 2000; // characters of a text in a link
-const MOVED = { gates: "counts" }; // figures that are part of another one now
+const MOVED = { gates: "counts", reach: "back" }; // figures that are part of another one now
 
 function open_page() {
   const data = JSON.parse(document.getElementById("data").textContent);
@@ -26,21 +26,18 @@ function open_page() {
     alive: (root) => alive_part(root, brackets),
     counts: (root) => staircase_part(root, brackets),
     pulse: (root) => pulse_part(root, "vanilla"),
-    fade: (root) =>
-      reach_part(root, { shown: ["tanh"], controls: ["radius"], radius: 0.7, lag: 60 }),
+    fade: (root) => reach_part(root, { shown: ["tanh"], control: "radius", high: 9, lag: 60 }),
     carousel: (root) => pulse_part(root, "carried"),
     back: (root) =>
       reach_part(root, {
         shown: ["tanh", "cell", "along"],
-        controls: ["forget_bias"],
+        control: "forget_bias",
         high: 3,
-        radius: 0.7,
-        forget_bias: 0,
+        lag: 30,
       }),
-    own: (root) => your_text_part(root, data.own_text),
-    step: step_part,
+    own: (root) => your_text_part(root, { texts: data.texts, cells: data.cells }),
+    step: (root) => step_part(root, data.cells),
     reading: (root) => reading_part(root, data.models),
-    reach: (root) => reach_part(root),
     race: race_part,
   };
   const parts = {};
@@ -146,7 +143,7 @@ function open_page() {
   reopen();
 
   // For the console: the engine, and the state of each part.
-  globalThis.explore = { arrays, engine, draws, look, parts, make };
+  globalThis.explore = { arrays, engine, draws, parts, make };
 }
 
 if (globalThis.document) open_page();

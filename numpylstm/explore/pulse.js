@@ -3,7 +3,7 @@
 
 import { matrix } from "./arrays.js";
 import { draw_lines, fixed, number, round_axis, slider } from "./charts.js";
-import { lstm_forward, rnn_forward, sigmoid } from "./engine.js";
+import { forward, sigmoid } from "./engine.js";
 
 const T = 30;
 const PULSES = [1, 0.5, 0.25]; // three sequences, side by side
@@ -17,7 +17,7 @@ const pulses = [matrix(PULSES.length, 1, Float64Array.from(PULSES)), ...Array(T)
 
 // h of a vanilla cell without bias: h = tanh(w h_prev + x), for each step the three sequences.
 export function rewritten(w) {
-  const [hs] = rnn_forward(pulses, zeros, row(1), row(w), row(0));
+  const [hs] = forward("rnn", pulses, zeros, row(1), row(w), row(0));
   return hs.map(({ data }) => [...data]);
 }
 
@@ -25,7 +25,7 @@ export function rewritten(w) {
 export function carried(forget_bias) {
   const Wx = row(8 * FAR, 0, 1, 0); // of i, f, g, o
   const b = row(-FAR, forget_bias, 0, FAR);
-  const [, , , cache] = lstm_forward(pulses, zeros, zeros, Wx, row(0, 0, 0, 0), b);
+  const cache = forward("lstm", pulses, zeros, zeros, Wx, row(0, 0, 0, 0), b).pop();
   return cache.map(({ c }) => [...c.data]);
 }
 

@@ -1,5 +1,6 @@
 // The race. An RNN and an LSTM learn the delayed copy from the same sequences.
 
+import { matmul_T_right } from "./arrays.js";
 import {
   button,
   choice,
@@ -17,15 +18,14 @@ import {
 } from "./charts.js";
 import { CHANCE, delayed_copy, FLOOR, new_model, random_numbers, VOCABULARY } from "./draws.js";
 import {
-  clip_by_global_norm,
-  language_model_backward,
+  cross_entropy_step_backward,
+  cross_entropy_step_forward,
   language_model_forward,
-  sequence_cross_entropy_backward,
-  sequence_cross_entropy_forward,
-  sgd_step,
+  softmax,
   zero_state,
 } from "./engine.js";
 import { norms_by_lag } from "./lag.js";
+import { make_trainer } from "./trainer.js";
 
 const RECIPE = { D: 16, H: 16, B: 16, momentum: 0.9, updates: 2000 };
 // Initial scales and clips of numpylstm.laboratory.diagnostics.horizon, found by a search there.
@@ -40,17 +40,19 @@ const AHEAD = 150; // updates when it comes into view
 const ROWS = 100; // of a strip; when it is full, every other row is dropped
 
 export function new_race({ seed, delay }) {
+  const { D, H, B } = RECIPE;
+  const T = delay + 1;
+  const coefficients = new Float64Array(T * B).fill(1 / B, delay * B); // the answer alone counts
   const racers = {};
   for (const [cell, { init_scale, forget_bias }] of Object.entries(RACERS)) {
-    const { D, H } = RECIPE;
     const sizes = { V: VOCABULARY, D, H, init_scale, forget_bias };
+    const parameters = new_model(cell, random_numbers(seed), sizes);
     racers[cell] = {
       cell,
-      parameters: new_model(cell, random_numbers(seed), sizes),
-      velocity: null,
+      parameters,
+      trainer: make_trainer(cell, parameters, { T, B, carry_state: false, coefficients }),
       loss: CHANCE,
       norm: 0,
-      by_lag: null, // of the last update, computed when it is called
       history: [[0, CHANCE]],
       strip: [],
     };
@@ -58,38 +60,35 @@ export function new_race({ seed, delay }) {
   return { updates: 0, every: 1, delay, random: random_numbers(seed + 1e6), racers };
 }
 
-// The loss of a batch, its gradients, and how much of |dL/dh_T| arrives at each lag: at h of the RNN, at c
-// of the LSTM.
-export function look({ cell, parameters }, { ids, targets, weights }) {
-  const state = zero_state(cell, parameters, ids[0].length);
-  const [logits, , cache] = language_model_forward(cell, parameters, ids, state);
-  const [loss, losses] = sequence_cross_entropy_forward(logits, targets, weights);
-  const dlogits = sequence_cross_entropy_backward(losses);
-  const [gradients, , dhs] = language_model_backward(dlogits, cache);
-  const by_lag = () => {
-    const norms = norms_by_lag(cell, dhs[dhs.length - 1], cache.caches[0]);
-    return norms[norms.length - 1].map((norm) => norm / norms[0][0]);
-  };
-  return { loss, gradients, by_lag };
+// How much of |dL/dh_T| arrives at each lag: at h of the RNN, at c of the LSTM.
+export function arriving({ cell, parameters }, { ids, answers }) {
+  const state = zero_state(cell, parameters, answers.length);
+  const [logits, , caches] = language_model_forward(cell, parameters, ids, state);
+  const coefficients = answers.map(() => 1 / answers.length);
+  const [, cache] = cross_entropy_step_forward(logits.at(-1), answers, coefficients);
+  const dh = matmul_T_right(cross_entropy_step_backward(cache), parameters["decoder.W"]);
+  const norms = norms_by_lag(cell, dh, caches[0]);
+  return norms.at(-1).map((norm) => norm / norms[0][0]);
 }
 
 // One update of both, on the same sequences.
 export function update(race, { rate, clip }) {
   const batch = delayed_copy(race.random, race.delay, RECIPE.B);
+  const ids = batch.ids.flat();
+  const targets = new Int32Array(ids.length);
+  targets.set(batch.answers, race.delay * RECIPE.B);
   const kept = race.updates % race.every === 0;
   race.updates += 1;
+  race.batch = batch;
   for (const racer of Object.values(race.racers)) {
-    const { loss, gradients, by_lag } = look(racer, batch);
     const limit = clip ? RACERS[racer.cell].clip : Infinity;
-    const [clipped, norm] = clip_by_global_norm(gradients, limit);
-    const { parameters, velocity } = racer;
-    const after = sgd_step(parameters, clipped, velocity, rate, RECIPE.momentum);
-    [racer.parameters, racer.velocity] = after;
+    const settings = { rate, momentum: RECIPE.momentum, clip: limit };
+    const { loss, norm } = racer.trainer.update(ids, targets, settings);
     racer.loss += SMOOTH * (loss - racer.loss);
-    Object.assign(racer, { norm, by_lag });
+    racer.norm = norm;
     if (kept) {
       racer.history.push([race.updates, racer.loss]);
-      racer.strip.push(by_lag());
+      racer.strip.push(arriving(racer, batch));
     }
   }
   if (race.racers.rnn.strip.length >= ROWS) {
@@ -105,7 +104,8 @@ export function update(race, { rate, clip }) {
 
 export function race_part(root) {
   const $ = (selector) => root.querySelector(selector);
-  const settings = { seed: 2, delay: 40, rate: 0.05, clip: true };
+  const more = $("details");
+  const settings = { seed: 3, delay: 40, rate: 0.05, clip: true };
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const part = { settings, race: null, running: false, until: RECIPE.updates, busy: 0 };
 
@@ -166,13 +166,13 @@ export function race_part(root) {
     const largest = losses.filter(Number.isFinite).reduce((a, b) => Math.max(a, b));
     const high = 2 ** Math.max(1, Math.ceil(Math.log2(largest)));
     const crowded = high > 4; // there is no room for two
-    const more = crowded ? `, floor ${FLOOR_SAID}` : ": without memory";
+    const chance_is = crowded ? `, floor ${FLOOR_SAID}` : ": without memory";
     draw_lines($("svg.chart"), {
       x: { ...round_axis(end), label: "updates" },
       y: round_axis(high, (v) => (v < 1e5 ? v : scientific(v))),
       marks: [
         { y: FLOOR, text: crowded ? "" : `floor ${FLOOR_SAID}: best possible` },
-        { y: CHANCE, text: `chance ${CHANCE_SAID}${more}`, above: high > 2 },
+        { y: CHANCE, text: `chance ${CHANCE_SAID}${chance_is}`, above: high > 2 },
       ],
       lines: racers.map(({ cell, history, loss }) => ({
         name: RACERS[cell].name,
@@ -180,7 +180,7 @@ export function race_part(root) {
         points: [...history, [race.updates, loss]],
       })),
     });
-    for (const racer of racers) strip(racer);
+    if (more.open) racers.forEach(strip);
     answer();
     const runs = part.running && part.until > AHEAD;
     buttons.run.textContent = runs ? "Pause" : finished() ? "Run again" : "Run";
@@ -193,7 +193,8 @@ export function race_part(root) {
     $("[data-name=speed]").textContent = speed;
   }
 
-  function strip({ cell, loss, norm, strip, by_lag }) {
+  function strip(racer) {
+    const { cell, loss, norm, strip } = racer;
     const canvas = $(`[data-strip=${cell}]`);
     const { empty } = theme_colours();
     const T = part.race.delay + 1;
@@ -201,17 +202,16 @@ export function race_part(root) {
       const norms = strip[ROWS - 1 - row];
       return norms ? cividis(1 + Math.log10(norms[lag]) / 4) : empty;
     });
-    const last = by_lag?.();
     show($(`[data-name=loss-${cell}]`), loss);
     show($(`[data-name=norm-${cell}]`), norm, scientific);
-    show($(`[data-name=arrives-${cell}]`), last ? last[part.race.delay] : NaN, (value) =>
-      last ? scientific(value) : "",
-    );
+    const { batch, delay } = part.race;
+    const arrives = batch ? arriving(racer, batch)[delay] : Number.NaN;
+    show($(`[data-name=arrives-${cell}]`), arrives, (v) => (batch ? scientific(v) : ""));
   }
 
   // A sequence that is not learned from, and what each network answers.
   function answer() {
-    const { ids, targets } = part.shown;
+    const { ids } = part.shown;
     const [letter] = ids[0];
     const fillers = ids.slice(1, -1).map(([id]) => "·–"[id - LETTERS.length]);
     const said =
@@ -223,8 +223,7 @@ export function race_part(root) {
     const rows = Object.values(part.race.racers).map(({ cell, parameters }) => {
       const state = zero_state(cell, parameters, 1);
       const [logits] = language_model_forward(cell, parameters, ids, state);
-      const [, losses] = sequence_cross_entropy_forward(logits, targets);
-      const p = losses[losses.length - 1].p.data;
+      const p = softmax(logits.at(-1)).data;
       const best = [...LETTERS].reduce((most, _, k) => (p[k] > p[most] ? k : most), 0);
       const chances = [...LETTERS].map((name, k) => {
         const chance = number(`p-${cell}-${name}`, p[k], (v) => fixed(v, 2));
@@ -253,6 +252,7 @@ export function race_part(root) {
     another: button(another, "Another sequence"),
   };
   $(".buttons").prepend(...Object.values(buttons));
+  more.addEventListener("toggle", () => paint());
   const set = (name, again) => (value) => {
     settings[name] = value;
     if (again) reset();

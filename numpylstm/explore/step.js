@@ -3,32 +3,13 @@
 import { matrix } from "./arrays.js";
 import { choice, slider } from "./charts.js";
 import { draw_cell } from "./drawing.js";
-import { activation_derivative, CELLS } from "./engine.js";
+import { CELLS } from "./engine.js";
+import { words_of } from "./models.js";
 
 const scalar = (value) => matrix(1, 1, Float64Array.of(value));
 const row = (values) => matrix(1, values.length, Float64Array.from(values));
 const sub = (letter, index) => `${letter}<sub>${index}</sub>`;
 
-// The blocks of each cell: name of the output, its role, and its nonlinearity.
-const BLOCKS = {
-  lstm: [
-    { name: "i", asks: "write?", curve: "sigmoid" },
-    { name: "f", asks: "keep?", curve: "sigmoid" },
-    { name: "g", asks: "what to write", curve: "tanh" },
-    { name: "o", asks: "show?", curve: "sigmoid" },
-  ],
-  gru: [
-    { name: "r", asks: "see the past?", curve: "sigmoid" },
-    { name: "z", asks: "keep?", curve: "sigmoid" },
-    { name: "n", asks: "what to write", curve: "tanh" },
-  ],
-  rnn: [{ name: "h", asks: "the new state", curve: "tanh" }],
-};
-const TITLES = [
-  ["lstm", "LSTM"],
-  ["gru", "GRU"],
-  ["rnn", "vanilla RNN"],
-];
 const WAYS = [
   ["forward", "Forwards"],
   ["backward", "Backwards"],
@@ -47,36 +28,25 @@ const OUTSIDE = {
   dc: ["dc, from later", 0.5],
 };
 
-// All numbers of one step by their names in the textbook; names of weights end in the block: Wx_i,
-// dWx_i. dc_total is the whole gradient of c; dc is the part from the next step.
+// The numbers of one step by their names in the textbook. dc_total is the whole gradient of c; dc is the part
+// from the next step.
 export function compute(cell, outside, weights) {
   const { state, step_forward, step_backward } = CELLS[cell];
   const given = (name) => scalar(outside[name]);
   const before = state.map((name) => given(`${name}_prev`));
-  const parameters = ["Wx", "Wh", "b"].map((name) => row(weights[name]));
+  const parameters = ["Wx", "Wh", "b"].map((key) => row(weights[key]));
   const cache = step_forward(given("x"), ...before, ...parameters).pop();
-  const [dx, ...rest] = step_backward(...state.map((name) => given(`d${name}`)), cache);
-  const inside = rest.pop();
+  const [dx, ...gradients] = step_backward(...state.map((name) => given(`d${name}`)), cache);
+  const inside = gradients.pop();
   const numbers = { ...cache, ...inside, dx, dc_total: inside.dc };
-  for (const name of state) numbers[`d${name}_prev`] = rest.shift();
+  for (const [k, name] of state.entries()) numbers[`d${name}_prev`] = gradients[k];
   const values = {};
-  for (const [name, A] of Object.entries(numbers)) if (A?.data) values[name] = A.data[0];
-  Object.assign(values, outside);
-  BLOCKS[cell].forEach(({ name, curve }, block) => {
-    ["Wx", "Wh", "b"].forEach((key, k) => {
-      values[`${key}_${name}`] = weights[key][block];
-      values[`d${key}_${name}`] = rest[k].data[block];
-    });
-    for (const sum of ["a", "da"]) values[`${sum}_${name}`] ??= values[sum]; // of the only block
-    values[`slope_${name}`] = activation_derivative(scalar(values[name]), curve).data[0];
-  });
-  if (cell === "lstm") values.slope = 1 - values.tanh_c ** 2;
-  return values;
+  for (const [name, A] of Object.entries(numbers)) if (A?.columns === 1) values[name] = A.data[0];
+  return { ...values, ...outside };
 }
 
-// --- the part of the page -------------------------------------------------------------------------
-
-export function step_part(root) {
+// cells: the records of the cells by name
+export function step_part(root, cells) {
   const $ = (selector) => root.querySelector(selector);
   const part = { cell: "lstm", outside: {}, way: "forward", weights: structuredClone(START) };
   for (const [name, [, value]] of Object.entries(OUTSIDE)) part.outside[name] = value;
@@ -99,10 +69,11 @@ export function step_part(root) {
     const { Wh, b } = weights[cell];
     const only_of_c = (name) => name.startsWith("c_") || name === "dc";
     const names = Object.keys(OUTSIDE).filter((name) => cell === "lstm" || !only_of_c(name));
-    const biases = BLOCKS[cell].map(({ name, asks }, k) =>
-      set(`b_${name}`, `${sub("b", name)}, bias: ${asks}`, 6, b, k),
+    const biases = cells[cell].blocks.map((name, k) =>
+      set(`b_${name}`, `${sub("b", name)}, bias of the ${words_of(cells[cell], name)}`, 6, b, k),
     );
-    const cells = choice("cell", "Cell", TITLES, cell, (value) => {
+    const titles = Object.entries(cells).map(([name, { title }]) => [name, title]);
+    const choose_cell = choice("cell", "Cell", titles, cell, (value) => {
       part.cell = value;
       build();
       $(`input[value=${value}]`).focus();
@@ -112,7 +83,7 @@ export function step_part(root) {
       paint();
     });
     $(".controls").replaceChildren(
-      cells,
+      choose_cell,
       ways,
       ...biases,
       ...(cell === "rnn" ? [set("Wh_h", sub("W", "h"), 3, Wh, 0)] : []),

@@ -1,7 +1,7 @@
 // A training step in plain typed arrays: the equations of engine.js for one layer of an LSTM or a
 // vanilla RNN, in buffers that are used again, four times as fast. Letters as there; arrays are flat.
 
-import { transposed } from "./arrays.js";
+import { add_product, transposed } from "./arrays.js";
 
 // The pointwise part of a step, for the row of pre-activations or their gradients at `a` and the row of
 // states at `s`; `later` is the row of h and c at the next step.
@@ -51,50 +51,10 @@ const POINTWISE = {
   },
 };
 
-// out (m, n) += a (m, k) @ w (k, n). Entry (r, p) of a is at a[at + r * row + p * column]: a transpose
-// is a stride. Two rows of a and four of w at a time.
-function add_product(out, o0, a, at, row, column, w, m, k, n) {
-  const [even, fours] = [m - (m % 2), k - (k % 4)];
-  for (let r = 0; r < even; r += 2) {
-    const o = o0 + r * n;
-    let b = 0;
-    let x = at + r * row;
-    for (let p = 0; p < fours; p += 4, x += 4 * column, b += 4 * n) {
-      const y = x + row;
-      const x0 = a[x];
-      const x1 = a[x + column];
-      const x2 = a[x + 2 * column];
-      const x3 = a[x + 3 * column];
-      const y0 = a[y];
-      const y1 = a[y + column];
-      const y2 = a[y + 2 * column];
-      const y3 = a[y + 3 * column];
-      for (let j = 0; j < n; j++) {
-        const w0 = w[b + j];
-        const w1 = w[b + n + j];
-        const w2 = w[b + 2 * n + j];
-        const w3 = w[b + 3 * n + j];
-        out[o + j] += x0 * w0 + x1 * w1 + x2 * w2 + x3 * w3;
-        out[o + n + j] += y0 * w0 + y1 * w1 + y2 * w2 + y3 * w3;
-      }
-    }
-    for (let p = fours; p < k; p++, x += column, b += n) {
-      for (let j = 0; j < n; j++) {
-        out[o + j] += a[x] * w[b + j];
-        out[o + n + j] += a[x + row] * w[b + j];
-      }
-    }
-  }
-  for (let r = even; r < m; r++) {
-    for (let p = 0, x = at + r * row, b = 0; p < k; p++, x += column, b += n) {
-      for (let j = 0; j < n; j++) out[o0 + r * n + j] += a[x] * w[b + j];
-    }
-  }
-}
-
 // A trainer of a model {path: matrix}, which it changes, by SGD with momentum on windows of T steps of B
-// sequences. The state goes on from one window to the next.
-export function make_trainer(cell, parameters, { T, B }) {
+// sequences. The loss is the sum of coefficient * -log p over all places, by default that over time of the mean
+// over the batch. With carry_state, the state goes on from one window to the next.
+export function make_trainer(cell, parameters, { T, B, carry_state = true, coefficients }) {
   const { blocks, forward, backward } = POINTWISE[cell];
   const paths = ["embedding.W", ...["Wx", "Wh", "b"].map((key) => `${cell}.0.${key}`)];
   const [E, Wx, Wh, b, W, bias] = [...paths, "decoder.W", "decoder.b"].map(
@@ -115,12 +75,14 @@ export function make_trainer(cell, parameters, { T, B }) {
   const { h } = states;
   const [logits, by_symbol, d_symbol] = [zeros(N * V), zeros(V * G), zeros(V * G)];
 
-  // The loss per character of a window, after which logits holds the gradient of its sum over time.
+  const share = coefficients ?? zeros(N).fill(1 / B);
+
+  // The loss of a window, after which logits holds its gradient.
   function forward_pass(ids, targets) {
     by_symbol.fill(0); // embedding @ Wx + b once for each symbol, not for each place
     for (let v = 0; v < V; v++) by_symbol.set(b, v * G);
     add_product(by_symbol, 0, E, 0, D, 1, Wx, V, D, G);
-    for (const state of Object.values(states)) state.copyWithin(0, N * H);
+    if (carry_state) for (const state of Object.values(states)) state.copyWithin(0, N * H);
     for (let t = 0; t < T; t++) {
       for (let n = t * B; n < (t + 1) * B; n++) {
         A.set(by_symbol.subarray(ids[n] * G, (ids[n] + 1) * G), n * G);
@@ -135,16 +97,16 @@ export function make_trainer(cell, parameters, { T, B }) {
       const at = n * V;
       let [peak, z] = [-Infinity, 0];
       for (let v = at; v < at + V; v++) if (logits[v] > peak) peak = logits[v];
-      loss += peak - logits[at + targets[n]];
+      loss += share[n] * (peak - logits[at + targets[n]]);
       for (let v = at; v < at + V; v++) {
         logits[v] = Math.exp(logits[v] - peak);
         z += logits[v];
       }
-      loss += Math.log(z);
-      for (let v = at; v < at + V; v++) logits[v] /= z * B;
-      logits[at + targets[n]] -= 1 / B;
+      loss += share[n] * Math.log(z);
+      for (let v = at; v < at + V; v++) logits[v] *= share[n] / z;
+      logits[at + targets[n]] -= share[n];
     }
-    return loss / N;
+    return loss;
   }
 
   function backward_pass(ids) {
@@ -171,7 +133,7 @@ export function make_trainer(cell, parameters, { T, B }) {
     add_product(dE, 0, d_symbol, 0, G, 1, transposed(Wx, D, G), V, G, D);
   }
 
-  // The gradients of the sum over time of the mean over the batch, clipped by their norm.
+  // One step down the gradient, which is clipped by its norm.
   function update(ids, targets, { rate, momentum, clip }) {
     const loss = forward_pass(ids, targets);
     backward_pass(ids);

@@ -55,6 +55,7 @@ function most_telling(reading, memory) {
   return most_probable([...reading[0].steps[0].h.data.keys()].map(covariance));
 }
 
+// cells: the records of the cells by name
 export function your_text_part(root, { texts, cells }) {
   const $ = (selector) => root.querySelector(selector);
   const [textarea, said] = [$("textarea"), $("[data-name=said]")];
@@ -77,7 +78,7 @@ export function your_text_part(root, { texts, cells }) {
     const prompt = [...encode(prompt_of(text), tokens)];
     Object.assign(part, { ...chosen, tokens, prompt, report: null, reading: null });
     Object.assign(part, { losses: [], samples: [], unit: 0, hold: "free", picked: false });
-    part.memory = part.cell === "lstm" ? "c" : "h";
+    part.memory = cells[part.cell].memory;
     part.learner = open_learner(receive);
     if (part.learner.slow)
       said.textContent = "This browser has no background thread here: training is slower.";
@@ -254,6 +255,7 @@ export function your_text_part(root, { texts, cells }) {
     chosen[name] = read(value);
     changed();
   };
+  const titles = ["lstm", "rnn"].map((name) => [name, cells[name].title]);
   $(".texts").append(
     ...Object.entries(texts).map(([name, text]) =>
       button(() => {
@@ -263,7 +265,7 @@ export function your_text_part(root, { texts, cells }) {
     ),
   );
   $(".controls").append(
-    choice("own-cell", "Cell", Object.entries(cells), chosen.cell, set("cell", String)),
+    choice("own-cell", "Cell", titles, chosen.cell, set("cell", String)),
     choice("own-size", "Units", ["32", "64", "128"], chosen.H, set("H", Number)),
     slider(
       "own-rate",

@@ -6,21 +6,18 @@ import { zero_state } from "../../numpylstm/explore/engine.js";
 import { norms_by_input } from "../../numpylstm/explore/lag.js";
 import { load_model, read, recorded, recorded_norms } from "../../numpylstm/explore/models.js";
 import { carried, rewritten } from "../../numpylstm/explore/pulse.js";
-import { look, new_race, update } from "../../numpylstm/explore/race.js";
+import { arriving, new_race, update } from "../../numpylstm/explore/race.js";
 import { draw_networks, networks, reach } from "../../numpylstm/explore/reach.js";
 import { compute } from "../../numpylstm/explore/step.js";
-import { answer } from "./exchange.mjs";
-
-const parameters_of = (racers) =>
-  Object.fromEntries(Object.values(racers).map((racer) => [racer.cell, racer.parameters]));
+import { answer, out } from "./exchange.mjs";
 
 const INSTRUMENTS = {
   step: ({ cell, outside, weights }) => compute(cell, outside, weights),
 
   pulse: ({ w, forget_bias }) => ({ rewritten: rewritten(w), carried: carried(forget_bias) }),
 
-  reach({ seed, ...settings }) {
-    const drawn = draw_networks(seed);
+  reach(settings) {
+    const drawn = draw_networks();
     const { x, dhT } = drawn;
     return { x, dhT, ...networks(drawn, settings), curves: reach(drawn, settings) };
   },
@@ -42,30 +39,30 @@ const INSTRUMENTS = {
     };
   },
 
-  // The parameters before and after some updates, and their batches; then a look after many more.
+  // The parameters before and after some updates, and their batches; then a batch after many more.
   race({ settings, few, many }) {
     const race = new_race(settings);
-    const before = parameters_of(race.racers);
+    const racers = Object.values(race.racers);
+    const of_racers = (f) => Object.fromEntries(racers.map((racer) => [racer.cell, f(racer)]));
+    const parameters_of = () => of_racers(({ parameters }) => out(parameters)); // they will change
+    const before = parameters_of();
     const random = random_numbers(settings.seed + 1e6);
     const next = () => delayed_copy(random, settings.delay, 16);
     const batches = Array.from({ length: few }, next);
     for (let k = 0; k < few; k++) update(race, settings);
-    const after = parameters_of(race.racers);
-    const shown = Object.values(race.racers).map(({ cell, loss, norm }) => [cell, { loss, norm }]);
+    const after = parameters_of();
+    const shown = of_racers(({ loss, norm }) => ({ loss, norm }));
     while (race.updates < many) update(race, settings);
     const batch = next();
-    const looks = Object.values(race.racers).map((racer) => {
-      const { loss, gradients, by_lag } = look(racer, batch);
-      return [racer.cell, { loss, gradients, smooth: racer.loss, by_lag: by_lag() }];
-    });
     return {
       before,
       batches,
       after,
-      shown: Object.fromEntries(shown),
+      shown,
       batch,
-      end: parameters_of(race.racers),
-      looks: Object.fromEntries(looks),
+      end: parameters_of(),
+      smooth: of_racers(({ loss }) => loss),
+      arriving: of_racers((racer) => arriving(racer, batch)),
       chance: CHANCE,
       floor: FLOOR,
     };
