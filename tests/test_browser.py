@@ -532,12 +532,35 @@ def test_the_line_has_its_numbers_and_each_number_its_sources(player):
         "0.838",
     ]
     assert len(player.all(".arrow.from")) == 4
-    player.go("dc = dc + dh * o", "t = 1, layer 1")
-    assert "It is the sum of these two: dc_prev[0] (t = 2) = " in player.find(".sum").text
     player.go("dWh += dWh_t", "t = 1, layer 1")
     assert len(player.all(".put-in .note .number")) == 16
     player.find(".put-in .note .number:last-child").click()
     assert player.find(".about h3").text == "dWh[1][7] (t = 1, layer 1)"
+
+
+def test_the_terms_of_a_gradient_are_named_by_where_they_come_from(player):
+    player = player()
+
+    def terms(line, place):
+        player.go(line, place)
+        assert "rule 3" in player.find(".sum p").text
+        return [term.text.splitlines() for term in player.all(".sum li")]
+
+    assert terms("dhs[t] + dh", "t = 1, layer 1") == [
+        ["0.863 from the scores of this step, through decoder.W", "dx[0]"],
+        ["\u22120.171 from step t = 2, through Wh", "dh_prev[0]"],
+    ]
+    assert terms("dc = dc + dh * o", "t = 1, layer 1") == [
+        ["\u22120.465 from step t = 2, through the forget gate f", "dc[0] * f[0]"],
+        ["0.316 from h of this step, through the output gate o and tanh_c",
+         "dh[0] * o[0] * (1 - tanh_c[0] * tanh_c[0])"],
+    ]  # fmt: skip
+    assert terms("dhs[t] + dh", "t = 1, layer 0")[0][0].endswith("from layer 1, above, through Wx")
+    assert terms("dWh += dWh_t", "t = 0, layer 1") == [
+        ["\u22120.006 from step t = 2", "h[0] (t = 1) * da_i[0]"],
+        ["\u22120.002 from step t = 1", "h[0] (t = 0) * da_i[0]"],
+        ["\u22120.001 from step t = 0", "h0[1][0] * da_i[0]"],
+    ]
 
 
 def test_all_numbers_follow_a_change(player):
@@ -606,6 +629,20 @@ def test_a_right_tape_and_a_file_that_is_none(player):
     assert said.startswith(
         "These numbers cannot be marked: forward.t0.lstm.0.ig is not on the tape;"
     )
+
+
+def test_a_tape_with_a_wrong_token(player):
+    """The player stops where the token is read, or the target compared."""
+    mine, player = tape.load(), player()
+    mine["inputs"]["ids"][1] = 2
+    assert "The first wrong one is inputs.ids[1]: expected 0.000000" in player.drop(mine)
+    assert player.place().startswith("embedding_forward t = 1")
+    assert player.find(".token.wrong").text == "token 0"
+    mine = tape.load()
+    mine["inputs"]["targets"][2] = 1
+    player.drop(mine)
+    assert player.place().startswith("cross_entropy_step_forward t = 2")
+    assert player.find(".token.wrong").text == "t = 2: after token 3 comes 0"
 
 
 @pytest.mark.parametrize(("size", "scheme"), [("wide", "light"), ("phone", "dark")])

@@ -53,6 +53,8 @@ export function layout({ high, places }, { layers, numbers }, T) {
         );
       }
     });
+    const top = layers.at(-1);
+    add("h", `${value}.${top}.h`, `${back}.dx`, left + MIDDLE, TOP - 14, true);
     add("logits", `${value}.logits`, `${back}.dlogits`, left + 94, TOP - 44, true);
     add("probabilities", `${value}.probabilities`, "", left + 94, TOP - 78, true);
     add("nll", `${value}.nll`, "", left + 208, TOP - 44);
@@ -66,7 +68,7 @@ export function view_of({ tops, high, width, height }, place) {
   if (!place) return `0 0 ${width} ${height}`;
   const column = Math.floor((place.x - LEFT) / COLUMN);
   const top = tops.find((each) => place.y >= each) ?? 24;
-  return `${LEFT + COLUMN * column - 10} ${top - 24} ${COLUMN + 6} ${high + 52}`;
+  return `${LEFT + COLUMN * column - 8} ${top - 36} ${COLUMN + 48} ${high + 64}`;
 }
 
 // The place of a call in the picture, if it has one.
@@ -165,7 +167,7 @@ export function draw(svg, picture, update, drawn, shown) {
     const past = backward && !gradient;
     if (label)
       out.push(
-        `<text class="label" x="${x - CHIP / 2}" y="${y - 9}">${gradient ? "d" : ""}${label}</text>`,
+        `<text class="label" x="${x - CHIP / 2 - 2}" y="${y - 10.4}">${gradient?.variable ?? label}</text>`,
       );
     const box = `<rect x="${x - CHIP / 2}" y="${y - HIGH / 2}" width="${CHIP}" height="${HIGH}" rx="2.5"`;
     if (!number) return out.push(`<g class="chip empty">${box}/></g>`);
@@ -179,14 +181,20 @@ export function draw(svg, picture, update, drawn, shown) {
     );
   }
 
+  // Where the way from the middle of a chip to a point leaves the chip.
+  function edge({ x, y }, to) {
+    const [dx, dy] = [to.x - x, to.y - y];
+    const share = Math.min(CHIP / 2 / Math.abs(dx), HIGH / 2 / Math.abs(dy));
+    return `${x + share * dx} ${y + share * dy}`;
+  }
   function arrow(one, other, kind) {
     const [a, b] = [places.get(one), places.get(other)];
     if (!a || !b || a === b) return;
     const [dx, dy] = [b.x - a.x, b.y - a.y];
     const bend = Math.min(0.25, 30 / Math.hypot(dx, dy)) * (dx < 0 ? -1 : 1);
-    const [x, y] = [a.x + dx / 2 + dy * bend, a.y + dy / 2 - dx * bend];
+    const middle = { x: a.x + dx / 2 + dy * bend, y: a.y + dy / 2 - dx * bend };
     out.push(
-      `<path class="arrow ${kind}" d="M${a.x} ${a.y}Q${x} ${y} ${b.x} ${b.y}" marker-end="url(#head)"/>`,
+      `<path class="arrow ${kind}" d="M${edge(a, middle)}Q${middle.x} ${middle.y} ${edge(b, middle)}" marker-end="url(#head)"/>`,
     );
   }
 
@@ -194,12 +202,13 @@ export function draw(svg, picture, update, drawn, shown) {
   for (const t of ids.keys()) {
     for (const k of tops.keys()) cell(t, k);
     const x = LEFT + t * COLUMN;
-    out.push(
-      `<text class="token" x="${x}" y="${TOP - 103}">t = ${t}: after token ${ids[t]} comes ${targets[t]}</text>`,
-    );
-    out.push(
-      `<text class="token middle" x="${x + MIDDLE}" y="${height - 5}">token ${ids[t]}</text>`,
-    );
+    const token = (list, style, place, text) => {
+      const wrong = marks.has(`inputs.${list}[${t}]`) ? "wrong" : "";
+      out.push(`<text class="token ${style} ${wrong}" ${place}>${text}</text>`);
+    };
+    const says = `t = ${t}: after token ${ids[t]} comes ${targets[t]}`;
+    token("targets", "", `x="${x}" y="${TOP - 103}"`, says);
+    token("ids", "middle", `x="${x + MIDDLE}" y="${height - 5}"`, `token ${ids[t]}`);
   }
   drawn.chips.forEach(chip);
   for (const number of from) arrow(number, chosen, "from");

@@ -3,7 +3,7 @@
 import { choice, fixed, on_keys, slider } from "./charts.js";
 import { cause, mark } from "./own_tape.js";
 import { draw, layout, place_of, short, states_of, view_of } from "./picture.js";
-import { made_of, summands, written } from "./textbook.js";
+import { made_of, written } from "./textbook.js";
 import { run_update } from "./update.js";
 
 const RECIPE = { lr: 0.5, max_norm: 1 };
@@ -140,16 +140,58 @@ function listed(title, numbers, beside) {
   return `<p>${title} ${plural(numbers, each)}${more}</p>`;
 }
 
-// The two terms of a gradient that arrives from two places.
-function sum_of_two(number) {
-  const terms = number.op === "+" && number.variable?.startsWith("d") ? summands(number) : [];
-  if (terms.length !== 2) return "";
-  const name = (leaf) => (leaf.name ? named(leaf, number) : `${leaf.v}`);
-  const [one, other] = terms.map(
-    (term) => `<b>${written(term, name, 0, !term.name).join("")}</b> = ${short(term.v)}`,
+const is_gradient = ({ op, name }) => op !== "given" && Boolean(name?.startsWith("d"));
+
+// The terms of a gradient that a line of the textbook adds up, from the first on; or none.
+function terms_of({ op, from, variable }) {
+  const [sum, term] = from;
+  if (op !== "+" || !variable?.startsWith("d") || !(is_gradient(sum) || sum.v === 0)) return [];
+  const earlier = sum.variable === variable ? terms_of(sum) : [];
+  return [...(earlier.length ? earlier : [sum]), term];
+}
+
+// Where a term of a gradient comes from, in words.
+function origin(term, { call: { place: here } }) {
+  const parts = made_of(term);
+  const gradient = term.name ? term : parts.find(is_gradient);
+  if (!gradient) return "from later: no step follows";
+  const there = gradient.call.place;
+  if (here.path) return `from step t = ${there.t}`; // of a weight
+  const passed = new Set(
+    parts.filter((each) => !is_gradient(each)).map(({ variable }) => variable),
   );
-  return `<p class="sum">It is the sum of these two: ${one}, and ${other}. A value that is used in several places receives
-    the sum of the gradients from those places (rule 3).</p>`;
+  const { units } = data.cells[part.cell].record;
+  const words = [...passed].map((name) => {
+    const gate = units.find((unit) => unit.name === name && unit.role === "gate");
+    return `${gate ? `the ${gate.words} ` : ""}${name.replace(/^\w+\.\d\./, "")}`;
+  });
+  const through = words.length ? `, through ${words.join(" and ")}` : "";
+  if (there.t !== here.t) return `from step t = ${there.t}${through}`;
+  if (there.layer === "scores") return `from the scores of this step${through}`;
+  if (there.layer !== here.layer) return `from layer ${there.layer}, above${through}`;
+  return `from ${gradient.variable.slice(1)} of this step${through}`;
+}
+
+// Why a gradient is a sum, and where its terms come from.
+function sum_of(number) {
+  const { path } = number.call?.place ?? {};
+  const terms = terms_of(number).filter(({ op, v }) => op || v !== 0 || !path);
+  if (!terms.length) return "";
+  // In its names; a gradient that is a product of matrices is only named.
+  const formula = (term) => {
+    if (term.name && term.op === "+") return term.name;
+    const beside = term.name ? term : number;
+    return written(term, (leaf) => (leaf.name ? named(leaf, beside) : `${leaf.v}`)).join("");
+  };
+  const items = terms.map((term) => {
+    const how = term.op ? `<br><code>${formula(term)}</code>` : "";
+    return `<li><b>${short(term.v)}</b> ${origin(term, number)}${how}</li>`;
+  });
+  const value = number.variable.slice(1);
+  const why = path ? `${value} is used at every step` : `${value} was used twice`;
+  const count = terms.length === 2 ? "these two" : `these ${terms.length}`;
+  const is = terms.length === 1 ? "begins with this" : `is the sum of ${count}`;
+  return `<p><b>${number.name} ${is}</b>, because ${why} (rule 3):</p><ol>${items.join("")}</ol>`;
 }
 
 // --- painting -----------------------------------------------------------------------------------
@@ -159,11 +201,12 @@ function paint() {
   const { call, line, results, ...end } = update.steps[at];
   const chosen = part.pointed ?? part.pinned ?? results[0];
   const asked = part.pointed ?? part.pinned;
+  const of_weight = chosen.call?.place.path && terms_of(chosen).length > 0;
   const shown = {
     at,
     chosen,
     backward: call.place.way !== "forward",
-    from: new Set(made_of(chosen)),
+    from: new Set(of_weight ? terms_of(chosen).flatMap(made_of) : made_of(chosen)),
     uses: new Set(asked ? chosen.uses.filter((number) => number.step <= at) : []),
     marks,
     inputs: part.inputs,
@@ -176,6 +219,7 @@ function paint() {
   svg.setAttribute("viewBox", view_of(part.drawn, narrow ? place : undefined));
   listing(call, line, end.last);
   put_in(results, chosen);
+  $(".sum").innerHTML = sum_of(chosen);
   weights(call.place);
   about(chosen, results);
   adjust();
@@ -223,7 +267,7 @@ function about(number, results) {
     yours === undefined ? "" : `<p class="wrong">Yours is ${yours}; the tape has ${number.v}.</p>`;
   const elsewhere = results.includes(number) ? "" : `<p class="code">${computed(number)}</p>`;
   $(".about").innerHTML =
-    `<h3>${named(number, {})}</h3>${elsewhere}${wrong}${sum_of_two(number)}` +
+    `<h3>${named(number, {})}</h3>${elsewhere}${wrong}` +
     listed("made of", made_of(number), number) +
     listed("used by", number.uses, number);
 }
@@ -281,6 +325,14 @@ function say(text = "", bad = false) {
 
 const array_of = (path) => path.replace(/(\[\d+\])+$/, "");
 
+// The step that reads a token, inputs.ids[1], or compares the scores with one, inputs.targets[1].
+function step_of_token(path) {
+  const [, list, t] = path.match(/(\w+)\[(\d)\]$/);
+  const layer = list === "ids" ? "x" : "loss";
+  const is_there = ({ place }) => place.t === Number(t) && place.layer === layer;
+  return part.update.steps.findIndex(({ call }) => is_there(call));
+}
+
 function take(text) {
   let given;
   try {
@@ -295,7 +347,7 @@ function take(text) {
   const { error, right, wrong, missing } = mark(tape, given);
   if (error) return say(`These numbers cannot be marked: ${error}.`, true);
   const number_of = ({ path }) => part.update.numbers.get(path);
-  part.marks = new Map(wrong.map((each) => [number_of(each), each.got]));
+  part.marks = new Map(wrong.map((each) => [number_of(each) ?? each.path, each.got]));
   const total = right + wrong.length;
   const not_given = missing.length ? ` Not given: ${plural(missing, String)}.` : "";
   if (!wrong.length) return say(`All ${total} numbers are right.${not_given}`);
@@ -307,7 +359,7 @@ function take(text) {
   const kind = array_of(path)
     .replace(/\bt\d/, "t0")
     .replace(/^((?:for|back)ward.*)\.\d/, "$1.0");
-  if (first) go(first.step); // a token has no place
+  go(first?.step ?? step_of_token(path));
   if (first) pin(first);
   say(
     `${right} of ${total} numbers are right. The first wrong one is ${path}: expected ${fixed(expected, 6)}, got ` +

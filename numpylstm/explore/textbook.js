@@ -114,7 +114,7 @@ export function written(number, leaf, within = 0, top = true) {
 }
 
 // The terms of a sum, from left to right.
-export function summands(number) {
+function summands(number) {
   const terms = [];
   let rest = number;
   while (rest.op === "+" && (rest === number || !rest.name)) {

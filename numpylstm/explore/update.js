@@ -127,6 +127,7 @@ export function run_update(data, cell, { inputs, parameters }, { lr, max_norm })
     textbook.name(dlogits, "dlogits", call, true);
     let [dx, dW, db] = run("linear_backward", [dlogits, decoded], "scores").result;
     for (const [name, A] of Object.entries({ dx, dW })) textbook.name(A, name, A.of[0].call, true);
+    put(`${name}.dx`, dx);
     collect("decoder.W", dW, place("scores"));
     collect("decoder.b", db, place("scores"));
     for (let k = layers.length - 1; k >= 0; k--) {
