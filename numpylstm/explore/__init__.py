@@ -161,7 +161,7 @@ def _with_links(text: str, site: str | None, notebooks: str | None) -> str:
 
 def cells_of_engine() -> list[str]:
     """Return the names of the cells that the engine of the page has."""
-    return re.findall(r"^export function (\w+)_step_forward", _read("engine.js"), re.M)
+    return re.findall(r"step_forward: (\w+)_step_forward", _read("engine.js"))
 
 
 def cell_record(cell: Cell) -> dict[str, Any]:
