@@ -182,7 +182,7 @@ def command(
     B, T = batch_size or (20 if protocol == "tutorial" else 1), num_steps
     text = read_text(checkpoint, saved, text_named, streams=B)
     choice = "as given"
-    if temperature == CHOSEN:
+    if isinstance(temperature, str):
         temperature, choice = chosen_temperature(checkpoint, saved, model, text_named, B, T)
     facts: dict[str, Any] = {
         "checkpoint": str(saved.path),
