@@ -8,7 +8,7 @@ import shlex
 import shutil
 import sys
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from functools import partial
 from pathlib import Path
@@ -36,6 +36,14 @@ def seconds(name: str, text: str, or_else: str = "") -> float:
     if match is None:
         raise CommandError(f"{name} must be {or_else}a time such as 90s, 30m or 2h; got {text!r}")
     return float(match[1]) * UNITS[match[2]]
+
+
+def minutes(text: str) -> float:
+    """Parse a positive number of minutes."""
+    value = float(text)
+    if not 0 < value < math.inf:
+        raise argparse.ArgumentTypeError(f"must be a positive number, got {text}")
+    return value
 
 
 def interval(text: str) -> tuple[float, float]:
@@ -73,6 +81,13 @@ def make_parser() -> argparse.ArgumentParser:
         choices=PRESETS,
         help="settings to start from (default: demo, or char with --level char); the flags below "
         "change them",
+    )
+    parser.add_argument(
+        "--minutes",
+        type=minutes,
+        metavar="N",
+        help="train for about N minutes: measure a few networks, and choose size, epochs and "
+        "dropout by rules; the flags below come first",
     )
     parser.add_argument(
         "--out",
@@ -152,6 +167,8 @@ def command(
         called = [as_called("numpylstm-train"), "--resume", str(folder), *again]
         go_on = printable(shlex.join(called))
         announce(training_run, corpus)
+        if "minutes" in options:
+            LINES.info(f"The same without measuring: {flags_by_rule(training_run, options)}")
         try:
             with waiting("counting for the baselines"):
                 references = summary.baselines(corpus)
@@ -182,6 +199,7 @@ def command(
 def new_run(
     *,
     preset: str | None = None,
+    minutes: float | None = None,
     out: Path | None = None,
     init_from: str | None = None,
     check_gradients: bool = False,
@@ -192,14 +210,19 @@ def new_run(
 
     if preset is not None and init_from is not None:
         raise CommandError("--preset cannot be combined with --init-from, whose settings are kept")
-    with waiting("reading the text"):
-        if init_from is None:
-            level = LEVELS.get(settings.get("level", ""), WORD)
-            name = preset or level.preset
-            training_run, corpus = session.start(from_preset(name, **settings))
-        else:
-            name = "tuned"
-            training_run, corpus = session.tune(Path(init_from), settings)
+    if minutes is not None:
+        check_free_to_choose(preset=preset, init_from=init_from, **settings)
+        name = "minutes"
+        training_run, corpus = session.start_of_minutes(minutes, settings)
+    else:
+        with waiting("reading the text"):
+            if init_from is None:
+                level = LEVELS.get(settings.get("level", ""), WORD)
+                name = preset or level.preset
+                training_run, corpus = session.start(from_preset(name, **settings))
+            else:
+                name = "tuned"
+                training_run, corpus = session.tune(Path(init_from), settings)
     if check_gradients:
         session.check_gradients(training_run, corpus)
     with run_folder.new(out, name) as folder:
@@ -207,12 +230,38 @@ def new_run(
         yield folder, training_run, corpus
 
 
+def check_free_to_choose(**options: Any) -> None:
+    """Raise a CommandError if an option decides what ``--minutes`` decides."""
+    from numpylstm.training import parallel
+
+    for name in ("preset", "init_from", "epochs", "steps"):
+        if options.get(name) is not None:
+            raise CommandError(
+                f"--minutes cannot be combined with {flag(name)}; it chooses the settings itself"
+            )
+    if parallel.RANKS.size > 1:
+        raise CommandError("--minutes measures one process; on MPI ranks, name the settings")
+
+
+def flags_by_rule(training_run: "Run", given: Mapping[str, Any]) -> str:
+    """Return the flags that make a run of ``--minutes`` again, beside those that were given."""
+    from numpylstm.training.minutes import BASE, BY_RULE
+
+    words = ["--preset", BASE]
+    for name in BY_RULE:
+        value = getattr(training_run.config, name)
+        if name in given or value is None:
+            continue
+        words += [flag(name)] if value is True else [flag(name), str(value)]
+    return shlex.join(words)
+
+
 @contextmanager
 def old_run(folder: Path, options: dict[str, Any]) -> "Iterator[tuple[Path, Run, Corpus]]":
     """Lock the folder of a run and continue it; return the folder, the run and its text."""
     from numpylstm.training import run_folder, session
 
-    for name in ("out", "preset", "init_from", "check_gradients"):
+    for name in ("out", "preset", "minutes", "init_from", "check_gradients"):
         if name in options:
             raise CommandError(
                 f"{flag(name)} is for a new run; --resume continues in the old folder"

@@ -28,6 +28,7 @@ from numpylstm.training.loop import (
     train,
 )
 from numpylstm.training.metrics import Row, Step
+from numpylstm.training.minutes import new_run_of, with_recipe
 from numpylstm.training.schedules import PLANNED, SCHEDULES, Progress
 from numpylstm.training.signals import Stopped, stop_requests
 
@@ -38,6 +39,14 @@ def start(config: TrainConfig, vocabulary: Vocabulary | None = None) -> tuple[Ru
     """Return a new run and its text, whose vocabulary may be given."""
     corpus = load_corpus(config, vocabulary)
     return new_run(config, corpus), corpus
+
+
+def start_of_minutes(minutes: float, given: Mapping[str, Any]) -> tuple[Run, Corpus]:
+    """Return a new run whose settings, but for those that are given, follow from its minutes."""
+    with waiting("reading the text"):
+        corpus = load_corpus(with_recipe(given))
+    with waiting("measuring the networks"):
+        return new_run_of(minutes, corpus, given), corpus
 
 
 def resume(folder: Path, changes: Mapping[str, Any]) -> tuple[Run, Corpus]:
