@@ -281,25 +281,28 @@ def evaluate_regressor(
 def _score(
     where: str, model: SequenceModel, x: Any, y: Any, batch_size: int, lengths: Any, weights: Any
 ) -> tuple[float, list[tuple[Ids, Ids]]]:
-    """Return the mean loss and, for each batch, the counted answers and their predictions."""
+    """Return the mean loss and, for each batch, the counted targets and their predictions."""
     [batch_size] = check_sizes(where, batch_size=batch_size)
     x, y, ends, counts = model.check_arguments(where, x, y, lengths, weights)
     if counts is None:
         counts = np.ones(y.shape[:2], model.config.dtype)
-    loss, total, scored = 0.0, 0.0, []
+    loss = 0.0
+    total = 0.0
+    scored = []
     for first in range(0, x.shape[1], batch_size):
         batch = np.s_[:, first : first + batch_size]
-        own = y[batch], counts[batch]
-        answers, weight = own if model.every_step else (part[0] for part in own)
+        targets, weight = y[batch], counts[batch]
+        if not model.every_step:
+            targets, weight = targets[0], weight[0]
         length = None if ends is None else ends[batch[1]]
-        losses, predicted = model.score(x[batch], answers, length, weight)
+        losses, predicted = model.score(x[batch], targets, length, weight)
         if weight.ndim > losses.ndim:  # a weight of each of K numbers
             weight = weight.mean(axis=-1)
         if not np.isfinite(losses).all():
             raise NotFinite(f"{where}: the scores of the model are not finite")
         loss += float(losses.sum(dtype=np.float64))
         total += float(weight.sum(dtype=np.float64))
-        scored.append((answers[weight > 0], predicted[weight > 0]))
+        scored.append((targets[weight > 0], predicted[weight > 0]))
     return loss / (total or 1), scored
 
 
@@ -412,7 +415,8 @@ def _passage(
     check_language_model(where, model)
     ids = check_text(where, "ids", ids, model.vocab_size)
     if length is None:
-        length, start = len(ids) - 1, 0
+        length = len(ids) - 1
+        start = 0
     [length] = check_sizes(where, length=length)
     length = min(length, len(ids) - 1)
     start = min(check_whole(where, "start", start, 0), len(ids) - 1 - length)

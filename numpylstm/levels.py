@@ -51,7 +51,10 @@ def _written_words(tokens: Iterable[str], after: str) -> Iterator[str]:
         right = "\n" if token == EOS else token
         # Equal marks side by side ("." and "...") would look like one longer run.
         glued = (_CLOSING.issuperset(right) or left in _OPENING) and left[-1] != right[0]
-        yield right if glued or "\n" in (left, right) else f" {right}"
+        if glued or "\n" in (left, right):
+            yield right
+        else:
+            yield f" {right}"
         left = right
 
 

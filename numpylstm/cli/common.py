@@ -70,7 +70,8 @@ class Parser(argparse.ArgumentParser):
         titles = {DATA: "text (default: Python's language reference)"}
         sections = {name: self.add_argument_group(titles.get(name, name)) for name in GROUPS}
         for setting in settings_of(TrainConfig):
-            known, kind = setting.metadata, kind_of(setting)
+            known = setting.metadata
+            kind = kind_of(setting)
             options: dict[str, Any] = {
                 "dest": setting.name,
                 "help": known["help"].replace("%", "%%"),
@@ -160,7 +161,7 @@ def read_text(
     with waiting("reading the text"):
         text = scored_text(saved.config, saved.vocabulary, saved.meta["fingerprint"], **named)
     if len(text.ids) < 2 * streams:
-        of_each = ", 2 for each stream" * (streams > 1)
+        of_each = ", 2 for each stream" if streams > 1 else ""
         raise CommandError(
             f"{text.name}: must hold at least {2 * streams} tokens{of_each}, got {len(text.ids)}"
         )
@@ -205,7 +206,8 @@ def run(
     An error that a user can cause is one line on standard error.
     """
     parser = make_parser()
-    arguments, prog = vars(parser.parse_args(argv)), parser.prog
+    prog = parser.prog
+    arguments = vars(parser.parse_args(argv))
     LINES.setLevel(logging.INFO if arguments.pop("quiet", False) else logging.DEBUG)
     open_closed_streams()
     for stream in (sys.stdout, sys.stderr):

@@ -131,9 +131,11 @@ def scored_text(
     be `expected`. The first `max_tokens` tokens of it; by default all, or of a split as many as the
     run uses.
     """
-    name, text = "the text of --prompt", prompt
+    name = "the text of --prompt"
+    text = prompt
     if file is not None:
-        name, text = named(file), "".join(read_texts(file))
+        name = named(file)
+        text = "".join(read_texts(file))
     if text is not None:
         tokens = tokens_like(config, vocabulary, text)[:max_tokens]
         return ScoredText(name, *vocabulary.encode(tokens), tokens)

@@ -141,8 +141,11 @@ def read_texts(paths: Sequence[AnyPath]) -> list[str]:
     DataError
         As `read_text`; also if a folder holds no such files.
     """
-    *before, last = map(read_text, _files_of(paths))
-    return [*(t if not t or t.endswith("\n") else f"{t}\n" for t in before), last]
+    texts = [read_text(path) for path in _files_of(paths)]
+    for k, text in enumerate(texts[:-1]):
+        if text and not text.endswith("\n"):
+            texts[k] = f"{text}\n"
+    return texts
 
 
 def named(paths: Sequence[AnyPath]) -> str:

@@ -96,7 +96,9 @@ def page(site: str | None = None, notebooks: str | None = None) -> str:
 
 def brackets(length: int) -> str:
     """Return lines of brackets, four deep at most; a line ends when all of them are closed."""
-    rng, out, depth = random.Random(0), "", 0
+    rng = random.Random(0)
+    out = ""
+    depth = 0
     while len(out) < length or depth:
         opens = depth == 0 or (depth < 4 and rng.random() < 0.5)
         depth += 1 if opens else -1

@@ -35,7 +35,8 @@ class ComparedRun(NamedTuple):
 def read_run(folder: Path, name: str) -> ComparedRun:
     """Read the folder of a run, finished or not, with at least one finished epoch."""
     saved = load_last(folder)
-    rows, epochs = rows_of(saved), saved.meta["epoch"]
+    rows = rows_of(saved)
+    epochs = saved.meta["epoch"]
     if not isinstance(epochs, int):
         raise CheckpointError(f"{saved.path} is inconsistent: epoch {epochs!r}")
     best = best_row(rows, epochs)

@@ -92,8 +92,9 @@ def new(path: Path | None, preset: str) -> Iterator[Path]:
         while path is None:
             parent.mkdir(exist_ok=True)
             with suppress(FileExistsError):
-                (found := parent / f"{preset}-{next(numbers)}").mkdir()
-                path = found
+                numbered = parent / f"{preset}-{next(numbers)}"
+                numbered.mkdir()
+                path = numbered
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunFolderError(f"--out {path or parent} cannot be used: {error.strerror}") from error

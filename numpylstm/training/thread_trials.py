@@ -41,7 +41,8 @@ def numbers(processors: int) -> Generator[int, float, None]:
     number = processors
     yield number
     while True:
-        half, double = max(1, number // 2), min(2 * number, processors)
+        half = max(1, number // 2)
+        double = min(2 * number, processors)
         trial: dict[int, list[float]] = {n: [] for n in (number, half, double)}
         for tried in [*trial] * ROUNDS:
             trial[tried].append((yield tried))

@@ -43,8 +43,9 @@ def forward(chain: Chain, point: Mapping[str, Array]) -> tuple[Any, Run]:
     for layer, paths in chain:
         own = {name: point[paths[name]] for name in layer.inputs if name in paths}
         given = {layer.inputs[0]: value} | own
-        *outputs, kept = layer.function("forward")(**given, **dict(layer.options))
-        run.append((kept, outputs))
+        results = layer.function("forward")(**given, **dict(layer.options))
+        outputs = list(results[:-1])
+        run.append((results[-1], outputs))
         value = outputs[0]
         for name, output in zip(layer.upstream, outputs, strict=False):
             if name in paths:
@@ -172,8 +173,8 @@ def _by_shapes(point: Point) -> Iterator[Chain]:
         known = named | {"x": [x]}
         choices = []
         for name, shape in shapes.items():
-            absent = [""] * (name in layer.upstream)
-            alike = known.get(name, [*numbers, *absent])
+            all_paths = [*numbers, ""] if name in layer.upstream else [*numbers]
+            alike = known.get(name, all_paths)
             choices.append([path for path in alike if not path or numbers[path] == shape])
         for chosen in product(*choices):
             paths = {n: path for n, path in zip(shapes, chosen, strict=True) if path}

@@ -110,7 +110,8 @@ def readings(point: Mapping[str, Array]) -> Iterator[Reading]:
     if any(last(path) == "Wx" for path in point):
         return
     for pile in PILES:
-        found = {path: pieces for path in point if (pieces := _split(point, path, pile))}
+        splits = {path: _split(point, path, pile) for path in point}
+        found = {path: pieces for path, pieces in splits.items() if pieces}
         for chosen in dict.fromkeys([tuple(found), *((path,) for path in found)]):
             if chosen:
                 kept = {path: piece for path, piece in own.items() if path not in chosen}
@@ -140,7 +141,8 @@ def _split(point: Mapping[str, Array], path: str, pile: tuple[str, ...]) -> dict
             where = f"[{symbols}:{end if k < len(pile) - 1 else ''}]"
             rows: slice | int = slice(start, stop)
             if what == "1":
-                rows, where = start, f"[{start if k == 0 else -1}]"
+                rows = start
+                where = f"[{start if k == 0 else -1}]"
             pieces[before + READ_AS[what]] = Piece(path, rows, where)
             start, symbols = stop, end
         return pieces

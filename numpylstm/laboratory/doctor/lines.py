@@ -80,7 +80,8 @@ class Layer:
 
     def shapes(self, sizes: Mapping[str, int]) -> dict[str, tuple[int, ...]]:
         """Return the shapes of inputs and upstream gradients."""
-        T, B, D, H, V = (sizes.get(letter, 1) for letter in "TBDHV")
+        T, B, D = (sizes.get(letter, 1) for letter in "TBD")
+        H, V = sizes.get("H", 1), sizes.get("V", 1)
         usual: tuple[int, ...] = (T, B, D)
         known: dict[str, tuple[int, ...]] = dict.fromkeys(("ids", "targets", "weights"), (T, B))
         known |= {"W": (V, D), "b": (D,), "x": (T, B, V if "W" in self.inputs else D)}
@@ -93,8 +94,8 @@ class Layer:
     def run(self, given: Mapping[str, Array]) -> list[Any]:
         """Run the forward pass and return the arguments of backward."""
         arrays = {name: given[name] for name in self.inputs}
-        *_, kept = self.function("forward")(**arrays, **dict(self.options))
-        return [*(given[name] for name in self.upstream), kept]
+        results = self.function("forward")(**arrays, **dict(self.options))
+        return [*(given[name] for name in self.upstream), results[-1]]
 
     def sample(self) -> dict[str, Array]:
         """Draw inputs and upstream gradients of the sizes `SIZES`."""

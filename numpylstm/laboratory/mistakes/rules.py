@@ -157,7 +157,8 @@ def parts_of_expression(line: Line, text: Text) -> Iterator[Edit]:
 
 
 def _of_part(node: ast.expr, text: Text) -> Iterator[Edit]:
-    name, shapes = ast.unparse(node), text.shapes
+    name = ast.unparse(node)
+    shapes = text.shapes
     shape = shapes.get(name, ())
     for other in shapes:
         if other != name and shapes[other] == shapes.get(name):
@@ -256,7 +257,8 @@ def added_at_every_step(line: Line, text: Text) -> Iterator[Edit]:
 
 def gates(line: Line, text: Text) -> Iterator[Edit]:
     """``da @ Wx.T`` without the columns of gate f, or with those of gate i in their place."""
-    right, n = line.expression, len(text.gates)
+    right = line.expression
+    n = len(text.gates)
     if not n:
         return
     yield Edit(f"parts.each_transposed({right}, {n})", Kind.EACH_BLOCK_TRANSPOSED)

@@ -209,7 +209,8 @@ class _Inlined(ast.NodeTransformer):
 
     def visit_Call(self, node: ast.Call) -> ast.AST:
         """Replace the call of a function of one return statement that an option chooses."""
-        function, given = self.scope.get(ast.unparse(node.func)), [*map(ast.unparse, node.args)]
+        function = self.scope.get(ast.unparse(node.func))
+        given = [ast.unparse(argument) for argument in node.args]
         if not inspect.isfunction(function) or self.options.keys().isdisjoint(given):
             return node
         called = _definition(function)
