@@ -339,6 +339,12 @@ def test_quiet_leaves_the_report(folder, here):
         assert (folder / "quiet" / name).read_bytes() == (folder / "run" / name).read_bytes()
 
 
+def test_a_run_ends_without_the_explorer(here, monkeypatch):
+    monkeypatch.setitem(sys.modules, "numpylstm.explore", None)  # its import fails
+    out, _ = here("numpylstm-train", "--train", "text.txt", "--out", "alone", "--quiet", *SMALL)
+    assert called(out.splitlines()[-1].removeprefix("Next: ")) == ["numpylstm-sample", "alone"]
+
+
 def test_a_text_from_other_places_is_the_same_text(folder, here, monkeypatch):
     """Standard input is the same run as a file; a folder, the same as its files, packed or not."""
     text = (folder / "text.txt").read_bytes()

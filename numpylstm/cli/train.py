@@ -9,7 +9,7 @@ import shutil
 import sys
 import time
 from collections.abc import Iterator, Mapping
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from functools import partial
 from pathlib import Path
 from textwrap import fill
@@ -275,12 +275,13 @@ def old_run(folder: Path, options: dict[str, Any]) -> "Iterator[tuple[Path, Run,
 
 def say_what_is_next(folder: Path, training_run: "Run") -> None:
     """Name the commands that take the folder of the run."""
-    from numpylstm.explore import cells_of_engine
+    names = ["numpylstm-sample"]
+    with suppress(ImportError):  # the run is complete without a page
+        from numpylstm.explore import cells_of_engine
 
-    offered = ["numpylstm-sample"]
-    if training_run.config.cell in cells_of_engine():
-        offered.append("numpylstm-explore")
-    commands = [shlex.join([as_called(name), str(folder)]) for name in offered]
+        if training_run.config.cell in cells_of_engine():
+            names.append("numpylstm-explore")
+    commands = [shlex.join([as_called(name), str(folder)]) for name in names]
     LINES.info(f"Next: {printable(', '.join(commands))}")
 
 
