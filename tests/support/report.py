@@ -36,8 +36,8 @@ PROMISES = {  # the files of tests that are its witnesses, without test_ and .py
     "The doctor, the grader, teaching": "doctor doctor_lines doctor_layouts workbook tape expect "
     "teaching before_and_after",
     "The interactive page": "browser engine instruments explore pyodide",
-    "Commands, reports, pictures": "cli cli_errors compare config coloured findings output plots "
-    "report diagnostics horizon activations benchmark",
+    "Commands, reports, pictures": "cli cli_errors minutes compare config coloured findings output "
+    "plots report diagnostics horizon activations benchmark",
     "Documentation and packaging": "docs notebooks package release testing_page",
 }
 
