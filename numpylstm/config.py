@@ -43,8 +43,8 @@ class Metadata(NamedTuple):
     above: float | None = None
     at_most: float | None = None
     below: float | None = None
-    owner: str | None = None  # the setting to some of whose choices this one belongs
-    defaults: Mapping[str, Any] = {}  # those choices, and the default with each
+    parent: str | None = None  # this setting exists for some values of its parent only
+    defaults: Mapping[str, Any] = {}  # these values, and the default with each
     experiment: bool = True  # False if runs that differ only in it repeat one experiment
     resumable: bool = False  # may change when a run is resumed
     shapes: bool = False  # decides the shapes of the parameters, or what the tokens are
@@ -57,16 +57,16 @@ def setting(default: Any, group: str, help: str, **others: Any) -> Any:
     return field(default=default, metadata=Metadata(group, help, **others)._asdict())
 
 
-def setting_of(
-    owner: str, defaults: Mapping[str, Any], group: str, help: str, **others: Any
+def child_setting(
+    parent: str, defaults: Mapping[str, Any], group: str, help: str, **others: Any
 ) -> Any:
-    """Dataclass field of a setting that belongs to some choices of another one, its `owner`.
+    """Dataclass field of a setting that exists for some values of another one, its `parent`.
 
-    `defaults` are these choices, each with its default. With another choice the setting is None.
+    `defaults` are these values, each with its default. With another value the setting is None.
     """
     shown = ", ".join(f"{as_typed(default)} with {choice}" for choice, default in defaults.items())
     text = f"{help} (default: {shown})"
-    return setting(None, group, text, owner=owner, defaults=defaults, **others)
+    return setting(None, group, text, parent=parent, defaults=defaults, **others)
 
 
 def as_typed(value: Any) -> str:
@@ -202,27 +202,27 @@ class ModelConfig:
     average_across_batch: bool = setting(True, OPTIMISATION, "divide the loss by B", outputs=False)
 
     def __post_init__(self) -> None:
-        for each in settings_of(type(self)):
+        for each in config_fields(type(self)):
             object.__setattr__(self, each.name, checked(each, getattr(self, each.name)))
-        for each in settings_of(type(self)):
-            if each.metadata["owner"] is not None:
+        for each in config_fields(type(self)):
+            if each.metadata["parent"] is not None:
                 self._settle(each)
         object.__setattr__(self, "options", cell_options(self.cell, self.options))
         check_weight_drop(self.cell, self.options, self.dropout_weights)
 
     def _settle(self, each: "Field[Any]") -> None:
-        """Give a setting the default that its owner's choice has; refuse it with other choices."""
+        """Give a child setting the default for the value of its parent; refuse it with others."""
         name = each.name
         value = getattr(self, name)
-        owner = each.metadata["owner"]
+        parent = each.metadata["parent"]
         defaults = each.metadata["defaults"]
-        choice = getattr(self, owner)
+        choice = getattr(self, parent)
         if choice in defaults:
             value = defaults[choice] if value is None else value
         elif value in (None, next(iter(defaults.values()))):
             value = None
         else:
-            raise left_over(name, value, defaults, owner, choice)
+            raise left_over(name, value, defaults, parent, choice)
         object.__setattr__(self, name, value)
 
     @functools.cached_property
@@ -273,7 +273,7 @@ class ModelConfig:
         return settings | options
 
 
-def settings_of(kind: type) -> "list[Field[Any]]":
+def config_fields(kind: type) -> "list[Field[Any]]":
     """Return the fields of a configuration, except the options of the cell."""
     return [each for each in fields(kind) if each.name != "options"]
 
@@ -284,7 +284,7 @@ def check_known(config: ModelConfig, program: str, known: Collection[str]) -> No
     `known` are the settings that the program has; the others must have their defaults, unless they
     leave the outputs of a trained model as they are.
     """
-    for each in settings_of(ModelConfig):
+    for each in config_fields(ModelConfig):
         value = getattr(config, each.name)
         if each.metadata["outputs"] and each.name not in known and value != each.default:
             raise ConfigError(
@@ -385,12 +385,14 @@ def cell_options(cell: str, given: Mapping[str, Any]) -> dict[str, Any]:
     return own
 
 
-def left_over(name: str, value: Any, owners: Iterable[str], owner: str, choice: str) -> ConfigError:
-    """Return the error of a setting that belongs to other choices of its owner."""
+def left_over(
+    name: str, value: Any, choices: Iterable[str], parent: str, choice: str
+) -> ConfigError:
+    """Return the error of a child setting that its parent's value does not have."""
     return ConfigError(
         name,
-        f"must be left out, got {shortened(value)}; it is a setting of {either(owners)}, and the "
-        f"{owner} is {choice!r}",
+        f"must be left out, got {shortened(value)}; it is a setting of {either(choices)}, and the "
+        f"{parent} is {choice!r}",
     )
 
 
@@ -489,7 +491,7 @@ class TrainConfig(ModelConfig):
         at_least=1,
         resumable=True,
     )
-    lr: float = setting_of(
+    lr: float = child_setting(
         "optimizer",
         OPTIMIZERS,
         OPTIMISATION,
@@ -506,7 +508,7 @@ class TrainConfig(ModelConfig):
         "cosine",
         choices=SCHEDULES,
     )
-    decay: float | None = setting_of(
+    decay: float | None = child_setting(
         "schedule",
         {"epoch": 0.5, "plateau": 0.5},
         OPTIMISATION,
@@ -514,21 +516,21 @@ class TrainConfig(ModelConfig):
         above=0,
         at_most=1,
     )
-    constant_epochs: int | None = setting_of(
+    constant_epochs: int | None = child_setting(
         "schedule",
         {"epoch": 4},
         OPTIMISATION,
         "epochs at the initial learning rate",
         at_least=0,
     )
-    warmup: float | None = setting_of(
+    warmup: float | None = child_setting(
         "schedule",
         {"one-cycle": 0.3, "cosine": 0.0},
         OPTIMISATION,
         "share of all updates in which the learning rate rises",
         **SHARE,
     )
-    decay_patience: int | None = setting_of(
+    decay_patience: int | None = child_setting(
         "schedule",
         {"plateau": 1},
         OPTIMISATION,
@@ -536,10 +538,10 @@ class TrainConfig(ModelConfig):
         at_least=1,
     )
     optimizer: str = setting("sgd", OPTIMISATION, "optimiser", choices=OPTIMIZERS)
-    momentum: float | None = setting_of(
+    momentum: float | None = child_setting(
         "optimizer", {"sgd": 0.0}, OPTIMISATION, "momentum of SGD", **SHARE
     )
-    betas: tuple[float, float] | None = setting_of(
+    betas: tuple[float, float] | None = child_setting(
         "optimizer",
         {"adam": (0.9, 0.999), "adamw": (0.9, 0.999)},
         OPTIMISATION,
@@ -547,7 +549,7 @@ class TrainConfig(ModelConfig):
         length=2,
         **SHARE,
     )
-    weight_decay: float | None = setting_of(
+    weight_decay: float | None = child_setting(
         "optimizer",
         {"adam": 0.0, "adamw": 0.01},
         OPTIMISATION,
@@ -631,17 +633,17 @@ class TrainConfig(ModelConfig):
                 "and characters need no splitting",
             )
 
-    def settings_for(self, owner: str) -> dict[str, Any]:
+    def child_settings(self, parent: str) -> dict[str, Any]:
         """Return the settings of the "optimizer" or the "schedule", as keywords of its class."""
-        names = settings_with(owner=owner)
+        names = setting_names(parent=parent)
         return {k: v for k in names if (v := getattr(self, k)) is not None}
 
 
-def settings_with(**metadata: Any) -> list[str]:
+def setting_names(**metadata: Any) -> list[str]:
     """Return the names of the settings with this metadata, such as ``text=True``."""
     return [
         each.name
-        for each in settings_of(TrainConfig)
+        for each in config_fields(TrainConfig)
         if all(each.metadata[key] == value for key, value in metadata.items())
     ]
 
@@ -653,10 +655,10 @@ def updated(settings: Mapping[str, Any], changes: Mapping[str, Any]) -> dict[str
     so that they take the defaults of the new one.
     """
     kept = dict(settings)
-    for owner in ("optimizer", "schedule"):
-        before = settings.get(owner, getattr(TrainConfig, owner))
-        if changes.get(owner, before) != before:
-            for name in settings_with(owner=owner):
+    for parent in ("optimizer", "schedule"):
+        before = settings.get(parent, getattr(TrainConfig, parent))
+        if changes.get(parent, before) != before:
+            for name in setting_names(parent=parent):
                 kept.pop(name, None)
     return {**kept, **changes}
 

@@ -92,7 +92,7 @@ squared_error_backward = reference.squared_error_backward
 squared_error_forward = reference.squared_error_forward
 
 WORTH_WAKING = 1_000_000  # multiply-adds that make a second thread worth waking
-PRODUCT = 4  # multiply-adds of a product in the time of one anywhere else
+PRODUCT = 4  # a multiply-add inside a matrix product costs a quarter of one outside
 EXP = 16  # multiply-adds that an exponential takes
 OWN_CACHE = 1_250_000  # bytes of Wh that a core can keep to itself, next to all else
 

@@ -36,7 +36,7 @@ from numpylstm.checks import (
     float_dtype,
     generator,
 )
-from numpylstm.config import ConfigError, ModelConfig, plain, settings_of
+from numpylstm.config import ConfigError, ModelConfig, config_fields, plain
 from numpylstm.functional import softmax
 from numpylstm.layers import Embedding
 from numpylstm.masks import check_masks, draw_masks, stack_mask_names
@@ -300,7 +300,7 @@ class Model(Module):
             shown["num_layers"] = config.num_layers
         if self.vocab_size is None:
             shown["input_size"] = config.input_size
-        for each in settings_of(ModelConfig):
+        for each in config_fields(ModelConfig):
             value = getattr(config, each.name)
             if each.name not in self.unshown and value != each.default:
                 shown[each.name] = value
@@ -589,7 +589,7 @@ class LanguageModel(Model):
 def check_same_shapes(before: ModelConfig, after: ModelConfig) -> None:
     """Raise a ConfigError unless a model keeps its parameters with other settings."""
     problem = "must stay {!r}, got {!r}; it decides the shapes of the parameters: make a new model"
-    for each in settings_of(ModelConfig):
+    for each in config_fields(ModelConfig):
         name = "input_size" if each.name == "embedding_size" else each.name
         if each.metadata["shapes"] and getattr(after, name) != getattr(before, name):
             values = getattr(before, name), getattr(after, name)

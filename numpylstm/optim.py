@@ -5,6 +5,7 @@ The formulas are functions of `numpylstm.reference` (`sgd_update`, `momentum_upd
 """
 
 import math
+import warnings
 from collections.abc import Mapping, Sequence
 from reprlib import repr as shortened
 
@@ -87,7 +88,7 @@ class Optimizer:
     ----------
     parameters : layer, model, dict of path -> Parameter, or a list of these
     lr : float
-    memories : sequence of str
+    names : sequence of str
         Names of the arrays kept for each parameter.
 
     Attributes
@@ -97,7 +98,7 @@ class Optimizer:
         The learning rate; may be changed between steps.
     steps : int
         The number of steps made.
-    memory : dict of name -> dict of path -> array
+    state_arrays : dict of name -> dict of path -> array
         Arrays with the shapes of the parameters, such as velocities; zero at the start.
     joined : dict of path -> int
         The steps that were made before a parameter was unfrozen, where there were any.
@@ -105,7 +106,7 @@ class Optimizer:
         See `scale_lr`.
     """
 
-    def __init__(self, parameters: Owners, lr: float, memories: Sequence[str] = ()) -> None:
+    def __init__(self, parameters: Owners, lr: float, names: Sequence[str] = ()) -> None:
         where = type(self).__name__
         self.parameters = parameters_of(where, parameters)
         if not self.parameters:
@@ -122,10 +123,17 @@ class Optimizer:
         self.frozen = frozen_of(parameters)
         self.joined: dict[str, int] = {}
         self.lr_factors: dict[str, float] = {}
-        self.memory: dict[str, dict[str, Array]] = {
+        self.state_arrays: dict[str, dict[str, Array]] = {
             name: {k: np.zeros(p.data.shape, p.data.dtype) for k, p in self.parameters.items()}
-            for name in memories
+            for name in names
         }
+
+    @property
+    def memory(self) -> dict[str, dict[str, Array]]:
+        """The old name of `state_arrays`."""
+        message = "Optimizer.memory is called state_arrays now"
+        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        return self.state_arrays
 
     def take_in_unfrozen(self) -> None:
         """Add the parameters that were frozen when the optimiser was made, and are no longer."""
@@ -134,7 +142,7 @@ class Optimizer:
                 check_in_place(type(self).__name__, path, p.data)
                 self.parameters[path] = self.frozen.pop(path)
                 self.joined[path] = self.steps
-                for by_path in self.memory.values():
+                for by_path in self.state_arrays.values():
                     by_path[path] = np.zeros(p.data.shape, p.data.dtype)
 
     def scale_lr(self, factors: Mapping[str, float]) -> None:
@@ -163,7 +171,7 @@ class Optimizer:
             kept[f"joined/{path}"] = np.array(step)
         for path, factor in self.lr_factors.items():
             kept[f"lr_factors/{path}"] = np.array(factor)
-        for name, by_path in self.memory.items():
+        for name, by_path in self.state_arrays.items():
             for path, array in by_path.items():
                 kept[f"{name}/{path}"] = array.copy()
         return kept
@@ -194,7 +202,7 @@ class Optimizer:
                 self.joined[path] = int(arrays[f"joined/{path}"])
             if f"lr_factors/{path}" in arrays:
                 self.lr_factors[path] = float(arrays[f"lr_factors/{path}"])
-        for name, by_path in self.memory.items():
+        for name, by_path in self.state_arrays.items():
             for path, array in by_path.items():
                 array[...] = arrays[f"{name}/{path}"]
 
@@ -253,7 +261,7 @@ class SGD(Optimizer):
         data = parameter.data
         gradient = parameter.gradient
         if self.momentum:
-            velocity = self.memory["velocity"][path]
+            velocity = self.state_arrays["velocity"][path]
             functions.momentum_update(data, velocity, parameter.grad, self.lr, self.momentum)
         elif isinstance(gradient, Rows):
             rows = data[gradient.rows]
@@ -276,7 +284,7 @@ class Adam(Optimizer):
 
     An entry whose gradient is zero still moves, because of m: for example, the rows of an embedding
     whose words are not in the window. This is `torch.optim.Adam` on dense gradients. PyTorch's
-    SparseAdam is another algorithm: it leaves such rows and their memory unchanged until their
+    SparseAdam is another algorithm: it leaves such rows and their state unchanged until their
     word occurs again.
 
     Parameters
@@ -324,12 +332,12 @@ class Adam(Optimizer):
         self.weight_decay = float(weight_decay)
 
     def update_parameter(self, path: str, parameter: Parameter) -> None:
-        """Update one parameter with its gradient and its memory."""
+        """Update one parameter with its gradient and its state arrays."""
         beta1, beta2 = self.betas
         IMPLEMENTATIONS[parameter.impl].adam_update(
             parameter.data,
-            self.memory["first_moment"][path],
-            self.memory["second_moment"][path],
+            self.state_arrays["first_moment"][path],
+            self.state_arrays["second_moment"][path],
             parameter.grad,
             self.steps - self.joined.get(path, 0),
             self.lr,
@@ -370,7 +378,7 @@ OPTIMIZERS: dict[str, type[Optimizer]] = {"sgd": SGD, "adam": Adam, "adamw": Ada
 
 
 class AveragedParameters:
-    """The mean of all parameters of a model after each update past so many epochs.
+    """Polyak averaging: the running mean of all parameters, from epoch `after` on.
 
     It is often better than the last parameters (Polyak and Juditsky 1992; Merity et al. 2018).
     """

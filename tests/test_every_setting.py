@@ -18,7 +18,7 @@ from support.plain_pass import plain_pass
 import numpylstm as nl
 from numpylstm import diagnostics, exchange, model_check, network, reading
 from numpylstm.cells import CELLS
-from numpylstm.config import ConfigError, ModelConfig, TrainConfig, check_known, settings_of
+from numpylstm.config import ConfigError, ModelConfig, TrainConfig, check_known, config_fields
 from numpylstm.data.configured import ScoredText
 from numpylstm.exchange import arrays as exchange_arrays
 from numpylstm.explore import cells_of_engine, own
@@ -110,7 +110,7 @@ def x(rng):
 
 def test_every_setting_has_an_example():
     assert FIELDS.keys() == {each.name for each in dataclasses.fields(ModelConfig)}
-    for each in settings_of(ModelConfig):
+    for each in config_fields(ModelConfig):
         assert getattr(config_of(each.name), each.name) not in (each.default, BASE.get(each.name))
 
 
@@ -275,12 +275,12 @@ def test_the_engine_of_the_page_agrees(case, rng):
 
 
 @pytest.mark.parametrize(
-    "name", [each.name for each in settings_of(ModelConfig) if each.metadata["outputs"]]
+    "name", [each.name for each in config_fields(ModelConfig) if each.metadata["outputs"]]
 )
 def test_a_setting_that_a_program_does_not_know_is_refused(name, rng, monkeypatch):
     """As one that is new here: with none of them known, each is refused by its name."""
     model = made(nl.LanguageModel, name, rng)
-    known = [each.name for each in settings_of(ModelConfig) if each.name != name]
+    known = [each.name for each in config_fields(ModelConfig) if each.name != name]
     says = f"^{name} must be .*, got .*; .* has no such setting"
     with pytest.raises(ConfigError, match=says):
         check_known(model.config, "PyTorch", known)
@@ -297,7 +297,7 @@ def test_a_setting_that_a_program_does_not_know_is_refused(name, rng, monkeypatc
 
 
 @pytest.mark.parametrize(
-    "case", [each.name for each in settings_of(ModelConfig) if not each.metadata["outputs"]]
+    "case", [each.name for each in config_fields(ModelConfig) if not each.metadata["outputs"]]
 )
 def test_a_setting_that_no_program_needs_has_no_effect_on_the_outputs(case, rng, x):
     """The masks, the start and the loss."""

@@ -12,7 +12,7 @@ from support.plain_pass import cross_entropy, plain_pass
 import numpylstm as nl
 from numpylstm import reference
 from numpylstm.cells import CELLS
-from numpylstm.config import settings_of
+from numpylstm.config import config_fields
 from numpylstm.model_check import check_module
 
 VARIANTS = {
@@ -341,7 +341,7 @@ def test_the_signature_shows_settings_and_options_with_their_defaults(kind):
         assert {name: o.default for name, o in cell.options.items()}.items() <= shown.items()
     own = {"hidden_size", "init_scale"}
     language = {"tied", "average_across_timesteps", "average_across_batch"}
-    for each in settings_of(nl.ModelConfig):
+    for each in config_fields(nl.ModelConfig):
         if each.name not in own | (set() if kind is nl.LanguageModel else language):
             assert shown[each.name] == each.default
     assert shown["rng"] is None

@@ -131,7 +131,7 @@ def test_adam_is_what_its_authors_wrote(parameters, rng, kind):
 def updates():
     """Yield each optimiser by name, with its defaults and with each setting of its own changed."""
     for name, kind in OPTIMIZERS.items():
-        settings = nl.TrainConfig(optimizer=name).settings_for("optimizer") | {"lr": 0.01}
+        settings = nl.TrainConfig(optimizer=name).child_settings("optimizer") | {"lr": 0.01}
         yield name, (kind, settings)
         for setting, default in settings.items():
             if isinstance(default, float) and setting != "lr":
@@ -530,3 +530,9 @@ def test_learning_rates_by_path():
     ):  # fmt: skip
         with pytest.raises(ValueError, match=says):
             optimizer.scale_lr(factors)
+
+
+def test_an_old_name_works_for_one_release(rng):
+    optimizer = nl.Adam(nl.LanguageModel(11, 6, rng=rng), lr=0.1)
+    with pytest.warns(DeprecationWarning, match="is called state_arrays now"):
+        assert optimizer.memory is optimizer.state_arrays

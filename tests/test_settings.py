@@ -11,10 +11,10 @@ from conftest import B, D, H, L, T, V
 import numpylstm as nl
 from numpylstm import functional
 from numpylstm.cells import CELLS
-from numpylstm.config import ConfigError, ModelConfig, settings_of
+from numpylstm.config import ConfigError, ModelConfig, config_fields
 
 LENGTHS = np.array([3, 1, 5])
-SETTINGS = {each.name: each for each in settings_of(ModelConfig)}
+SETTINGS = {each.name: each for each in config_fields(ModelConfig)}
 OPTIONS = {name: cell.name for cell in CELLS.values() for name in cell.options}
 CHANGED = {  # of what decides no shape: another value
     "dropout": 0.4,

@@ -131,7 +131,7 @@ def test_a_save_is_due_after_updates_or_time(every, due):
 def test_a_schedule_has_the_settings_and_defaults_of_its_class():
     assert tuple(schedules.SCHEDULES) == SCHEDULES
     for name, kind in schedules.SCHEDULES.items():
-        settings = nl.TrainConfig(schedule=name).settings_for("schedule")
+        settings = nl.TrainConfig(schedule=name).child_settings("schedule")
         own = {each.name: each.default for each in fields(kind) if each.name != "lr"}
         assert settings == own, name
 
@@ -139,7 +139,7 @@ def test_a_schedule_has_the_settings_and_defaults_of_its_class():
 def rates_of(run, updates=10):
     """Return the rate of every update of a run whose epochs have so many."""
     config, epochs = run.config, range(run.config.epochs)
-    schedule = schedules.SCHEDULES[config.schedule](config.lr, **config.settings_for("schedule"))
+    schedule = schedules.SCHEDULES[config.schedule](config.lr, **config.child_settings("schedule"))
     places = [(epoch, window) for epoch in epochs for window in range(updates)]
     return [
         schedule(schedules.Progress(epoch, len(epochs), window, updates, run.valid_losses))

@@ -22,7 +22,7 @@ from numpylstm.cli.output import (
     one_line,
     open_closed_streams,
 )
-from numpylstm.config import DATA, GROUPS, MODEL, ConfigError, TrainConfig, kind_of, settings_of
+from numpylstm.config import DATA, GROUPS, MODEL, ConfigError, TrainConfig, config_fields, kind_of
 from numpylstm.errors import NumpylstmError
 from numpylstm.printing import printable
 from numpylstm.training.display import LINES, waiting
@@ -69,7 +69,7 @@ class Parser(argparse.ArgumentParser):
         """Add a flag for each setting of a run."""
         titles = {DATA: "text (default: Python's language reference)"}
         sections = {name: self.add_argument_group(titles.get(name, name)) for name in GROUPS}
-        for setting in settings_of(TrainConfig):
+        for setting in config_fields(TrainConfig):
             known = setting.metadata
             kind = kind_of(setting)
             options: dict[str, Any] = {

@@ -5,7 +5,7 @@ from pathlib import Path
 from statistics import mean, stdev
 from typing import Any, NamedTuple
 
-from numpylstm.config import DATA, settings_with
+from numpylstm.config import DATA, setting_names
 from numpylstm.report.findings import Finding, last_is_better
 from numpylstm.report.result import read_result
 from numpylstm.saving import CheckpointError
@@ -69,7 +69,7 @@ def differences(runs: Sequence[ComparedRun]) -> list[str]:
 def experiments(runs: Sequence[ComparedRun]) -> list[int]:
     """Return a number for each run, equal for runs that differ in seed and logging only."""
     numbers: dict[str, int] = {}
-    apart = {*settings_with(experiment=False), *settings_with(group=DATA)}
+    apart = {*setting_names(experiment=False), *setting_names(group=DATA)}
     keys = (
         run.fingerprint + repr(sorted((k, v) for k, v in run.settings.items() if k not in apart))
         for run in runs

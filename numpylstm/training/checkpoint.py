@@ -99,7 +99,7 @@ def save(run: Run, path: str | Path, *, parameters: Arrays | None = None) -> Non
     check_kind("save", "run.optimizer", run.optimizer, kind, because)
     run.optimizer.take_in_unfrozen()
     parameters = parameters or run.model.state_dict()
-    arrays = {f"parameters/{path}": array for path, array in parameters.items()} | memory(run)
+    arrays = {f"parameters/{path}": array for path, array in parameters.items()} | run_arrays(run)
     for name, array in arrays.items():
         check_finite("save", name, array, f"at step {run.step}; usually {RATE_TOO_HIGH}")
     meta = {
@@ -169,13 +169,13 @@ def restore_run(checkpoint: Checkpoint) -> Run:
     Raises
     ------
     CheckpointError
-        As `restore_model`, and for the optimiser's memory, the recurrent state and other parts.
+        As `restore_model`, and for the optimiser's state, the recurrent state and other parts.
     """
     model = restore_model(checkpoint)
     config, meta = checkpoint.config, checkpoint.meta
     with fitting_together(checkpoint.path):
         run = Run.begin(config, checkpoint.vocabulary, str(meta["fingerprint"]), model)
-        for name, array in memory(run).items():
+        for name, array in run_arrays(run).items():
             if name not in checkpoint.arrays:
                 raise ValueError(f"{name} is missing")
             saved = checkpoint.arrays[name]
@@ -234,10 +234,10 @@ def check_counts(run: Run) -> None:
         raise ValueError("its tally has updates without tokens")
 
 
-def memory(run: Run) -> dict[str, Array]:
+def run_arrays(run: Run) -> dict[str, Array]:
     """Return the arrays of a run itself besides its parameters, by the names of their members."""
     arrays: dict[str, Array] = {}
-    for name, by_path in run.optimizer.memory.items():
+    for name, by_path in run.optimizer.state_arrays.items():
         for path in run.model.parameters():  # in their order, also of one that was unfrozen
             if path in by_path:
                 arrays[f"optimizer/{name}/{path}"] = by_path[path]

@@ -96,7 +96,7 @@ class Run:
         cls, config: TrainConfig, vocabulary: Vocabulary, fingerprint: str, model: LanguageModel
     ) -> Self:
         """Return a run of this model before its first update."""
-        settings = config.settings_for("optimizer")
+        settings = config.child_settings("optimizer")
         optimizer = OPTIMIZERS[config.optimizer](model.parameters(), **settings)
         run = cls(
             config, vocabulary, fingerprint, model, optimizer, model.zero_state(config.batch_size)
@@ -204,7 +204,7 @@ def train(run: Run, corpus: Corpus, *, watch: Watch | None = None) -> Iterator[S
     config, trials = run.config, ThreadTrials()
     B, T = config.batch_size, config.num_steps
     windows = num_batches(len(corpus.train), B, T)
-    rate = SCHEDULES[config.schedule](config.lr, **config.settings_for("schedule"))
+    rate = SCHEDULES[config.schedule](config.lr, **config.child_settings("schedule"))
     if run.window > 0 and run.validated and not run.finished:
         take_back_validation(run)
     while not run.ended:

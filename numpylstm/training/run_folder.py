@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any, TextIO
 
-from numpylstm.config import settings_with
+from numpylstm.config import setting_names
 from numpylstm.errors import NumpylstmError
 from numpylstm.saving import CheckpointError, write_text
 from numpylstm.training import checkpoint
@@ -159,7 +159,7 @@ def where_its_text_is(saved: checkpoint.Checkpoint, path: Path) -> checkpoint.Ch
     if not (path / LAST).exists():
         return saved
     now = checkpoint.load(path / LAST).config  # the text may have moved since
-    moved = {name: getattr(now, name) for name in settings_with(text=True)}
+    moved = {name: getattr(now, name) for name in setting_names(text=True)}
     return replace(saved, config=replace(saved.config, **moved))
 
 

@@ -10,7 +10,7 @@ from typing import Any
 
 import numpy as np
 
-from numpylstm.config import ConfigError, TrainConfig, settings_with, updated
+from numpylstm.config import ConfigError, TrainConfig, setting_names, updated
 from numpylstm.data import Corpus, Vocabulary, batches, num_batches
 from numpylstm.data.configured import load_corpus, load_same_text, splits_punctuation
 from numpylstm.model_check import check_before_training
@@ -70,7 +70,7 @@ def resume(folder: Path, changes: Mapping[str, Any]) -> tuple[Run, Corpus]:
 
 def change_settings(run: Run, changes: Mapping[str, Any]) -> None:
     """Change settings of a run that continues; raise a ConfigError if that cannot be."""
-    free = settings_with(resumable=True)
+    free = setting_names(resumable=True)
     if fixed := sorted(changes.keys() - free):
         raise ConfigError(
             fixed[0],
@@ -101,7 +101,7 @@ def tune(path: Path, changes: Mapping[str, Any]) -> tuple[Run, Corpus]:
     """
     saved, changes = load(run_folder.checkpoint_of(path)), dict(changes)
     old, vocabulary = saved.config, saved.vocabulary
-    for name in sorted(changes.keys() - settings_with(shapes=False)):
+    for name in sorted(changes.keys() - setting_names(shapes=False)):
         if changes.pop(name) != old.flattened().get(name):
             raise ConfigError(name, f"cannot change with --init-from: it comes from {path}")
     if changes.keys().isdisjoint({"data", "train"}):
@@ -110,7 +110,7 @@ def tune(path: Path, changes: Mapping[str, Any]) -> tuple[Run, Corpus]:
         old = run_folder.where_its_text_is(saved, path).config
     else:
         split = "train" in changes and splits_punctuation(old, vocabulary)
-        changes = {**dict.fromkeys(settings_with(text=True)), "split_punctuation": split, **changes}
+        changes = {**dict.fromkeys(setting_names(text=True)), "split_punctuation": split, **changes}
     settings = updated(old.to_dict(), {"steps": None, **changes, "init_from": None})
     run, corpus = start(TrainConfig(**settings), vocabulary)
     run.config = replace(run.config, init_from=os.path.abspath(path))
@@ -226,7 +226,7 @@ def tell_other_rates(run: Run, windows: int) -> None:
     config = run.config
     used = run.tally.lr if run.tally.steps else run.rows[-1].lr
     epoch, window = divmod(run.step - 1, windows)  # before the last update
-    schedule = SCHEDULES[config.schedule](config.lr, **config.settings_for("schedule"))
+    schedule = SCHEDULES[config.schedule](config.lr, **config.child_settings("schedule"))
     rate = schedule(Progress(epoch, config.epochs, window, windows, run.valid_losses[:epoch]))
     if not math.isclose(used, rate, rel_tol=1e-9):
         LINES.warning(
