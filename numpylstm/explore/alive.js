@@ -1,9 +1,11 @@
 // The opening: the cell that counts brackets reads its text by itself, in the drawing of the cell.
 
-import { button, element, fixed, number, theme_colours } from "./charts.js";
 import { held } from "./clamps.js";
+import { theme_colours } from "./colours.js";
 import { draw_cell } from "./drawing.js";
+import { button, element, number } from "./elements.js";
 import { BRACKETS, numbers_of, read } from "./models.js";
+import { fixed } from "./numbers.js";
 import { in_text, on_tokens, visible } from "./tokens.js";
 
 const PACE = 1000 / 3; // milliseconds a character

@@ -101,29 +101,21 @@ export function add_row(out, r, factor, W, k) {
   for (let j = 0, a = r * n, b = k * n; j < n; j++) y[a + j] += factor * w[b + j];
 }
 
-// y @ W.T; four rows of W at a time
+// y @ W.T
 export function matmul_T_right(y, W) {
   const x = matrix(y.rows, W.rows);
   const n = W.columns;
   const [p, w] = [y.data, W.data];
-  const last = W.rows - (W.rows % 4);
   for (let r = 0; r < y.rows; r++) {
-    for (let k = 0; k < last; k += 4) {
-      let [s0, s1, s2, s3] = [0, 0, 0, 0];
-      for (let j = 0, a = r * n, b = k * n; j < n; j++, a++, b++) {
-        s0 += p[a] * w[b];
-        s1 += p[a] * w[b + n];
-        s2 += p[a] * w[b + 2 * n];
-        s3 += p[a] * w[b + 3 * n];
+    for (let k = 0; k < W.rows; k++) {
+      let [even, odd] = [0, 0]; // two sums at a time
+      const [a, b] = [r * n, k * n];
+      for (let j = 0; j + 1 < n; j += 2) {
+        even += p[a + j] * w[b + j];
+        odd += p[a + j + 1] * w[b + j + 1];
       }
-      const at = r * W.rows + k;
-      x.data[at] = s0;
-      x.data[at + 1] = s1;
-      x.data[at + 2] = s2;
-      x.data[at + 3] = s3;
-    }
-    for (let k = last; k < W.rows; k++) {
-      for (let j = 0; j < n; j++) x.data[r * W.rows + k] += p[r * n + j] * w[k * n + j];
+      if (n % 2) even += p[a + n - 1] * w[b + n - 1];
+      x.data[r * W.rows + k] = even + odd;
     }
   }
   return x;

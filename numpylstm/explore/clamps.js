@@ -1,9 +1,10 @@
 // Clamps: gates held at 0 or 1, and a cell held at a value; with the controls of a reader.
 
 import { map } from "./arrays.js";
-import { button, choice, fixed, slider } from "./charts.js";
+import { button, choice, slider } from "./elements.js";
 import { CELLS, zero_state } from "./engine.js";
 import { words_of } from "./models.js";
+import { fixed } from "./numbers.js";
 
 const FAR = 1000; // sigmoid and tanh are exactly 0, 1 or -1 there
 const INVERSE = { tanh: Math.atanh, sigmoid: (h) => Math.log(h / (1 - h)), relu: (h) => h };

@@ -1,27 +1,29 @@
 // A drawing of a cell with one unit: data from left to right, gates as valves, and what comes back.
 
-import { fixed, theme_colours } from "./charts.js";
+import { theme_colours } from "./colours.js";
+import { fixed } from "./numbers.js";
 
 const TOP = 52; // of the straight way
 const LOW = 178; // of x and h_prev
 const WIDE = 16; // of a pipe that is fully open
 
-// Pipes: path, the value that flows and how open it is; for the way back, the gradient that flows and the
-// local derivative. Valves are gates, boxes operations, wires thin lines without numbers.
+// A pipe: its path, the value that flows and how open it is; on the way back, the gradient and the local
+// derivative.
+const flow = (d, value, open, back, slope) => ({ d, value, open, back, slope });
+
+const ends_of = (state) => [
+  [`${state}_prev`, 16, TOP - 16],
+  [state, 624, TOP - 16],
+];
+// Valves are gates, boxes operations, wires thin lines without numbers.
 const CELLS = {
   lstm: {
     pipes: (v) => [
-      { d: `M16 ${TOP}H170`, value: v.c_prev, open: 1, back: v.dc_prev, slope: v.f },
-      { d: `M170 ${TOP}H330`, value: v.f * v.c_prev, open: v.f, back: v.dc_total, slope: 1 },
-      { d: `M330 ${LOW - 18}V${TOP}`, value: v.i * v.g, open: v.i, back: v.dg, slope: v.i },
-      { d: `M330 ${TOP}H624`, value: v.c, open: 1, back: v.dc, slope: 1 },
-      {
-        d: `M470 ${TOP}V${LOW}H624`,
-        value: v.h,
-        open: v.o,
-        back: v.dh,
-        slope: v.o * (1 - v.tanh_c ** 2),
-      },
+      flow(`M16 ${TOP}H170`, v.c_prev, 1, v.dc_prev, v.f),
+      flow(`M170 ${TOP}H330`, v.f * v.c_prev, v.f, v.dc_total, 1),
+      flow(`M330 ${LOW - 18}V${TOP}`, v.i * v.g, v.i, v.dg, v.i),
+      flow(`M330 ${TOP}H624`, v.c, 1, v.dc, 1),
+      flow(`M470 ${TOP}V${LOW}H624`, v.h, v.o, v.dh, v.o * (1 - v.tanh_c ** 2)),
     ],
     valves: (v) => [
       { x: 170, y: TOP, name: "f", open: v.f },
@@ -35,24 +37,14 @@ const CELLS = {
     ],
     wires: `M16 ${LOW}H314M16 212H470V142M170 212V66M356 212V122H346`,
     inputs: ["x", "h_prev"],
-    ends: [
-      ["c_prev", 16, TOP - 16],
-      ["c", 624, TOP - 16],
-      ["h", 624, LOW - 14],
-    ],
+    ends: [...ends_of("c"), ["h", 624, LOW - 14]],
   },
   gru: {
     pipes: (v) => [
-      { d: `M16 ${TOP}H170`, value: v.h_prev, open: 1, back: v.dh * v.z, slope: v.z },
-      { d: `M170 ${TOP}H330`, value: v.z * v.h_prev, open: v.z, back: v.dh, slope: 1 },
-      {
-        d: `M330 ${LOW - 18}V${TOP}`,
-        value: (1 - v.z) * v.n,
-        open: 1 - v.z,
-        back: v.dn,
-        slope: 1 - v.z,
-      },
-      { d: `M330 ${TOP}H624`, value: v.h, open: 1, back: v.dh, slope: 1 },
+      flow(`M16 ${TOP}H170`, v.h_prev, 1, v.dh * v.z, v.z),
+      flow(`M170 ${TOP}H330`, v.z * v.h_prev, v.z, v.dh, 1),
+      flow(`M330 ${LOW - 18}V${TOP}`, (1 - v.z) * v.n, 1 - v.z, v.dn, 1 - v.z),
+      flow(`M330 ${TOP}H624`, v.h, 1, v.dh, 1),
     ],
     valves: (v) => [
       { x: 170, y: TOP, name: "z", open: v.z },
@@ -65,21 +57,12 @@ const CELLS = {
     ],
     wires: `M16 ${LOW}H314M110 ${TOP}V${LOW}M16 212H170V66M84 212V112H97`,
     inputs: ["x"],
-    ends: [
-      ["h_prev", 16, TOP - 16],
-      ["h", 624, TOP - 16],
-    ],
+    ends: ends_of("h"),
   },
   rnn: {
     pipes: (v) => [
-      {
-        d: `M16 ${TOP}H330`,
-        value: v.h_prev,
-        open: 1,
-        back: v.dh_prev,
-        slope: (1 - v.h ** 2) * Math.abs(v.Wh),
-      },
-      { d: `M330 ${TOP}H624`, value: v.h, open: 1, back: v.dh, slope: 1 },
+      flow(`M16 ${TOP}H330`, v.h_prev, 1, v.dh_prev, (1 - v.h ** 2) * Math.abs(v.Wh)),
+      flow(`M330 ${TOP}H624`, v.h, 1, v.dh, 1),
     ],
     valves: () => [],
     boxes: (v) => [
@@ -88,10 +71,7 @@ const CELLS = {
     ],
     wires: `M16 ${LOW}H330V66`,
     inputs: ["x"],
-    ends: [
-      ["h_prev", 16, TOP - 16],
-      ["h", 624, TOP - 16],
-    ],
+    ends: ends_of("h"),
   },
 };
 
@@ -102,16 +82,13 @@ export function draw_cell(svg, cell, values, back = false) {
   const out = [`<path class="wire" d="${wires}"/>`]; // x and h_prev, to the candidate and the gates
   const text = (x, y, content, more = "") =>
     out.push(`<text x="${x}" y="${y}" ${more}>${content}</text>`);
-  for (const pipe of pipes(values)) {
+  for (const { d, ...pipe } of pipes(values)) {
     const [value, open] = back ? [pipe.back, pipe.slope] : [pipe.value, pipe.open];
     const size = Math.max(1.5, WIDE * Math.min(1, Math.abs(open)));
-    const [red, green, blue] = diverging(
-      Math.sign(value) * (0.25 + 0.75 * Math.min(1, Math.abs(value))),
-    );
-    out.push(`<path class="casing" stroke-width="${size + 2}" d="${pipe.d}"/>`);
-    out.push(
-      `<path class="pipe" stroke="rgb(${red} ${green} ${blue})" stroke-width="${size}" d="${pipe.d}"/>`,
-    );
+    const share = Math.sign(value) * (0.25 + 0.75 * Math.min(1, Math.abs(value)));
+    const colour = `rgb(${diverging(share).join(" ")})`;
+    out.push(`<path class="casing" stroke-width="${size + 2}" d="${d}"/>`);
+    out.push(`<path class="pipe" stroke="${colour}" stroke-width="${size}" d="${d}"/>`);
   }
   for (const { x, y, name, open } of valves(values)) {
     out.push(`<circle class="valve" r="13" cx="${x}" cy="${y}"/>`);
@@ -128,20 +105,13 @@ export function draw_cell(svg, cell, values, back = false) {
   }
   const at = (name) => (name in values ? `${name} ${fixed(values[name], 2)}` : name);
   for (const [name, x, y] of ends) {
-    text(
-      x,
-      y,
-      at(back ? `d${name}` : name),
-      `text-anchor="${x < 320 ? "start" : "end"}" class="strong"`,
-    );
+    const anchor = x < 320 ? "start" : "end";
+    text(x, y, at(back ? `d${name}` : name), `text-anchor="${anchor}" class="strong"`);
   }
   text(16, LOW - 8, inputs.map((name) => at(back ? `d${name}` : name)).join(", "));
   if (valves(values).length) text(180, LOW + 28, "to the gates");
-  out.push(
-    back
-      ? `<path class="arrow" d="M300 16H230l8 -5m-8 5l8 5"/>`
-      : `<path class="arrow" d="M230 16H300l-8 -5m8 5l-8 5"/>`,
-  );
+  const arrow = back ? "M300 16H230l8 -5m-8 5l8 5" : "M230 16H300l-8 -5m8 5l-8 5";
+  out.push(`<path class="arrow" d="${arrow}"/>`);
   svg.setAttribute("viewBox", "0 0 640 224");
   svg.innerHTML = out.join("");
 }

@@ -35,26 +35,19 @@ export function norms_along_cell(dhT, cache) {
 // |d log p(target) / dx_s| for each place s of a reading: how much the prediction after its last place
 // depends on each input.
 export function norms_by_input({ cell, parameters }, reading, target) {
-  const { p } = reading[reading.length - 1];
-  const of_logits = p.map((share, v) => (v === target ? 1 : 0) - share);
-  const dlogits = matrix(1, p.length, of_logits);
-  const dh = matmul_T_right(dlogits, parameters["decoder.W"]);
-  const steps = reading.map((place) => place.steps);
-  return back_to_inputs(cell.name, dh, steps);
-}
-
-// steps[s] are the caches of step s by layer; dh is the gradient of the last h of the top layer.
-function back_to_inputs(cell, dh, steps) {
-  const { state, step_backward } = CELLS[cell];
+  const { state, step_backward } = CELLS[cell.name];
+  const { p, steps: last } = reading.at(-1);
+  const dlogits = p.map((share, v) => (v === target ? 1 : 0) - share);
   const x = matrix(1, 0); // in place of the input, so that dWx, which is not used, costs nothing
-  const above = steps.map(() => null); // gradients of the layer's outputs
-  above[steps.length - 1] = dh;
-  for (let layer = steps[0].length - 1; layer >= 0; layer--) {
-    let dstate = state.map(() => zeros_like(steps[0][layer].h));
-    for (let s = steps.length - 1; s >= 0; s--) {
+  const above = reading.map(() => null); // gradients of the layer's outputs
+  above[reading.length - 1] = matmul_T_right(matrix(1, p.length, dlogits), parameters["decoder.W"]);
+  for (let layer = last.length - 1; layer >= 0; layer--) {
+    let dstate = state.map(() => zeros_like(last[layer].h));
+    for (let s = reading.length - 1; s >= 0; s--) {
       const [from_later, ...rest] = dstate;
       const upstream = above[s] ? add(above[s], from_later) : from_later;
-      const [dx, ...before] = step_backward(upstream, ...rest, { ...steps[s][layer], x });
+      const step = { ...reading[s].steps[layer], x };
+      const [dx, ...before] = step_backward(upstream, ...rest, step);
       [above[s], dstate] = [dx, before.slice(0, state.length)];
     }
   }

@@ -11,6 +11,7 @@ const MOST_SYMBOLS = 255; // the others are read as <unk>
 const RECIPE = { T: 25, B: 8, momentum: 0.9, clip: 5, init_scale: 0.1, forget_bias: 1 };
 const HELD_OUT = 1000; // characters of the end that are scored, at most
 const FAR = 1000; // a gate with this bias is exactly 0 or 1
+const SLICE = 80; // milliseconds, during which no message is read
 
 // --- text to ids ----------------------------------------------------------------------------------
 
@@ -102,7 +103,7 @@ export function make_learner({ ids, V, cell, H, seed = 1, rate = 0.05 }) {
   const [window, targets] = [new Int32Array(T * B), new Int32Array(T * B)];
   const learner = { parameters, rate, updates: 0, characters: 0, loss: Math.log(V) };
   let at = 0;
-  let hold = null; // {units, gate, value}
+  let hold = null; // {gate, value}, of all units
   let kept = null; // the parameters as they were when the gate was not held
 
   function update() {
@@ -141,10 +142,8 @@ export function make_learner({ ids, V, cell, H, seed = 1, rate = 0.05 }) {
       const path = `${cell}.0.${key}`;
       const { rows, columns, data } = parameters[path];
       for (let r = 0; r < rows; r++) {
-        for (const unit of hold.units) {
-          const k = r * columns + block * H + unit;
-          data[k] = value(path, k);
-        }
+        const start = r * columns + block * H;
+        for (let k = start; k < start + H; k++) data[k] = value(path, k);
       }
     }
   }
@@ -188,8 +187,8 @@ const copied = (parameters) =>
 // --- in a worker ----------------------------------------------------------------------------------
 
 // Answer the messages of the page: {start}, {running}, {rate}, {hold}. Reports come once a
-// second; `slice` is how long, in milliseconds, no message is read.
-export function serve(post, slice = 80) {
+// second.
+export function serve(post) {
   let learner = null;
   let prompt = [];
   let running = false;
@@ -199,7 +198,7 @@ export function serve(post, slice = 80) {
     post({ ...learner.report(prompt, 0.8), speed: learner.characters / (busy / 1000) });
   function loop() {
     if (!running) return;
-    busy += learner.train(slice);
+    busy += learner.train(SLICE);
     if (busy >= next) {
       next = busy + Math.min(1000, 200 + busy);
       report();

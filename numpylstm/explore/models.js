@@ -23,11 +23,8 @@ function unpacked({ shape, float16, float32 }) {
     ? (k) => from_float16(view.getUint16(2 * k, true))
     : (k) => view.getFloat32(4 * k, true);
   const [rows, columns] = shape.length === 1 ? [1, shape[0]] : shape;
-  return matrix(
-    rows,
-    columns,
-    Float64Array.from({ length: rows * columns }, (_, k) => number(k)),
-  );
+  const numbers = Float64Array.from({ length: rows * columns }, (_, k) => number(k));
+  return matrix(rows, columns, numbers);
 }
 
 // A model as the page stores it, with its arrays. `rows` are the cells of each layer that are shown,

@@ -2,8 +2,8 @@
 
 import { alive_part } from "./alive.js";
 import * as arrays from "./arrays.js";
-import { button, element } from "./charts.js";
 import * as draws from "./draws.js";
+import { button, element } from "./elements.js";
 import * as engine from "./engine.js";
 import { serve } from "./learner.js";
 import { load_model } from "./models.js";
@@ -18,6 +18,8 @@ import { your_text_part } from "./your_text.js";
 const SHARED = ["counts", "step", "reading", "own", "race"]; // whose view a link can reopen
 const LONGEST = 2000; // characters of a text in a link
 const MOVED = { gates: "counts", reach: "back" }; // figures that are part of another one now
+const FADE = { shown: ["tanh"], control: "radius", high: 9, lag: 60 };
+const BACK = { shown: ["tanh", "cell", "along"], control: "forget_bias", high: 3, lag: 30 };
 
 function open_page() {
   const data = JSON.parse(document.getElementById("data").textContent);
@@ -26,15 +28,9 @@ function open_page() {
     alive: (root) => alive_part(root, brackets),
     counts: (root) => staircase_part(root, brackets),
     pulse: (root) => pulse_part(root, "vanilla"),
-    fade: (root) => reach_part(root, { shown: ["tanh"], control: "radius", high: 9, lag: 60 }),
+    fade: (root) => reach_part(root, FADE),
     carousel: (root) => pulse_part(root, "carried"),
-    back: (root) =>
-      reach_part(root, {
-        shown: ["tanh", "cell", "along"],
-        control: "forget_bias",
-        high: 3,
-        lag: 30,
-      }),
+    back: (root) => reach_part(root, BACK),
     own: (root) => your_text_part(root, { texts: data.texts, cells: data.cells }),
     step: (root) => step_part(root, data.cells),
     reading: (root) => reading_part(root, data.models),

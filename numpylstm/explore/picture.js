@@ -6,7 +6,8 @@
 // derivative of the one by the other, through numbers named in `through`. valves: the same derivative as an
 // opening, on a pipe. wires, up: thin lines without numbers.
 
-import { fixed, theme_colours } from "./charts.js";
+import { theme_colours } from "./colours.js";
+import { fixed } from "./numbers.js";
 import { slope } from "./textbook.js";
 
 const [COLUMN, LEFT, TOP, MIDDLE] = [238, 12, 122, 110]; // width, place of the first cell, x of a token
@@ -20,46 +21,34 @@ export const short = (v) => fixed(v, Math.abs(v) < 9.995 ? 3 : 1);
 export function layout({ high, places }, { layers, numbers }, T) {
   const chips = [];
   const tops = layers.map((_, k) => TOP + high * (layers.length - 1 - k));
-  function add(label, value, back, x, y, across = false) {
-    const count = numbers.has(value)
-      ? 1
-      : [0, 1, 2, 3].filter((k) => numbers.has(`${value}[${k}]`)).length;
-    for (let k = 0; k < count; k++) {
-      const entry = numbers.has(value) ? "" : `[${k}]`;
-      const shift = k - (count - 1) / 2;
+  // The numbers of an array, one below the other or side by side; the first has the label.
+  function add(label, value, back, [x, y], across = false) {
+    const entries = numbers.has(value)
+      ? [""]
+      : ["[0]", "[1]", "[2]", "[3]"].filter((entry) => numbers.has(value + entry));
+    entries.forEach((entry, k) => {
+      const shift = k - (entries.length - 1) / 2;
       const [right, down] = across ? [shift * (CHIP + 1), 0] : [0, shift * HIGH];
-      const name = k ? "" : label;
-      chips.push({
-        path: value + entry,
-        back: back + entry,
-        label: name,
-        x: x + right,
-        y: y + down,
-      });
-    }
+      const place = { x: x + right, y: y + down, label: k ? "" : label };
+      chips.push({ path: value + entry, back: back + entry, ...place });
+    });
   }
   for (let t = 0; t < T; t++) {
     const [left, value, back] = [LEFT + t * COLUMN, `forward.t${t}`, `backward.t${t}`];
     layers.forEach((layer, k) => {
       for (const [name, [x, y]] of Object.entries(places)) {
-        const row = k === 0 && name === "x"; // the embedded token, of three numbers
-        add(
-          name,
-          `${value}.${layer}.${name}`,
-          `${back}.${layer}.d${name}`,
-          left + x,
-          tops[k] + y,
-          row,
-        );
+        const across = k === 0 && name === "x"; // the embedded token, of three numbers
+        const at = [left + x, tops[k] + y];
+        add(name, `${value}.${layer}.${name}`, `${back}.${layer}.d${name}`, at, across);
       }
     });
     const top = layers.at(-1);
-    add("h", `${value}.${top}.h`, `${back}.dx`, left + MIDDLE, TOP - 14, true);
-    add("logits", `${value}.logits`, `${back}.dlogits`, left + 94, TOP - 44, true);
-    add("probabilities", `${value}.probabilities`, "", left + 94, TOP - 78, true);
-    add("nll", `${value}.nll`, "", left + 208, TOP - 44);
+    add("h", `${value}.${top}.h`, `${back}.dx`, [left + MIDDLE, TOP - 14], true);
+    add("logits", `${value}.logits`, `${back}.dlogits`, [left + 94, TOP - 44], true);
+    add("probabilities", `${value}.probabilities`, "", [left + 94, TOP - 78], true);
+    add("nll", `${value}.nll`, "", [left + 208, TOP - 44]);
   }
-  add("loss", "loss", "", LEFT + (T - 1) * COLUMN + 208, TOP - 78);
+  add("loss", "loss", "", [LEFT + (T - 1) * COLUMN + 208, TOP - 78]);
   return { chips, tops, high, width: LEFT + T * COLUMN + 4, height: tops[0] + high + 30 };
 }
 
@@ -105,6 +94,7 @@ export function draw(svg, picture, update, drawn, shown) {
   const strength = (v, back) =>
     Math.sign(v) * Math.min(1, 0.12 + 0.88 * Math.sqrt(Math.abs(v) / (back ? 0.6 * largest : 1)));
 
+  const tint = (v, back) => `rgb(${diverging(strength(v, back)).join(" ")})`;
   function pipe(d, [x, y], unit, size, colour) {
     const [dx, dy] = lane(d, unit);
     const path = `transform="translate(${x + dx} ${y + dy})" d="${d}"`;
@@ -122,39 +112,28 @@ export function draw(svg, picture, update, drawn, shown) {
       `<rect class="cell" x="-4" y="2" width="${COLUMN - 6}" height="${drawn.high - 18}" rx="10" ${moved}/>`,
     );
     out.push(`<path class="wire" ${moved} d="${picture.wires}${picture.up}"/>`);
+    const entry = (name, unit) => numbers.get(`${value}${name}[${unit}]`);
     for (const [source, target, d] of picture.pipes) {
       if (t === 0 && d.startsWith("M-")) continue; // from the step before
       for (const unit of UNITS) {
-        const [one, other] = [source, target].map((name) =>
-          numbers.get(`${value}${name}[${unit}]`),
-        );
+        const [one, other] = [entry(source, unit), entry(target, unit)];
         const share = other ? slope(other, one, picture.through) : 1;
         const gradient = backward ? known(`${grad}${target || source}[${unit}]`) : undefined;
         const flows = !backward && one.step <= at && !(other?.step > at);
-        if (gradient)
-          pipe(
-            d,
-            corner,
-            unit,
-            share,
-            `rgb(${diverging(strength(gradient.v * share, true)).join(" ")})`,
-          );
-        else if (flows)
-          pipe(d, corner, unit, share, `rgb(${diverging(strength(one.v)).join(" ")})`);
+        if (gradient) pipe(d, corner, unit, share, tint(gradient.v * share, true));
+        else if (flows) pipe(d, corner, unit, share, tint(one.v));
         else pipe(d, corner, unit, backward ? share : 0, "var(--paper)");
       }
     }
     for (const [source, target, right, down, way] of picture.valves) {
       for (const unit of UNITS) {
-        const [one, other] = [source, target].map((name) =>
-          numbers.get(`${value}${name}[${unit}]`),
-        );
-        const open = other.step <= at ? Math.min(1, Math.abs(slope(other, one))) : 0;
+        const other = entry(target, unit);
+        const open =
+          other.step <= at ? Math.min(1, Math.abs(slope(other, entry(source, unit)))) : 0;
         const side = LANE * (2 * unit - 1);
         const middle = `cx="${x + right + (way === "v" ? side : 0)}" cy="${y + down + (way === "h" ? side : 0)}"`;
-        out.push(
-          `<circle class="valve" r="5.6" ${middle}/><circle class="opening" r="${4.8 * open}" ${middle}/>`,
-        );
+        out.push(`<circle class="valve" r="5.6" ${middle}/>`);
+        out.push(`<circle class="opening" r="${4.8 * open}" ${middle}/>`);
       }
     }
   }
@@ -174,10 +153,10 @@ export function draw(svg, picture, update, drawn, shown) {
     if (!places.has(number)) places.set(number, { x, y });
     const style = `${past ? "past " : ""}${states_of(number, shown)}`;
     const of_value = `rgb(${behind_text(strength(number.v, Boolean(gradient))).join(" ")})`;
-    const tint = marks.has(number) ? "var(--wrong)" : past ? "var(--paper)" : of_value;
+    const fill = marks.has(number) ? "var(--wrong)" : past ? "var(--paper)" : of_value;
     const text = `<text x="${x}" y="${y + 3.6}">${short(marks.get(number) ?? number.v)}</text>`;
     out.push(
-      `<g class="chip ${style}" data-n="${number.id}">${box} style="fill:${tint}"/>${text}</g>`,
+      `<g class="chip ${style}" data-n="${number.id}">${box} style="fill:${fill}"/>${text}</g>`,
     );
   }
 

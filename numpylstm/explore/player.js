@@ -1,6 +1,7 @@
 // The player: the picture of the network, the lines that run, and what can be changed.
 
-import { choice, fixed, on_keys, slider } from "./charts.js";
+import { choice, on_keys, slider } from "./elements.js";
+import { fixed } from "./numbers.js";
 import { cause, mark } from "./own_tape.js";
 import { draw, layout, place_of, short, states_of, view_of } from "./picture.js";
 import { made_of, written } from "./textbook.js";
@@ -12,7 +13,7 @@ const KEEPS = { lstm: "f", gru: "z", mingru: "z", minlstm: "f", slstm: "f" }; //
 const FAR = 1000; // a bias of it opens or closes a gate
 const NARROW = 640; // pixels, below which the picture shows one cell at a time
 const MOST = 12; // numbers in a list
-const PHASES = { forward: ["→", "forwards"], backward: ["←", "backwards"] };
+const ARROWS = { forward: "→", backward: "←" };
 
 const data = JSON.parse(document.getElementById("data").textContent);
 const $ = (selector) => document.querySelector(selector);
@@ -372,11 +373,10 @@ function take(text) {
 
 function phases() {
   const { steps } = part.update;
-  const name = ({ way, t }) => {
-    const [arrow, words] = PHASES[way] ?? [];
-    if (!arrow) return ["learn", "clip and descend"];
-    return [`${arrow}<span> t =</span> ${t}`, `${words}, t = ${t}`];
-  };
+  const name = ({ way, t }) =>
+    way in ARROWS
+      ? [`${ARROWS[way]}<span> t =</span> ${t}`, `${way}, t = ${t}`]
+      : ["learn", "clip and descend"];
   const names = steps.map(({ call }) => name(call.place));
   const starts = [...names.keys()].filter((k) => names[k][0] !== names[k - 1]?.[0]);
   $(".phases").innerHTML = starts

@@ -25,7 +25,8 @@ AROUND = ("embedding_forward", "linear_forward", "linear_backward", "embedding_b
           "cross_entropy_step_forward", "cross_entropy_step_backward", "mingru_factor",
           "sgd_update")  # fmt: skip
 """Functions of the textbook that an update calls, besides those of the cell."""
-MODULES = ("arrays", "engine", "charts", "textbook", "update", "own_tape", "picture", "player")
+MODULES = ("arrays", "engine", "numbers", "elements", "colours", "textbook", "update", "own_tape",
+           "picture", "player")  # fmt: skip
 
 
 def player_page(mine: Any = None, cell: str = "lstm", site: str | None = None) -> str:

@@ -1,6 +1,7 @@
 // What a model predicts: the next token, the loss of a text, and where it was surprised.
 
-import { button, element, fixed, number } from "./charts.js";
+import { button, element, number } from "./elements.js";
+import { fixed } from "./numbers.js";
 import { in_text, visible } from "./tokens.js";
 
 const share = (p) => (p < 0.0005 ? "<\u202f0.001" : fixed(p, 3));

@@ -2,13 +2,14 @@
 // state of an LSTM.
 
 import { matrix } from "./arrays.js";
-import { draw_lines, fixed, number, round_axis, slider } from "./charts.js";
+import { draw_lines, round_axis } from "./charts.js";
+import { slider } from "./elements.js";
 import { forward, sigmoid } from "./engine.js";
+import { fixed } from "./numbers.js";
 
 const T = 30;
 const PULSES = [1, 0.5, 0.25]; // three sequences, side by side
 const STYLES = ["", " dashed", " dotted"];
-const SAID = [0, 1, 5, 20]; // steps
 const FAR = 1000; // opens or shuts a gate
 
 const row = (...values) => matrix(1, values.length, Float64Array.from(values));
@@ -29,60 +30,48 @@ export function carried(forget_bias) {
   return cache.map(({ c }) => [...c.data]);
 }
 
-// What is computed, how it is drawn, its slider, and the line beside it.
+// What is computed, how it is drawn, and its slider.
 const KINDS = {
   vanilla: {
+    letter: "h",
     compute: rewritten,
     style: "rnn",
     control: ["w", "weight w", [0, 1.5, 0.01], 0.9],
   },
   carried: {
+    letter: "c",
     compute: carried,
     style: "lstm",
     control: ["bias", "bias of the forget gate", [-2, 6, 0.05], 3],
     format: (bias) => `${fixed(bias, 2)}, so f = ${fixed(sigmoid(bias), 2)}`,
-    beside: () => rewritten(0.9),
   },
 };
 
 export function pulse_part(root, kind) {
-  const $ = (selector) => root.querySelector(selector);
-  const { compute, style, control, format, beside } = KINDS[kind];
-  const part = { values: [] };
+  const { letter, compute, style, control, format } = KINDS[kind];
+  const part = {};
 
   function paint() {
-    const letter = kind === "vanilla" ? "h" : "c";
-    const line = (values, k, name, drawn) => ({
-      name,
-      style: drawn,
-      points: values.map((each, t) => [t, each[k]]),
-    });
-    const lines = PULSES.map((size, k) => line(part.values, k, `x = ${size}`, style + STYLES[k]));
-    if (beside) lines.push(line(beside(), 0, "vanilla", "rnn"));
-    draw_lines($("svg"), {
+    const points = (values, k) => values.map((each, t) => [t, each[k]]);
+    const lines = PULSES.map((size, k) => ({
+      name: `x = ${size}`,
+      style: style + STYLES[k],
+      points: points(part.values, k),
+    }));
+    if (kind === "carried")
+      lines.push({ name: "vanilla", style: "rnn", points: points(rewritten(0.9), 0) });
+    draw_lines(root.querySelector("svg"), {
       x: { ...round_axis(T), label: "steps after the pulse x" },
       y: { ...round_axis(1), label: letter },
       lines,
-      names: true,
     });
-    $(".said").replaceChildren(
-      `${letter} of the three pulses: `,
-      ...SAID.flatMap((t) => {
-        const [first, ...others] = part.values[t].map((v) => fixed(v, 2));
-        const end = t === SAID.at(-1) ? "." : "; ";
-        return [
-          number(`after-${t}`, part.values[t][0], () => first),
-          `, ${others.join(", ")} at step ${t}${end}`,
-        ];
-      }),
-    );
   }
   function update(value) {
     part.values = compute(value);
     paint();
   }
-  $(".controls").append(slider(...control, update, format));
-  Object.assign(part, { paint });
+  root.querySelector(".controls").append(slider(...control, update, format));
+  part.paint = paint;
   update(control[3]);
   return part;
 }

@@ -1,22 +1,9 @@
 // The race. An RNN and an LSTM learn the delayed copy from the same sequences.
 
 import { matmul_T_right } from "./arrays.js";
-import {
-  button,
-  choice,
-  cividis,
-  draw_lines,
-  element,
-  fixed,
-  number,
-  paint_pixels,
-  round_axis,
-  scientific,
-  show,
-  slider,
-  theme_colours,
-} from "./charts.js";
+import { draw_lines, round_axis } from "./charts.js";
 import { CHANCE, delayed_copy, FLOOR, new_model, random_numbers, VOCABULARY } from "./draws.js";
+import { button, choice, element, number, rate_slider, show, slider } from "./elements.js";
 import {
   cross_entropy_step_backward,
   cross_entropy_step_forward,
@@ -25,6 +12,7 @@ import {
   zero_state,
 } from "./engine.js";
 import { norms_by_lag } from "./lag.js";
+import { fixed, scientific } from "./numbers.js";
 import { make_trainer } from "./trainer.js";
 
 const RECIPE = { D: 16, H: 16, B: 16, momentum: 0.9, updates: 2000 };
@@ -37,7 +25,6 @@ const [CHANCE_SAID, FLOOR_SAID] = [fixed(CHANCE), fixed(FLOOR)];
 const SMOOTH = 0.03; // weight of the newest loss in the smoothed line
 const LETTERS = "ABCD";
 const AHEAD = 150; // updates when it comes into view
-const ROWS = 100; // of a strip; when it is full, every other row is dropped
 
 export function new_race({ seed, delay }) {
   const { D, H, B } = RECIPE;
@@ -54,10 +41,9 @@ export function new_race({ seed, delay }) {
       loss: CHANCE,
       norm: 0,
       history: [[0, CHANCE]],
-      strip: [],
     };
   }
-  return { updates: 0, every: 1, delay, random: random_numbers(seed + 1e6), racers };
+  return { updates: 0, delay, random: random_numbers(seed + 1e6), racers };
 }
 
 // How much of |dL/dh_T| arrives at each lag: at h of the RNN, at c of the LSTM.
@@ -77,7 +63,6 @@ export function update(race, { rate, clip }) {
   const ids = batch.ids.flat();
   const targets = new Int32Array(ids.length);
   targets.set(batch.answers, race.delay * RECIPE.B);
-  const kept = race.updates % race.every === 0;
   race.updates += 1;
   race.batch = batch;
   for (const racer of Object.values(race.racers)) {
@@ -86,17 +71,7 @@ export function update(race, { rate, clip }) {
     const { loss, norm } = racer.trainer.update(ids, targets, settings);
     racer.loss += SMOOTH * (loss - racer.loss);
     racer.norm = norm;
-    if (kept) {
-      racer.history.push([race.updates, racer.loss]);
-      racer.strip.push(arriving(racer, batch));
-    }
-  }
-  if (race.racers.rnn.strip.length >= ROWS) {
-    race.every *= 2;
-    for (const racer of Object.values(race.racers)) {
-      racer.strip = racer.strip.filter((_, k) => k % 2 === 0);
-      racer.history = racer.history.filter((_, k) => k % 2 === 0);
-    }
+    racer.history.push([race.updates, racer.loss]);
   }
 }
 
@@ -107,11 +82,10 @@ export function race_part(root) {
   const more = $("details");
   const settings = { seed: 3, delay: 40, rate: 0.05, clip: true };
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
-  const part = { settings, race: null, running: false, until: RECIPE.updates, busy: 0 };
+  const part = { settings, race: null, running: false, until: RECIPE.updates };
 
   function reset() {
     part.running = false;
-    part.busy = 0;
     part.race = new_race(settings);
     part.random = random_numbers(settings.seed + 2e6);
     part.shown = delayed_copy(part.random, settings.delay, 1);
@@ -119,9 +93,7 @@ export function race_part(root) {
   }
 
   function step(updates) {
-    const began = performance.now();
     for (let k = 0; k < updates && !finished(); k++) update(part.race, settings);
-    part.busy += performance.now() - began;
     if (finished()) part.running = false;
     paint();
   }
@@ -138,7 +110,6 @@ export function race_part(root) {
     if (hidden && part.until > AHEAD) return; // wait until it is in view again
     const began = performance.now();
     while (!done() && performance.now() - began < 12) update(part.race, settings);
-    part.busy += performance.now() - began;
     if (done()) part.running = false;
     if (!part.running || began - part.painted > (calm ? 500 : 50)) paint();
   }
@@ -180,7 +151,7 @@ export function race_part(root) {
         points: [...history, [race.updates, loss]],
       })),
     });
-    if (more.open) racers.forEach(strip);
+    if (more.open) racers.forEach(tell);
     answer();
     const runs = part.running && part.until > AHEAD;
     buttons.run.textContent = runs ? "Pause" : finished() ? "Run again" : "Run";
@@ -189,24 +160,14 @@ export function race_part(root) {
       race.updates,
       (value) => `${value} of ${RECIPE.updates} updates`,
     );
-    const speed = part.busy ? `${Math.round((1000 * race.updates) / part.busy)} a second` : "";
-    $("[data-name=speed]").textContent = speed;
   }
 
-  function strip(racer) {
-    const { cell, loss, norm, strip } = racer;
-    const canvas = $(`[data-strip=${cell}]`);
-    const { empty } = theme_colours();
-    const T = part.race.delay + 1;
-    paint_pixels(canvas, ROWS, T, (row, lag) => {
-      const norms = strip[ROWS - 1 - row];
-      return norms ? cividis(1 + Math.log10(norms[lag]) / 4) : empty;
-    });
+  function tell(racer) {
+    const { cell, loss, norm } = racer;
     show($(`[data-name=loss-${cell}]`), loss);
     show($(`[data-name=norm-${cell}]`), norm, scientific);
     const { batch, delay } = part.race;
-    const arrives = batch ? arriving(racer, batch)[delay] : Number.NaN;
-    show($(`[data-name=arrives-${cell}]`), arrives, (v) => (batch ? scientific(v) : ""));
+    if (batch) show($(`[data-name=arrives-${cell}]`), arriving(racer, batch)[delay], scientific);
   }
 
   // A sequence that is not learned from, and what each network answers.
@@ -261,14 +222,7 @@ export function race_part(root) {
   const clips = `clip (RNN ${RACERS.rnn.clip}, LSTM ${RACERS.lstm.clip})`;
   $(".controls").append(
     slider("delay", "delay, in steps", [3, 60, 1], settings.delay, set("delay", true)),
-    slider(
-      "rate",
-      "learning rate",
-      [-2.5, 0, 0.05],
-      Math.log10(settings.rate),
-      (v) => set("rate")(Number((10 ** v).toPrecision(2))),
-      (v) => scientific(10 ** v),
-    ),
+    rate_slider("rate", [-2.5, 0], settings.rate, set("rate")),
     slider("seed", "seed", [1, 20, 1], settings.seed, set("seed", true)),
     choice("clip", clips, ["on", "off"], "on", (v) => set("clip")(v === "on")),
   );

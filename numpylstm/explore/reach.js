@@ -1,20 +1,12 @@
 // How far does the gradient reach? Untrained networks, on one scale.
 
 import { concatenate, map, matrix, norm } from "./arrays.js";
-import {
-  draw_lines,
-  element,
-  log_axis,
-  number,
-  on_keys,
-  round_axis,
-  STEPS,
-  scientific,
-  slider,
-} from "./charts.js";
+import { draw_lines, log_axis, round_axis } from "./charts.js";
 import { normal, random_numbers, spectral_radius, uniform } from "./draws.js";
+import { element, number, on_keys, STEPS, slider } from "./elements.js";
 import { forward } from "./engine.js";
 import { norms_along_cell, norms_by_lag } from "./lag.js";
+import { scientific } from "./numbers.js";
 
 const SIZES = { T: 60, B: 2, D: 8, H: 32, init_scale: 0.05 };
 const SEED = 1;
@@ -84,8 +76,7 @@ export function reach_part(root, { shown, control, high, lag }) {
   const drawn = draw_networks();
   const { T } = SIZES;
   const svg = root.querySelector("svg");
-  const rows = element("tbody");
-  const caption = element("caption");
+  const said = element("p", { class: "said", role: "status" });
   let lag_at;
 
   function update() {
@@ -96,22 +87,21 @@ export function reach_part(root, { shown, control, high, lag }) {
   function paint() {
     lag_at = draw_lines(svg, {
       x: { ...round_axis(T), label: "steps back from the loss" },
-      y: { ...log_axis(-12, high, 3), label: "size of the gradient; 1 at the last step" },
+      y: { ...log_axis(-12, high, 3), label: "gradient; 1 at the last step" },
       lines: shown.map((key) => ({
         ...LINES[key],
         points: part.curves[key].map((value, k) => [k, Math.log10(value)]),
       })),
       at: part.lag,
-      names: true,
     });
-    caption.textContent = `${part.lag} steps back`;
-    rows.replaceChildren(...shown.map((key) => row(LINES[key], key, part.curves[key][part.lag])));
-    const values = shown.map(
-      (key) => `${LINES[key].name} ${scientific(part.curves[key][part.lag])}`,
-    );
+    const values = shown.flatMap((key, k) => [
+      `${k ? ", " : ""}${LINES[key].name} `,
+      number(key, part.curves[key][part.lag], (v) => (v ? scientific(v) : "–")),
+    ]);
+    said.replaceChildren(`${part.lag} steps back: `, ...values);
     svg.setAttribute("aria-valuemax", T);
     svg.setAttribute("aria-valuenow", part.lag);
-    svg.setAttribute("aria-valuetext", `${part.lag} steps back: ${values.join(", ")}`);
+    svg.setAttribute("aria-valuetext", said.textContent);
   }
 
   function point(at) {
@@ -128,18 +118,8 @@ export function reach_part(root, { shown, control, high, lag }) {
     part.settings[control] = value;
     update();
   });
-  svg.after(
-    element("div", { class: "controls" }, setting),
-    element("table", { class: "values" }, caption, rows),
-  );
+  svg.after(said, element("div", { class: "controls" }, setting));
   part.paint = paint;
   update();
   return part;
-}
-
-function row({ name, style }, key, value) {
-  const sample = element("td");
-  sample.innerHTML = `<svg class="sample" viewBox="0 0 30 10" aria-hidden="true"><path class="line ${style}" d="M0 5H30"/></svg> ${name}`;
-  const shown = number(key, value, (v) => (v ? scientific(v) : "–"));
-  return element("tr", {}, sample, element("td", {}, shown));
 }

@@ -1,8 +1,10 @@
 // A trained model reads a text; a reader chooses a place in it and a cell, and holds that cell.
 
-import { choice, draw_norms, element, fixed, on_keys, say, theme_colours } from "./charts.js";
+import { draw_norms } from "./charts.js";
 import { build_clamps, held } from "./clamps.js";
+import { theme_colours } from "./colours.js";
 import { draw_cell } from "./drawing.js";
+import { choice, element, on_keys, say } from "./elements.js";
 import { zero_state } from "./engine.js";
 import { norms_by_input } from "./lag.js";
 import {
@@ -14,6 +16,7 @@ import {
   recorded,
   recorded_norms,
 } from "./models.js";
+import { fixed } from "./numbers.js";
 import { by_surprise, draw_bars, list_places, surprises, tell_loss } from "./prediction.js";
 import { in_text, on_tokens, tokenize, visible } from "./tokens.js";
 import { draw_heat, draw_strips, list_ranking, tints } from "./units.js";

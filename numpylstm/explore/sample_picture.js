@@ -3,30 +3,16 @@
 const [WIDTH, LINE, MARGIN, FONT] = [1200, 36, 60, 26];
 const PAPER = { ground: "#14171f", ink: "#e4e7ee", soft: "#a0a8b8" };
 
-// Cut text into lines that fit, at spaces where there are any.
-function lines_of(text, fits) {
-  const lines = [];
-  for (const paragraph of text.split("\n")) {
-    let line = "";
-    for (const word of paragraph.split(/(?<= )/)) {
-      if (line && !fits(line + word)) {
-        lines.push(line);
-        line = "";
-      }
-      line += word;
-    }
-    lines.push(line);
-  }
-  return lines;
-}
+// Lines that fit, cut after spaces where there are any.
+const lines_of = (text) =>
+  text.split("\n").flatMap((line) => line.match(/.{1,68}(?:\s|$)|.{1,68}/gu) ?? [""]);
 
 // Returns a PNG, as a blob.
 export function as_picture(text, about) {
   const canvas = document.createElement("canvas");
   const context = canvas.getContext("2d");
   const font = `${FONT}px ui-monospace, Menlo, Consolas, "DejaVu Sans Mono", monospace`;
-  context.font = font;
-  const lines = lines_of(text, (line) => context.measureText(line).width <= WIDTH - 2 * MARGIN);
+  const lines = lines_of(text);
   [canvas.width, canvas.height] = [WIDTH, LINE * (lines.length + 2) + 2 * MARGIN];
   context.fillStyle = PAPER.ground;
   context.fillRect(0, 0, canvas.width, canvas.height);

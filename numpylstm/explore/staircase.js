@@ -1,8 +1,10 @@
 // A staircase: one number of a trained network while it reads a text, with its gates as strips of colour.
 
-import { button, choice, cividis, element, fixed, number } from "./charts.js";
 import { held } from "./clamps.js";
+import { cividis } from "./colours.js";
+import { button, choice, element, number } from "./elements.js";
 import { BRACKETS, read } from "./models.js";
+import { fixed } from "./numbers.js";
 import { visible } from "./tokens.js";
 
 export const UNFINISHED = BRACKETS.slice(0, -2); // two brackets are for the reader to close

@@ -1,8 +1,8 @@
 // One step of one cell with one unit, forwards and backwards.
 
 import { matrix } from "./arrays.js";
-import { choice, slider } from "./charts.js";
 import { draw_cell } from "./drawing.js";
+import { choice, element, slider } from "./elements.js";
 import { CELLS } from "./engine.js";
 import { words_of } from "./models.js";
 
@@ -20,13 +20,7 @@ const START = {
   rnn: { Wx: [0.8], Wh: [0.9], b: [0.1] },
 };
 // Inputs of the step: from below, from the past, and from the future.
-const OUTSIDE = {
-  x: ["x", 0.7],
-  h_prev: ["h_prev", -0.3],
-  c_prev: ["c_prev", 1.2],
-  dh: ["dh, from later", 1],
-  dc: ["dc, from later", 0.5],
-};
+const OUTSIDE = { x: 0.7, h_prev: -0.3, c_prev: 1.2, dh: 1, dc: 0.5 };
 
 // The numbers of one step by their names in the textbook. dc_total is the whole gradient of c; dc is the part
 // from the next step.
@@ -48,8 +42,8 @@ export function compute(cell, outside, weights) {
 // cells: the records of the cells by name
 export function step_part(root, cells) {
   const $ = (selector) => root.querySelector(selector);
-  const part = { cell: "lstm", outside: {}, way: "forward", weights: structuredClone(START) };
-  for (const [name, [, value]] of Object.entries(OUTSIDE)) part.outside[name] = value;
+  const part = { cell: "lstm", way: "forward" };
+  Object.assign(part, structuredClone({ outside: OUTSIDE, weights: START }));
 
   function paint() {
     const { cell, outside, weights, way } = part;
@@ -72,6 +66,8 @@ export function step_part(root, cells) {
     const biases = cells[cell].blocks.map((name, k) =>
       set(`b_${name}`, `${sub("b", name)}, bias of the ${words_of(cells[cell], name)}`, 6, b, k),
     );
+    const label = (name) => (name.startsWith("d") ? `${name}, from later` : name);
+    const inputs = names.map((name) => set(name, label(name), 2, outside, name));
     const titles = Object.entries(cells).map(([name, { title }]) => [name, title]);
     const choose_cell = choice("cell", "Cell", titles, cell, (value) => {
       part.cell = value;
@@ -87,7 +83,7 @@ export function step_part(root, cells) {
       ways,
       ...biases,
       ...(cell === "rnn" ? [set("Wh_h", sub("W", "h"), 3, Wh, 0)] : []),
-      ...names.map((name) => set(name, OUTSIDE[name][0], 2, outside, name)),
+      element("details", {}, element("summary", {}, "Its inputs, before and later"), ...inputs),
     );
     paint();
   }

@@ -12,39 +12,31 @@ import { sigmoid } from "./engine.js";
 
 // --- numbers ------------------------------------------------------------------------------------
 
+// Each operation, and where a pipe may follow it its derivative by each operand, from the operands and the result.
 const OPERATIONS = {
-  "+": (a, b) => a + b,
-  "-": (a, b) => a - b,
-  "*": (a, b) => a * b,
-  "/": (a, b) => a / b,
-  neg: (a) => -a,
-  sigmoid,
-  log_sigmoid: (a) => Math.min(a, 0) - Math.log1p(Math.exp(-Math.abs(a))),
-  tanh: Math.tanh,
-  exp: Math.exp,
-  log: Math.log,
-  sqrt: Math.sqrt,
-  max: Math.max,
-  min: Math.min,
-  copy: (a) => a,
-};
-// The derivative of an operation by each of its operands; those left out count as constants.
-const SLOPES = {
-  "+": () => [1, 1],
-  "-": () => [1, -1],
-  "*": ([a, b]) => [b, a],
-  "/": ([a, b]) => [1 / b, -a / (b * b)],
-  neg: () => [-1],
-  sigmoid: (_, y) => [y * (1 - y)],
-  log_sigmoid: (_, y) => [1 - Math.exp(y)],
-  tanh: (_, y) => [1 - y * y],
-  exp: (_, y) => [y],
-  copy: () => [1],
+  "+": { of: (a, b) => a + b, slopes: () => [1, 1] },
+  "-": { of: (a, b) => a - b, slopes: () => [1, -1] },
+  "*": { of: (a, b) => a * b, slopes: ([a, b]) => [b, a] },
+  "/": { of: (a, b) => a / b, slopes: ([a, b]) => [1 / b, -a / (b * b)] },
+  neg: { of: (a) => -a, slopes: () => [-1] },
+  sigmoid: { of: sigmoid, slopes: (_, y) => [y * (1 - y)] },
+  log_sigmoid: {
+    of: (a) => Math.min(a, 0) - Math.log1p(Math.exp(-Math.abs(a))),
+    slopes: (_, y) => [1 - Math.exp(y)],
+  },
+  tanh: { of: Math.tanh, slopes: (_, y) => [1 - y * y] },
+  exp: { of: Math.exp, slopes: (_, y) => [y] },
+  copy: { of: (a) => a, slopes: () => [1] },
+  log: { of: Math.log },
+  sqrt: { of: Math.sqrt },
+  max: { of: Math.max },
+  min: { of: Math.min },
 };
 const MADE_BY = { Add: "+", Sub: "-", Mult: "*", Div: "/" };
 
 export const constant = (v) => ({ v, op: "", from: [] });
-export const make = (op, ...from) => ({ v: OPERATIONS[op](...from.map(({ v }) => v)), op, from });
+const values_of = (numbers) => numbers.map(({ v }) => v);
+export const make = (op, ...from) => ({ v: OPERATIONS[op].of(...values_of(from)), op, from });
 export const array = (rows, columns, of) => ({ rows, columns, of });
 export const row = (values) => array(1, values.length, values.map(constant));
 const scalar = (number) => array(1, 1, [number]);
@@ -71,11 +63,7 @@ export function made_of(number) {
 // The derivative of a number by one that it was made of. Names end a formula, but those in `through`.
 export function slope(number, by, through = []) {
   const inside = ({ op, from, v }) => {
-    const slopes =
-      SLOPES[op]?.(
-        from.map((part) => part.v),
-        v,
-      ) ?? [];
+    const slopes = OPERATIONS[op]?.slopes?.(values_of(from), v) ?? [];
     return from.reduce((sum, part, k) => sum + (slopes[k] ? slopes[k] * of(part) : 0), 0);
   };
   const of = (part) => {
@@ -87,7 +75,7 @@ export function slope(number, by, through = []) {
 
 // The value of a number if the k-th number that it was made of were another one.
 export function evaluated({ op, from }, k, value) {
-  return OPERATIONS[op](...from.map(({ v }, n) => (n === k ? value : v)));
+  return OPERATIONS[op].of(...from.map(({ v }, n) => (n === k ? value : v)));
 }
 
 // A formula as a list of strings, and what `leaf` makes of each number in it. Long sums are cut.
@@ -160,10 +148,8 @@ function columns(A, from = 0, to = A.columns) {
 // Blocks of columns; `block` says that their numbers are named by them.
 function split(A, n) {
   const wide = A.columns / n;
-  return Array.from({ length: n }, (_, k) => ({
-    ...columns(A, k * wide, (k + 1) * wide),
-    block: true,
-  }));
+  const block = (_, k) => ({ ...columns(A, k * wide, (k + 1) * wide), block: true });
+  return Array.from({ length: n }, block);
 }
 
 function concatenate(parts) {
@@ -204,14 +190,8 @@ export function interpreter({ functions, caches }, record) {
     if (!is_array(value) || !variable) return;
     value.of.forEach((number, k) => {
       if (!number.op || (number.name && !(again && number.call === call))) return;
-      const label = `${variable}${index(value, k)}`;
-      Object.assign(number, {
-        name: label,
-        variable,
-        first: number.first ?? variable,
-        entry: k,
-        call,
-      });
+      Object.assign(number, { name: `${variable}${index(value, k)}`, variable, entry: k, call });
+      number.first ??= variable;
     });
   }
 
@@ -248,16 +228,17 @@ export function interpreter({ functions, caches }, record) {
     return execute(caches[type].properties[field], { env: { self: { type, fields } } });
   }
 
+  const list = ({ elts }, env) => elts.map((each) => evaluate(each, env));
   const EVALUATE = {
     Name: ({ id }, env) => env[id],
     Constant: ({ value }) => value,
-    Tuple: ({ elts }, env) => elts.map((each) => evaluate(each, env)),
-    List: ({ elts }, env) => elts.map((each) => evaluate(each, env)),
+    Tuple: list,
+    List: list,
     BinOp: ({ left, op, right }, env) => {
       const [A, B] = [evaluate(left, env), evaluate(right, env)];
       if (op.kind === "MatMult") return matmul(A, B);
       if (is_array(A) || is_array(B)) return elementwise(MADE_BY[op.kind], A, B);
-      return OPERATIONS[MADE_BY[op.kind]](A, B); // sizes
+      return OPERATIONS[MADE_BY[op.kind]].of(A, B); // sizes
     },
     UnaryOp: ({ op, operand }, env) => {
       const value = evaluate(operand, env);
@@ -286,11 +267,8 @@ export function interpreter({ functions, caches }, record) {
       if (Array.isArray(k)) return A; // [..., None]: a batch of one needs no axis
       if (Array.isArray(A)) return A.at(k);
       const numbers = A.of.slice(k * A.columns, (k + 1) * A.columns);
-      return array(
-        1,
-        A.columns,
-        numbers.map((number) => make("copy", number)),
-      );
+      const copies = numbers.map((number) => make("copy", number));
+      return array(1, A.columns, copies);
     },
     Slice: ({ lower, upper }, env) => ({
       slice: [lower, upper].map((end) => (end ? evaluate(end, env) : undefined)),
@@ -307,10 +285,8 @@ export function interpreter({ functions, caches }, record) {
       if (func.id in OPEN) return OPEN[func.id](...given);
       if (func.id in functions) return call_function(func.id, given, env.place).result;
       const { fields } = caches[func.id];
-      return {
-        type: func.id,
-        fields: Object.fromEntries(fields.map((field, k) => [field, given[k]])),
-      };
+      const entries = fields.map((field, k) => [field, given[k]]);
+      return { type: func.id, fields: Object.fromEntries(entries) };
     },
   };
   const evaluate = (node, env) => EVALUATE[node.kind](node, env);
@@ -324,11 +300,7 @@ export function interpreter({ functions, caches }, record) {
     },
     AugAssign: (statement, call) => {
       const { target, op, value } = statement;
-      const sum = elementwise(
-        MADE_BY[op.kind],
-        evaluate(target, call.env),
-        evaluate(value, call.env),
-      );
+      const sum = evaluate({ kind: "BinOp", left: target, op, right: value }, call.env);
       note(sum, statement, call);
       assign(target, sum, call);
     },

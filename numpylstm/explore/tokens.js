@@ -1,6 +1,6 @@
 // Tokens: as a typed text is cut, as they are shown, and as places that a reader points at.
 
-import { on_keys, STEPS } from "./charts.js";
+import { on_keys, STEPS } from "./elements.js";
 
 // --- cut ------------------------------------------------------------------------------------------
 

@@ -1,7 +1,9 @@
 // The cells of a layer while the model reads: a picture of them all, and the quantities of the chosen one.
 
-import { button, cividis, element, fixed, paint_pixels, theme_colours } from "./charts.js";
+import { cividis, paint_pixels, theme_colours } from "./colours.js";
+import { button, element } from "./elements.js";
 import { is_gate, words_of } from "./models.js";
+import { fixed } from "./numbers.js";
 
 const of_unit = ({ reading, layer, unit }, name) =>
   reading.map(({ steps }) => steps[layer][name].data[unit]);

@@ -6,12 +6,10 @@ import { array, constant, elementwise, index, interpreter, make, row } from "./t
 const RULE_3 = "# rule 3: the sum of the gradients from every use";
 
 const letter_of = (path) => path.replace(/^.*\./, "");
-const zeros = ({ rows, columns, of }) =>
-  array(
-    rows,
-    columns,
-    of.map(() => constant(0)),
-  );
+function zeros({ rows, columns, of }) {
+  const numbers = of.map(() => constant(0));
+  return array(rows, columns, numbers);
+}
 
 // Returns {steps, all, numbers, history, layers}. steps: the statements; all: the numbers by id; numbers: by their
 // names on the tape, with `clipped.` and `after.` for those beyond it; history: {path: stages of a weight}.

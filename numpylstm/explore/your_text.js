@@ -1,16 +1,7 @@
 // "Your own text": a model that learns it in a worker, while the page draws what it has learned so far.
 
-import {
-  button,
-  choice,
-  draw_lines,
-  draw_norms,
-  element,
-  number,
-  round_axis,
-  scientific,
-  slider,
-} from "./charts.js";
+import { draw_lines, draw_norms, round_axis } from "./charts.js";
+import { button, choice, element, number, rate_slider, slider } from "./elements.js";
 import { zero_state } from "./engine.js";
 import { norms_by_input } from "./lag.js";
 import {
@@ -20,7 +11,6 @@ import {
   LONGEST,
   objection,
   prompt_of,
-  serve,
   size,
   vocabulary,
 } from "./learner.js";
@@ -28,21 +18,16 @@ import { most_probable, read } from "./models.js";
 import { safetensors } from "./safetensors.js";
 import { as_picture } from "./sample_picture.js";
 import { draw_staircase } from "./staircase.js";
-import { visible } from "./tokens.js";
+import { in_text, visible } from "./tokens.js";
 
 const SAMPLES = 4; // of the latest that are shown
 
-// A worker made of the page's own script, or, where the browser has none, the same on this thread.
+// A worker made of the page's own script.
 function open_learner(receive) {
-  try {
-    const source = document.querySelector("script[type=module]").textContent;
-    const worker = new Worker(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
-    worker.onmessage = ({ data }) => receive(data);
-    return { send: (message) => worker.postMessage(message), close: () => worker.terminate() };
-  } catch {
-    const send = serve(receive, 12);
-    return { send, close: () => send({ running: false }), slow: true };
-  }
+  const source = document.querySelector("script[type=module]").textContent;
+  const worker = new Worker(URL.createObjectURL(new Blob([source], { type: "text/javascript" })));
+  worker.onmessage = ({ data }) => receive(data);
+  return worker;
 }
 
 // The unit that changes most, but not at every step: with the largest covariance of one step and the next.
@@ -60,7 +45,7 @@ export function your_text_part(root, { texts, cells }) {
   const $ = (selector) => root.querySelector(selector);
   const [textarea, said] = [$("textarea"), $("[data-name=said]")];
   const chosen = { cell: "lstm", H: 64, rate: 0.05 }; // for the next start; the rate acts at once
-  const part = { state: "empty", unit: 0, hold: "free", where: "all units", chosen };
+  const part = { state: "empty", unit: 0, chosen };
 
   // --- learning -----------------------------------------------------------------------------------
 
@@ -70,19 +55,17 @@ export function your_text_part(root, { texts, cells }) {
     said.textContent = wrong ?? "";
     if (wrong && size(text) > LONGEST) said.append(" ", use_beginning(text));
     if (wrong) return said.scrollIntoView({ block: "nearest" });
-    part.learner?.close();
+    part.learner?.terminate();
     const { tokens, distinct } = vocabulary(text);
     if (distinct >= tokens.length)
       said.textContent = `${distinct} different characters: the ${tokens.length - 1} most frequent are learned, the others are read as one sign.`;
     const ids = encode(text, tokens);
     const prompt = [...encode(prompt_of(text), tokens)];
     Object.assign(part, { ...chosen, tokens, prompt, report: null, reading: null });
-    Object.assign(part, { losses: [], samples: [], unit: 0, hold: "free", picked: false });
+    Object.assign(part, { losses: [], samples: [], unit: 0, picked: false });
     part.memory = cells[part.cell].memory;
     part.learner = open_learner(receive);
-    if (part.learner.slow)
-      said.textContent = "This browser has no background thread here: training is slower.";
-    part.learner.send({ start: { ids, V: tokens.length, prompt, ...chosen } });
+    part.learner.postMessage({ start: { ids, V: tokens.length, prompt, ...chosen } });
     build_unit();
     run(true);
   }
@@ -95,7 +78,7 @@ export function your_text_part(root, { texts, cells }) {
 
   function run(on) {
     part.state = on ? "running" : "paused";
-    part.learner.send({ running: on });
+    part.learner.postMessage({ running: on });
     paint();
   }
 
@@ -120,14 +103,14 @@ export function your_text_part(root, { texts, cells }) {
     buttons.again.hidden = state === "empty";
     $(".learning").hidden = !report;
     if (!report) return;
+    const [before, after] = [" (", " if the held gate were free)"];
+    const free = report.free === null ? [] : [before, number("free", report.free), after];
     $(".progress").replaceChildren(
       number("loss", report.loss),
       " nats per character on the text, ",
       number("held-out", report.held_out),
       " on the tenth held out",
-      ...(report.free === null
-        ? []
-        : [" (", number("free", report.free), " if the held gate were free)"]),
+      ...free,
       "; ",
       number("characters", report.characters, (v) => v.toLocaleString("en")),
       " characters read, ",
@@ -136,18 +119,12 @@ export function your_text_part(root, { texts, cells }) {
     );
     draw_losses(losses);
     const prompt = part.prompt.map((id) => part.tokens[id]);
-    $(".samples").replaceChildren(
-      ...part.samples
-        .slice(-SAMPLES)
-        .map((sample) =>
-          element("p", {}, element("b", {}, shown_words(prompt)), shown_words(sample)),
-        ),
-    );
+    const of_sample = (sample) => element("p", {}, element("b", {}, shown(prompt)), shown(sample));
+    $(".samples").replaceChildren(...part.samples.slice(-SAMPLES).map(of_sample));
     paint_unit();
   }
 
-  const shown_words = (words) =>
-    words.map((w) => (w === "\n" || w === " " ? w : visible(w))).join("");
+  const shown = (words) => words.map((word) => in_text(word)).join("");
 
   function draw_losses(losses) {
     const most = losses[losses.length - 1][0];
@@ -161,7 +138,6 @@ export function your_text_part(root, { texts, cells }) {
       x: { ...round_axis(most), label: "characters read" },
       y: { ...round_axis(high), label: "nats" },
       lines: [line("training", part.cell, 1), line("held out", `${part.cell} dashed`, 2)],
-      names: true,
     });
   }
 
@@ -180,30 +156,17 @@ export function your_text_part(root, { texts, cells }) {
   // --- controls -----------------------------------------------------------------------------------
 
   function build_unit() {
-    const hold = () => {
-      const [gate, to] = part.hold.split(" = ");
-      const units = part.where === "all units" ? [...Array(part.H).keys()] : [part.unit];
-      part.learner.send({ hold: part.hold === "free" ? null : { units, gate, value: Number(to) } });
-    };
-    const change = (name) => (value) => {
-      part[name] = value;
-      hold();
-    };
     const pick = slider("unit", "unit", [0, part.H - 1, 1], part.unit, (unit) => {
       part.unit = unit;
-      if (part.hold !== "free" && part.where === "this unit") hold();
       if (part.reading) paint_unit();
     });
-    const hands = choice(
-      "own-hold",
-      "Hold a gate while it learns",
-      ["free", "f = 0", "f = 1", "i = 0", "o = 0"],
-      part.hold,
-      change("hold"),
-    );
-    const places = ["all units", "this unit"];
-    const where = choice("own-where", "of", places, part.where, change("where"));
-    $(".unit").replaceChildren(pick, ...(part.cell === "lstm" ? [hands, where] : []));
+    const title = "Hold a gate of all units while it learns";
+    const gates = ["free", "f = 0", "f = 1", "i = 0", "o = 0"];
+    const hold = choice("own-hold", title, gates, "free", (chosen) => {
+      const [gate, to] = chosen.split(" = ");
+      part.learner.postMessage({ hold: chosen === "free" ? null : { gate, value: Number(to) } });
+    });
+    $(".unit").replaceChildren(pick, ...(part.cell === "lstm" ? [hold] : []));
   }
 
   function set_unit(unit) {
@@ -219,9 +182,9 @@ export function your_text_part(root, { texts, cells }) {
     setTimeout(() => URL.revokeObjectURL(href), 10_000);
   }
 
-  // The newest sample, as it is shown.
+  // The newest sample, after its beginning.
   const newest = () =>
-    shown_words([...part.prompt.map((id) => part.tokens[id]), ...part.samples.at(-1)]);
+    [...part.prompt.map((id) => part.tokens[id]), ...part.samples.at(-1)].join("");
   const about_sample = () =>
     `after ${part.report.characters.toLocaleString("en")} characters, loss ${part.report.held_out.toFixed(2)} nats`;
 
@@ -256,28 +219,19 @@ export function your_text_part(root, { texts, cells }) {
     changed();
   };
   const titles = ["lstm", "rnn"].map((name) => [name, cells[name].title]);
-  $(".texts").append(
-    ...Object.entries(texts).map(([name, text]) =>
-      button(() => {
-        textarea.value = text;
-        changed();
-      }, name),
-    ),
-  );
+  const use = ([name, text]) =>
+    button(() => {
+      textarea.value = text;
+      changed();
+    }, name);
+  $(".texts").append(...Object.entries(texts).map(use));
   $(".controls").append(
     choice("own-cell", "Cell", titles, chosen.cell, set("cell", String)),
     choice("own-size", "Units", ["32", "64", "128"], chosen.H, set("H", Number)),
-    slider(
-      "own-rate",
-      "learning rate",
-      [-3, 0, 0.05],
-      Math.log10(chosen.rate),
-      (v) => {
-        chosen.rate = 10 ** v;
-        part.learner?.send({ rate: chosen.rate });
-      },
-      (v) => scientific(10 ** v),
-    ),
+    rate_slider("own-rate", [-3, 0], chosen.rate, (rate) => {
+      chosen.rate = rate;
+      part.learner?.postMessage({ rate });
+    }),
   );
   $(".buttons").append(...Object.values(buttons));
   $(".unit").addEventListener("input", ({ isTrusted }) => (part.picked ||= isTrusted));
