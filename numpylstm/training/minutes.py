@@ -58,7 +58,7 @@ def new_run_of(minutes: float, corpus: Corpus, given: Mapping[str, Any]) -> Run:
     ConfigError
         If the time is too short for one epoch of the fastest network.
     """
-    began, tokens = perf_counter(), len(corpus.train)
+    tokens = len(corpus.train)
     streams = 32 if tokens >= LONG_TEXT else 16
     networks = (
         with_recipe(
@@ -76,15 +76,15 @@ def new_run_of(minutes: float, corpus: Corpus, given: Mapping[str, Any]) -> Run:
         if chosen and parameters > MOST_PARAMETERS:
             break
         seconds = seconds_of_epoch(run, corpus)
-        left = PLANNED * 60 * minutes - (perf_counter() - began)
-        epochs = min(int(left / seconds), MOST_EPOCHS)
+        epochs = min(int(PLANNED * 60 * minutes / seconds), MOST_EPOCHS)
         if chosen and epochs < FEWEST_EPOCHS:
             break
         if epochs < 1:
+            least = math.ceil(seconds / PLANNED / 60)
             raise ConfigError(
                 "minutes",
-                f"must be at least {math.ceil(2 * seconds / 60)}, got {minutes:g}; with this text "
-                f"an epoch of the fastest network takes {seconds:.0f} s",
+                f"must be at least {least}, got {minutes:g}; with this text an epoch of the "
+                f"fastest network takes {seconds:.0f} s",
             )
         decided: dict[str, Any] = {"epochs": epochs}
         if "dropout" not in given:
