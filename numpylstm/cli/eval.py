@@ -137,8 +137,8 @@ def make_parser() -> argparse.ArgumentParser:
         "--temperature",
         type=temperature,
         metavar=f"X|{CHOSEN}",
-        help="also score with the logits divided by X; with "
-        f"{CHOSEN!r}, by the temperature that suits the validation text best (default: no)",
+        help="also score with the logits divided by X, or by the number that suits the "
+        f"validation text best ({CHOSEN}) (default: no)",
     )
     parser.add_argument("--json", action="store_true", dest="as_json", help="print one JSON object")
     parser.add_quiet("the figures")

@@ -87,13 +87,14 @@ def make_parser() -> argparse.ArgumentParser:
         type=minutes,
         metavar="N",
         help="train for about N minutes: measure a few networks, and choose size, epochs and "
-        "dropout by rules; the flags below come first",
+        "dropout by rules; a flag that you give comes before a rule",
     )
     parser.add_argument(
         "--out",
         type=Path,
         metavar="DIR",
-        help="folder of the run; it must be new or empty (default: runs/PRESET-N, or runs/tuned-N)",
+        help="folder of the run; it must be new or empty (default: runs/PRESET-N, runs/minutes-N "
+        "or runs/tuned-N)",
     )
     parser.add_argument(
         "--resume",
