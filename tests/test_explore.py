@@ -157,5 +157,11 @@ def test_a_cell_that_the_page_lacks_is_refused(folder, monkeypatch):
     assert "run/best.npz: the page has the cells rnn, gru; got lstm" in err
 
 
+def test_a_level_that_the_page_lacks_is_refused(folder, monkeypatch):
+    monkeypatch.setattr(own, "READ_LEVELS", ("char",))
+    _, err = call(folder, "numpylstm-explore", "run", expect=2)
+    assert "level must be 'char', got 'word'; the page reads no other" in err
+
+
 def test_the_engine_has_the_cells_of_the_textbook():
     assert explore.cells_of_engine() == ["rnn", "lstm", "gru"]

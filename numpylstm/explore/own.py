@@ -13,9 +13,10 @@ import numpy as np
 from numpylstm import network
 from numpylstm.cells import CELLS
 from numpylstm.checks import Array, NotFinite
-from numpylstm.config import TrainConfig, check_known
+from numpylstm.config import ConfigError, TrainConfig, check_known
 from numpylstm.data import Vocabulary
 from numpylstm.data.configured import ScoredText, splits_punctuation
+from numpylstm.errors import either
 from numpylstm.evaluation import Watch, evaluate
 from numpylstm.explore import SHARED, assemble, cell_record
 from numpylstm.functional import softmax
@@ -35,6 +36,9 @@ MOST_ROWS = 24
 
 KNOWN = ("cell", "hidden_size", "embedding_size", "num_layers", "tied", "dtype")
 """The settings that the engine of the page has; it computes in float64, from float32."""
+
+READ_LEVELS = ("word", "char")
+"""The levels whose texts `tokenize` of ``tokens.js`` cuts."""
 
 AT_ONCE = 16  # predictions whose gradients are computed together
 FAR = 1000.0  # sigmoid and tanh are exactly 0, 1 or -1 there
@@ -60,6 +64,11 @@ def explorer_page(
     a ConfigError for a setting that the engine does not have.
     """
     check_known(model.config, "the engine of the page", KNOWN)
+    if config.level not in READ_LEVELS:
+        raise ConfigError(
+            "level",
+            f"must be {either(READ_LEVELS)}, got {config.level!r}; the page reads no other",
+        )
     cell = CELLS[config.cell]
     ids, loss = text.ids, evaluate(model, text.ids).loss
     if not np.isfinite(loss):
