@@ -17,7 +17,8 @@ sys.path[:0] = [str(Path(__file__).parent)]
 
 from numpylstm.laboratory.workbook import desk  # noqa: E402
 from numpylstm.laboratory.workbook.blanks import BLANKS  # noqa: E402
-from numpylstm.laboratory.workbook.grading import NOT_ANSWERED, Verdict  # noqa: E402
+from numpylstm.laboratory.workbook.findings import What, Why  # noqa: E402
+from numpylstm.laboratory.workbook.words import NOT_ANSWERED, Verdict  # noqa: E402
 
 COLOURS = {"right": "#0072b2", "wrong": "#d55e00", NOT_ANSWERED: "#cccccc"}
 """Colour of each state of a blank."""
@@ -43,14 +44,15 @@ class Class(NamedTuple):
 
 def first_wrong_line(verdict: Verdict) -> str:
     """Return what a verdict says of the first wrong line, without numbers of this student."""
-    if verdict.diagnosis.startswith("Look for"):
+    if verdict.cause and verdict.cause.why is Why.PLACE:
         return "right with the first sizes and numbers, wrong with others."
-    if verdict.diagnosis:
-        diagnosis = re.sub(r"^(Two|At least two) mistakes\. ", "", verdict.diagnosis)
-        return re.sub(r"\d+\.\d+", "...", re.split(r"(?<=\.) ", diagnosis, maxsplit=1)[0])
-    said = verdict.first_wrong.splitlines()[-1]
-    number = re.match(r"The first wrong number: (\w+)", said)
-    return f"{number[1]} is wrong." if number else re.sub(r" \(line \d+ of .*", "", said)
+    if verdict.cause and verdict.cause.mistakes:
+        return f"{verdict.cause.mistakes[0].description()}."
+    if verdict.cause:
+        return re.sub(r"\d+\.\d+", "...", re.split(r"(?<=\.) ", verdict.diagnosis, maxsplit=1)[0])
+    if verdict.trouble and verdict.trouble.what is What.NUMBER:
+        return f"{verdict.trouble.about['result']} is wrong."
+    return re.sub(r" \(line \d+ of .*", "", verdict.first_wrong.splitlines()[-1])
 
 
 def summarise(paths: Iterable[Path]) -> Class:

@@ -9,6 +9,7 @@ import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
+from itertools import cycle, islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -19,57 +20,10 @@ from numpylstm.checks import Array
 from numpylstm.laboratory.doctor.lines import Layer
 from numpylstm.laboratory.mistakes.source import SIZES, Text, read
 from numpylstm.laboratory.workbook import solutions
+from numpylstm.laboratory.workbook.places import FIRST, New, Place
 
 Point = dict[str, Any]
 
-
-@dataclass(frozen=True)
-class Place:
-    """Where blanks are called: the sizes, how large the gradients are, and what is rare there."""
-
-    name: str  # among the numbers of a submission
-    sizes: Mapping[str, int]
-    large: float = 1.0  # factor of upstream gradients
-    strided: bool = False  # arrays in Fortran order, or with a stride
-    rare: str = ""  # in words, for every blank
-    advice: str = ""  # if a function is right at all places before
-
-    def __str__(self) -> str:
-        return ", ".join(f"{letter}={size}" for letter, size in self.sizes.items())
-
-
-SMALL = {"T": 5, "B": 3, "D": 4, "H": 6, "V": 7}
-OF_SIZES = (
-    "Look for a size that is written as a number, for a row or a step that is left out, and for "
-    "something that is clipped, cut off, or kept from 0 by a constant."
-)
-OF_RARE_NUMBERS = (
-    "Look for a division by a number that can be 0, for something that is clipped, cut off or kept "
-    "from 0, and for a case (if, np.where) that 0 or a large number enters."
-)
-OF_LAYOUT = (
-    "Look for code that depends on the order of numbers in memory (order='K' or 'A', view, "
-    "strides), and for results that are kept from an earlier call with the same shapes."
-)
-FIRST = Place("first", SMALL)
-OTHERS = {
-    place.name: place
-    for place in (
-        Place("second", {"T": 9, "B": 5, "D": 7, "H": 8, "V": 11}, 1e6, advice=OF_SIZES),
-        Place("third", {"T": 40, "B": 1, "D": 4, "H": 6, "V": 7}, advice=OF_SIZES),
-        Place("fourth", {"T": 1, "B": 2, "D": 3, "H": 4, "V": 5}, 1e-6, advice=OF_SIZES),
-        Place("fifth", {"T": 3, "B": 7, "D": 1, "H": 24, "V": 30}, advice=OF_SIZES),
-        Place("sixth", {"T": 6, "B": 4, "D": 5, "H": 9, "V": 8}, advice=OF_RARE_NUMBERS),
-        Place(
-            "seventh",
-            SMALL,
-            strided=True,
-            rare="arrays in Fortran order or with a stride",
-            advice=OF_LAYOUT,
-        ),
-    )
-}
-"""The other places, by their names among the numbers of a submission."""
 OPTIONS = {"activation": "tanh", "reset": "before"}
 
 
@@ -104,11 +58,9 @@ def _of_layer(layer: Layer, place: Place, rng: np.random.Generator) -> list[Poin
     Of an LSTM over a sequence also ``steps``, a tuple of arrays for each step.
     """
     p: Point = {n: 0.7 * rng.standard_normal(s) for n, s in layer.shapes(place.sizes).items()}
-    p |= {n: place.large * p[n] for n in layer.upstream}
-    if place.name == "third":
-        p["x"] *= 10
-    if place.name == "sixth":
-        _make_rare(layer, p)
+    p |= {n: place.scale * p[n] for n in layer.upstream}
+    if place.new is New.EXTREMES:
+        _make_extreme(layer, p)
     kept = layer.run(p)[-1]
     p |= {n: v for n, v in kept._asdict().items() if n not in p}
     p |= {gate: getattr(kept, gate) for gate in layer.gates}
@@ -119,8 +71,8 @@ def _of_layer(layer: Layer, place: Place, rng: np.random.Generator) -> list[Poin
     return [p]
 
 
-def _make_rare(layer: Layer, p: Point) -> None:
-    """Write rows of zeros, cells beyond 8, and biases that close or open a gate."""
+def _make_extreme(layer: Layer, p: Point) -> None:
+    """Write rows of zeros, cells up to 900, and biases that close or open a gate."""
     for k, name in enumerate(layer.upstream):
         p[name][1 + k] = 0  # a row, or all rows of a step; another one in each array
         p[name][..., k, :2] = 0
@@ -129,99 +81,104 @@ def _make_rare(layer: Layer, p: Point) -> None:
         if name.startswith("h"):
             p[name][1] = 0
         if name.startswith("c"):
-            p[name][:, 3:7] = [9, -12, 25, -40]
+            p[name][:, 3:8] = [9, -12, 25, -40, 900]
             p[name][1, -1] = 0
     H = p["Wh"].shape[0]
     for block in range(len(layer.gates) or 1):
         start = block * H + block
-        p["b"][start : start + 3] = [-900, 40, -22]
+        p["b"][start : start + 4] = [-900, 40, -22, 900]
         p["b"][(block + 1) * H - 1] = 0  # in row 1 this sum is 0
 
 
 def _of_embedding(place: Place, rng: np.random.Generator) -> list[Point]:
+    """At the first sizes the last two ids do not occur, elsewhere all may."""
     T, B, D, V = (place.sizes[letter] for letter in "TBDV")
-    ids = rng.integers(0, V - 2, (T, B))
-    ids[0] = ids[0, 0]
-    if place.name == "third":
-        ids[:4, 0] = 0, V - 1, V - 1, 0
-    if place.name == "fifth":
-        ids[1:3] = V - 1 - np.arange(2 * B).reshape(2, B)  # all of the last rows
-    dx = place.large * rng.standard_normal((T, B, D))
-    if place.name == "sixth":
+    if place.sizes == FIRST.sizes:
+        ids = rng.integers(0, V - 2, (T, B))
+        ids[0] = ids[0, 0]
+    else:
+        ids = rng.integers(0, V, (T, B))
+        ids.flat[-3:] = V - 1
+    dx = place.scale * rng.standard_normal((T, B, D))
+    if place.new is New.EXTREMES:
         dx[1] = 0
         dx[:, 2] = 0
+        ids[2:5] = [[V - 1], [0], [V - 1]]  # whole steps
     return [{"dx": dx, "ids": ids, "V": V}]
 
 
 def _of_scores(place: Place, rng: np.random.Generator) -> list[Point]:
-    """Four batches: a loss is one number, and one number is easily hit."""
+    """Several batches: a loss is one number, and one number is easily hit."""
     B, V = place.sizes["B"], place.sizes["V"]
-    batches = [
-        {"logits": rng.standard_normal((B, V)), "targets": rng.integers(0, V, B)} for _ in range(4)
-    ]
-    one, other, *_ = batches
-    one["targets"][-1] = V - 1
-    if place.name == "third":
-        one["logits"][0, one["targets"][0]] -= 700  # its probability is about 1e-304
-    elif place.name == "sixth":
-        one["logits"] -= 5000  # exp is 0
-        other["logits"] *= 100
-        batches[2]["logits"][:] = 3
-    else:
-        one["logits"][1] += 800  # exp is infinite
-    return batches
+
+    def batch() -> Point:
+        return {"logits": rng.standard_normal((B, V)), "targets": rng.integers(0, V, B)}
+
+    last, overflowing, *more = [batch() for _ in range(4)]
+    last["targets"][-1] = V - 1
+    overflowing["logits"][-1] += 800  # exp is infinite
+    if place.new is not New.EXTREMES:
+        return [last, overflowing, *more]
+    underflowing, unlikely, sure, large, equal = [batch() for _ in range(5)]
+    rows = np.arange(B)
+    underflowing["logits"] -= 5000  # exp is 0
+    unlikely["logits"][0, unlikely["targets"][0]] -= 700  # its probability is about 1e-304
+    sure["logits"][rows, sure["targets"]] += 12  # all gradients are below 1e-4
+    large["logits"] *= 100
+    equal["logits"][:] = 3
+    return [last, overflowing, underflowing, unlikely, sure, large, equal]
 
 
 def _of_clipping(place: Place, rng: np.random.Generator) -> list[Point]:
-    """Limits below and above the norm; at one place a limit below 1, and gradients of zeros."""
-    D, H, V = (place.sizes[letter] for letter in "DHV")
+    """Two arrays, or B; limits far below and above their norm, next to it, below 1, and 0."""
+    B, D, H, V = (place.sizes[letter] for letter in "BDHV")
     shapes = [(D, H), (H, H), (H,), (V, D), (H, V), (V,)]
-    count = {"third": 6, "fourth": 1, "fifth": 3}.get(place.name, 2)
-    gradients = [place.large * rng.standard_normal(shape) for shape in shapes[:count]]
-    if place.name == "sixth":
-        gradients[1][:] = 0
-    norm = float(np.sqrt(sum((g * g).sum() for g in gradients)))
-    # At the first place the lower limit is above 1, which would hide its square and its root.
-    low = (
-        rng.uniform(0.3, 0.9) if place.name in ("third", "fifth") else rng.uniform(0.2, 0.3) * norm
-    )
-    calls: list[Point] = [{"gradients": gradients, "max_norm": m} for m in (low, 12 * norm)]
-    if place.name == "sixth":
-        calls.append({"gradients": [0 * g for g in gradients], "max_norm": low})
-        calls.append({"gradients": gradients, "max_norm": 0.0})
-    return calls
+    count = 2 if place.sizes == FIRST.sizes else B
+    gradients = [place.scale * rng.standard_normal(s) for s in islice(cycle(shapes), count)]
+    if place.new is New.EXTREMES:
+        gradients[0][1] = 0
+        gradients[-1][:] = 0
+    norm = float(np.sqrt(sum((g * g).sum() for g in gradients))) or 1.0
+    # At the first place the low limit is above 1, which would hide its square and its root.
+    limits = [rng.uniform(0.2, 0.3) * norm, 12 * norm]
+    if place.new in (New.EXTREMES, New.DRAWN):
+        limits += [(1 - 1e-6) * norm, (1 + 1e-6) * norm, rng.uniform(0.3, 0.9), 0.0]
+    return [{"gradients": gradients, "max_norm": limit} for limit in limits]
 
 
 def _of_update(place: Place, rng: np.random.Generator) -> list[Point]:
-    shape = place.sizes["D"], place.sizes["H"]
-    W, dW = rng.standard_normal(shape), place.large * rng.standard_normal(shape)
-    lr = rng.uniform(0.1, 0.9) + {"third": 2, "fifth": 4, "sixth": 30}.get(place.name, 0)
-    if place.name == "sixth":
+    """Usual rates, and a tiny, a large and a negative one, and 0; arrays of one to three axes."""
+    T, B, D, H = (place.sizes[letter] for letter in "TBDH")
+    shape: tuple[int, ...] = (D, H)
+    if place.sizes != FIRST.sizes:
+        shape = ((H,), (D, H), (T, B, D))[T % 3]
+    W, dW = rng.standard_normal(shape), place.scale * rng.standard_normal(shape)
+    if place.new is New.EXTREMES:
         W[1] = 0
         dW[2] = 0
-    return [
-        {"W": W, "dW": dW, "lr": rate} for rate in ((lr, 0.0) if place.name == "sixth" else (lr,))
-    ]
+    rates = [rng.uniform(0.1, 0.9)]
+    if place.new in (New.EXTREMES, New.DRAWN):
+        rates += [3e-4 * rates[0], 30 * rates[0], -rates[0], 0.0]
+    return [{"W": W, "dW": dW, "lr": rate} for rate in rates]
 
 
-FAR_OUT = (9.0, 12.0, 16.0, 20.0, 40.0, 100.0)
+FAR_OUT = (1e-9, 9.0, 12.0, 16.0, 20.0, 31.0, 40.0, 100.0)
 
 
 def _of_gate(place: Place, rng: np.random.Generator) -> list[Point]:
     a = 2 * rng.standard_normal((place.sizes["B"], place.sizes["H"]))
-    if place.name == "third":
-        a[0, :2] = 0.0, -1e-9
-    elif place.name == "sixth":
-        a.flat[: 2 * len(FAR_OUT)] = [*FAR_OUT, *(-n for n in FAR_OUT)]
-    else:
-        a[0, :2] = 800.0, -800.0
+    if place.new is New.EXTREMES:
+        far = [0.0, *FAR_OUT, *(-n for n in FAR_OUT)]
+        a.flat[: len(far)] = far
+    elif a.size > 1:
+        a.flat[:2] = 800.0, -800.0
     return [{"a": a}]
 
 
 def _of_output(place: Place, rng: np.random.Generator) -> list[Point]:
     s = reference.sigmoid(rng.standard_normal((place.sizes["B"], place.sizes["H"])))
-    if place.name == "sixth":
-        s.flat[:6] = 0.0, 1.0, 1e-9, 1e-7, 1 - 1e-9, 0.5
+    if place.new is New.EXTREMES:
+        s.flat[:8] = 0.0, 1.0, 1e-9, 1e-7, 1 - 1e-9, 0.5, 0.99995, 1 - 1e-12
     return [{"s": s}]
 
 
@@ -273,7 +230,9 @@ class Blank:
     listed: bool = False  # it returns a list, of as many arrays as it gets
     call: str = ""  # name of a call, with its arguments in braces, if there are several
     words: Mapping[str, str] = field(default_factory=dict)  # meaning of names in `textbook`
-    rare: Mapping[str, str] = field(default_factory=dict)  # what is rare at a place
+    extremes: str = ""  # the numbers at the place "extremes"
+    scaled: bool = True  # it takes gradients, which some places scale
+    agree: float = 1e-10  # largest difference, relative to the largest number of a result
     points: int = 1
 
     @property
@@ -284,8 +243,7 @@ class Blank:
     def calls(self, place: Place = FIRST, student: str = "") -> list[Point]:
         """Return the arrays of each call at a place; the name of a student seeds them."""
         seed = zlib.crc32(student.encode("utf-8", "surrogatepass"))
-        drawn = [place.name == "seventh"]  # the same sizes as the first, other numbers
-        return self.make_points(place, np.random.default_rng([21, seed, *drawn]))
+        return self.make_points(place, np.random.default_rng([21, seed, place.seed]))
 
     def arguments(self, p: Point) -> list[Any]:
         """Return the arguments of the textbook at a point."""
@@ -336,29 +294,18 @@ def stacked(runs: Sequence[Mapping[str, Any]]) -> dict[str, Array]:
     return {n: np.stack([np.asarray(run[n]) for run in runs]) for n in first}
 
 
-RARE_IN_LAYER = {
-    "second": "gradients a million times as large",
-    "third": "weighted sums above 10",
-    "fourth": "gradients of 1e-6",
-    "sixth": "rows of zeros, and gates that are closed or open altogether",
-}
-
-
 def _of(function: str) -> dict[str, Any]:
     """Return what a blank has of a layer, of a GRU the one that resets before the product."""
     cell, *step, way = function.split("_")
     options = tuple((n, v) for n, v in OPTIONS.items() if n in CELLS[cell].options)
     layer = Layer(cell, bool(step), options)
-    rare = RARE_IN_LAYER
-    if cell == "lstm":
-        rare = rare | {"sixth": f"cells beyond 8, {rare['sixth']}"}
-    if way == "forward":
-        rare = {name: words for name, words in rare.items() if "gradients" not in words}
+    cells = "cells up to 900, " if cell == "lstm" else ""
     blank: dict[str, Any] = {
         "make_points": partial(_of_layer, layer),
         "textbook": layer.function(way),
         "gates": layer.gates,
-        "rare": rare,
+        "extremes": f"{cells}rows of zeros, and gates that are closed or open altogether",
+        "scaled": way == "backward",
     }
     if way == "backward" and step:
         kept = {"rnn": _of_rnn_step, "lstm": _of_lstm_step, "gru": _of_gru_step}[cell]
@@ -370,20 +317,20 @@ def _of(function: str) -> dict[str, Any]:
 
 OF_SCORES: dict[str, Any] = {
     "make_points": _of_scores,
-    "call": "batch {}",
-    "rare": {
-        "third": "a target whose logit is 700 below the largest",
-        "sixth": "logits near -5000, of 100, and all equal",
-    },
+    "call": "batch {number}",
+    "scaled": False,
+    "extremes": "logits near -5000, of 100, all equal, and 12 above or 700 below the others",
 }
+OF_A_NUMBER: dict[str, Any] = {"scaled": False, "agree": 1e-14}
+"""Sums lose digits in their own ways; a function of one number has no such excuse."""
 
 BLANKS = {
     "sigmoid": Blank(
-        "a", "s", _of_gate, solutions.sigmoid,
-        rare={"third": "an a of 0", "sixth": "an a between -100 and 100"},
+        "a", "s", _of_gate, solutions.sigmoid, extremes="an a from -100 to 100", **OF_A_NUMBER
     ),
     "sigmoid_slope": Blank(
-        "s", "ds", _of_output, solutions.sigmoid_slope, rare={"sixth": "an s of 0, 1 and 1e-9"}
+        "s", "ds", _of_output, solutions.sigmoid_slope,
+        extremes="an s of 0, of 1, and close to them", **OF_A_NUMBER,
     ),
     "rnn_step_forward": Blank("x h_prev Wx Wh b", "h", **_of("rnn_step_forward")),
     "rnn_step_backward": Blank(
@@ -425,23 +372,17 @@ BLANKS = {
     ),
     "embedding_backward": Blank(
         "dx ids V", "dW", _of_embedding, reference.embedding_backward, "dx kept", keep=_of_ids,
-        rare={"third": "the ids 0 and V - 1", "fifth": "the largest ids", "sixth": "rows of zeros"},
+        extremes="rows of zeros, and steps of one id",
     ),
     "clip": Blank(
         "gradients max_norm", "clipped", _of_clipping, solutions.clip, listed=True,
         call="max_norm={max_norm:.3g}",
         words={"norm": "the norm of all arrays together", "factor": "one number for all arrays"},
-        rare={
-            "third": "six arrays and a limit below 1", "fourth": "one array of small numbers",
-            "fifth": "three arrays and a limit below 1",
-            "sixth": "arrays of zeros, and a limit of 0",
-        },
+        extremes="an array of zeros, and limits of 0, below 1, and next to the norm",
     ),
     "sgd": Blank(
         "W dW lr", "new_W", _of_update, solutions.sgd, call="lr={lr:.3g}",
-        rare={"second": "gradients a million times as large", "third": "a rate above 2",
-              "fourth": "gradients of 1e-6", "fifth": "a rate above 4",
-              "sixth": "rates of 0 and above 30, and rows of zeros"},
+        extremes="rows of zeros, and rates that are tiny, large, negative and 0",
     ),
     "gru_step_backward": Blank(
         "dh x h_prev r z n Wx Wh", "dz dn da_n dr da_r da_z dx dh_prev dWx dWh db",

@@ -25,23 +25,28 @@ import numpy as np
 from numpylstm.checks import Array
 from numpylstm.laboratory.workbook.blanks import (
     BLANKS,
-    FIRST,
     OF_STEP,
-    OTHERS,
     Blank,
-    Place,
     Point,
     Step,
     stacked,
 )
+from numpylstm.laboratory.workbook.findings import What
+from numpylstm.laboratory.workbook.places import FIRST, New, Place, others
+from numpylstm.laboratory.workbook.words import described
 
 Numbers = dict[str, Any]  # name of a result -> array, or in words what stands in its place
 Answer = Callable[..., Any]
 
-TIMES = 20
-"""Number of calls at the first place after those at the others: all must give the same numbers."""
-MOST_NUMBERS = 10**6
-"""No result of a blank is nearly as large."""
+Leaves = dict[str, Any]  # name of a result -> what the student returned for it
+Call = tuple[Point, Any, Leaves]  # the arguments, what was returned, and that by name
+
+TIMES, MANY_TIMES = 20, 200
+"""Numbers of calls at the first place, and at the smallest one: all must give the same numbers."""
+MOST_NUMBERS, MOST_ROWS = 10**6, 1000
+"""No result of a blank has as many."""
+LONGEST = 300
+"""Number of letters of the longest message of an error."""
 
 
 # --- the function --------------------------------------------------------------------------------
@@ -156,59 +161,89 @@ def textbook_parts(answer: Any, names: Iterable[str]) -> Iterator[None]:
 class NotGradable(Exception):
     """A function that does not return its results, or changes an argument."""
 
+    def __init__(self, what: What, **about: Any) -> None:
+        super().__init__(what.value)
+        self.error = {"what": what.value, **about}
 
-def numbers_at_places(blank: Blank, answer: Any, student: str = "") -> Numbers:
-    """Call a function at all places and return its results by name.
 
-    Those at the first place, and under the names of `OTHERS` those there. ``{"error": ...}``
-    stands for results if the function stops, returns something else, changes its arguments, or has
+def numbers_at_places(
+    blank: Blank, answer: Any, student: str, seed: int, is_wrong: Callable[[Place, Numbers], bool]
+) -> Numbers:
+    """Call a function at all places, up to the first where it is wrong; return results by name.
+
+    Those at the first place, and under the names of the other places those there. Under "error" is
+    what is wrong if the function stops, returns something else, changes its arguments, or has
     other results when it is called again.
     """
-    calls = blank.calls(FIRST, student)
+    another, *more = others(seed)
+    _soil_memory()
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
-        kept, first = _at(blank, answer, FIRST, calls)
-        if "error" in first:
-            return first
+        calls = blank.calls(FIRST, student)
+        kept, first = _at(blank, answer, calls)
+        numbers: Numbers = {"seed": seed, **first}
         with contextlib.redirect_stdout(io.StringIO()):  # each print of the student once
-            others = {
-                name: _at(blank, answer, place, blank.calls(place, student))[1]
-                for name, place in OTHERS.items()
-            }
-            if not _alike(first, _numbers(blank, [_later(blank, *call) for call in kept])):
-                said = "the next call overwrites it; make a new array in each call."
-                return {"error": f"What it returned changes later: {said}"}
-            again = [_at(blank, answer, FIRST, calls)[1] for _ in range(TIMES)]
-    if not all(_alike(first, numbers) for numbers in again):
-        said = (
-            "it keeps something between calls, such as a global array or a default argument, draws "
-            "something at random, or returns an array of np.empty that is not filled."
-        )
-        return {"error": f"Called again with the same arguments it returns other numbers: {said}"}
-    return first | others
+            if "error" not in first:
+                numbers |= _again(blank, answer, calls, first, TIMES) or _changed(
+                    blank, answer, kept, first, blank.calls(another, student)
+                )
+            if is_wrong(FIRST, numbers):
+                return numbers
+            for place in (another, *more):
+                calls = blank.calls(place, student)
+                _, there = _at(blank, answer, calls, strided=place.new is New.LAYOUT)
+                if place.new is New.ONES and "error" not in there:
+                    there |= _again(blank, answer, calls, there, MANY_TIMES)
+                numbers[place.name] = there
+                if is_wrong(place, there):
+                    return numbers
+    return numbers
 
 
-Leaves = dict[str, Any]  # name of a result -> what the student returned for it
-Call = tuple[Point, Any, Leaves]  # the arguments, what was returned, and that by name
+def _soil_memory() -> None:
+    """Fill the memory that NumPy hands out next, so that an array of np.empty is not 0 by luck."""
+    for size in range(1, 128):  # numbers; NumPy keeps up to seven freed arrays of each size
+        del [np.full(size, np.nan) for _ in range(7)][:]
+
+
+def _again(
+    blank: Blank, answer: Any, calls: Sequence[Point], numbers: Numbers, times: int
+) -> Numbers:
+    """Call a function again; return an error if the numbers are others, or nothing."""
+    for _ in range(times):
+        if not _alike(numbers, _at(blank, answer, calls)[1]):
+            return {"error": {"what": What.KEPT.value}}
+    return {}
+
+
+def _changed(
+    blank: Blank, answer: Any, kept: Sequence[Call], numbers: Numbers, calls: Sequence[Point]
+) -> Numbers:
+    """Call a function with other numbers; return an error if its earlier results change by that."""
+    _at(blank, answer, calls)
+    later = _numbers(blank, [_later(blank, *call) for call in kept])
+    return {} if _alike(numbers, later) else {"error": {"what": What.OVERWRITTEN.value}}
 
 
 def _at(
-    blank: Blank, answer: Any, place: Place, calls: Sequence[Point]
+    blank: Blank, answer: Any, calls: Sequence[Point], *, strided: bool = False
 ) -> tuple[list[Call], Numbers]:
     """Return the calls with their results, and the numbers; or none, and the error."""
     with np.errstate(all="ignore"):
         try:
-            made = [(p, *called(blank, answer, p, place.strided)) for p in calls]
+            made = [(p, *called(blank, answer, p, strided)) for p in calls]
             return made, _numbers(blank, [leaves for _, _, leaves in made])
         except NotGradable as error:
-            return [], {"error": str(error)}
-        except (Exception, SystemExit) as error:  # whatever a student's code does is an answer
-            return [], {"error": f"It stopped: {stopped(error)}{_line(answer, error)}"}
+            return [], {"error": error.error}
+        except BaseException as error:  # whatever a student's code does is an answer
+            said = f"{stopped(error)}{_line(answer, error)}"
+            return [], {"error": {"what": What.STOPPED.value, "said": said}}
 
 
 def stopped(error: BaseException) -> str:
-    """Return the kind and the words of an error."""
-    return traceback.format_exception_only(error)[-1].strip()
+    """Return the kind and the words of an error, as one line."""
+    said = " ".join(traceback.format_exception_only(error)[-1].split())
+    return said if len(said) <= LONGEST else f"{said[:LONGEST]} ..."
 
 
 def _line(answer: Any, error: BaseException) -> str:
@@ -229,10 +264,7 @@ def called(blank: Blank, answer: Any, p: Point, strided: bool = False) -> tuple[
     leaves = _named(blank, returned, p)
     for name, own in zip(blank.takes.split(), given, strict=True):
         if not _same(p[name], own):
-            raise NotGradable(
-                f"It changes its argument {name}, which the caller still needs: +=, *=, out= and "
-                "an assignment to an entry write into the caller's array or list."
-            )
+            raise NotGradable(What.CHANGES, name=name)
     return returned, leaves
 
 
@@ -282,52 +314,41 @@ def _same(before: Any, after: Any) -> bool:
 def _named(blank: Blank, returned: Any, p: Point) -> Leaves:
     """Return what a function returned, by the names of the results."""
     if returned is None:
-        raise NotGradable("It returns None: is a return missing?")
+        raise NotGradable(What.NOTHING)
     if blank.order > 0:
         return _of_sequence(blank, returned, p)
     if blank.listed:
         count = len(p["gradients"])
-        parts = _unpacked(returned, count)
-        if parts is None or len(parts) != count:
-            got = _described(returned, parts)
-            raise NotGradable(
-                f"It must return a list of as many arrays as it gets, {count}, got {got}."
-            )
-        return blank.named([parts])
-    if len(blank.results) == 1:
-        if isinstance(returned, Iterator):
-            returned = [*islice(returned, MOST_NUMBERS)]
-        elif isinstance(returned, list | tuple) and isinstance(as_numbers(returned), str):
-            raise NotGradable(
-                f"It must return {blank.returns} alone, got {_described(returned, returned)}."
-            )
-        return {blank.returns: returned}
-    parts = _unpacked(returned, len(blank.results))
-    if parts is None or len(parts) != len(blank.results):
-        raise NotGradable(
-            f"It must return {', '.join(blank.results)}, in this order, got "
-            f"{_described(returned, parts)}."
-        )
-    return blank.named(parts)
+        return blank.named([_parts(returned, count, What.LIST)])
+    if len(blank.results) > 1:
+        results = ", ".join(blank.results)
+        return blank.named(_parts(returned, len(blank.results), What.RESULTS, results=results))
+    if isinstance(returned, Iterator):
+        returned = [*islice(returned, MOST_ROWS + 1)]
+        if len(returned) > MOST_ROWS:
+            raise NotGradable(What.ENDLESS, results=blank.returns, count=MOST_ROWS)
+    elif isinstance(returned, list | tuple) and isinstance(as_numbers(returned), str):
+        got = described(returned, returned)
+        raise NotGradable(What.ALONE, results=blank.returns, got=got)
+    return {blank.returns: returned}
 
 
 def _of_sequence(blank: Blank, returned: Any, p: Point) -> Leaves:
     """Return the results of a forward loop: those of its steps, and the last state."""
-    parts = _unpacked(returned, 3)
-    if parts is None or len(parts) != 3:
-        raise NotGradable(f"It must return steps, hT, cT, got {_described(returned, parts)}.")
+    of_steps, *last = _parts(returned, 3, What.RESULTS, results="steps, hT, cT")
     T = len(p["x"])
-    steps = _unpacked(parts[0], T)
-    if steps is None or len(steps) != T:
-        got = _described(parts[0], steps)
-        raise NotGradable(f"The list of steps must have an entry for each of {T} steps, got {got}.")
-    rows = [_unpacked(step, len(OF_STEP)) for step in steps]
-    for row, step in zip(rows, steps, strict=True):
-        if row is None or len(row) != len(OF_STEP):
-            got = _described(step, row)
-            raise NotGradable(f"Each of the steps must hold {', '.join(OF_STEP)}, got {got}.")
-    columns = map(list, zip(*(row or () for row in rows), strict=True))
-    return blank.named([*columns, *parts[1:]])
+    steps = _parts(of_steps, T, What.STEPS)
+    rows = [_parts(step, len(OF_STEP), What.STEP) for step in steps]
+    columns = map(list, zip(*rows, strict=True))
+    return blank.named([*columns, *last])
+
+
+def _parts(value: Any, count: int, what: What, **about: Any) -> list[Any]:
+    """Return a number of parts of anything that unpacks."""
+    parts = _unpacked(value, count)
+    if parts is None or len(parts) != count:
+        raise NotGradable(what, count=count, got=described(value, parts), **about)
+    return parts
 
 
 def _unpacked(value: Any, count: int) -> list[Any] | None:
@@ -339,16 +360,6 @@ def _unpacked(value: Any, count: int) -> list[Any] | None:
     except TypeError:
         return None
     return [*islice(parts, count + 1)]
-
-
-def _described(value: Any, parts: Sequence[Any] | None) -> str:
-    """Return in words what came instead of the parts."""
-    if isinstance(value, np.ndarray):
-        return f"an array of the shape {value.shape}"
-    kind = type(value).__name__
-    if parts is None:
-        return f"one {kind}"
-    return f"{len(value)} in a {kind}" if hasattr(value, "__len__") else f"{len(parts)} or more"
 
 
 NOTES = ("types", "shared")
@@ -364,9 +375,12 @@ def as_numbers(value: Any) -> Array | str:
             return f"a {type(value).__name__}, which the next function would not take for an array"
         if array.size > MOST_NUMBERS:
             return f"an array of the shape {array.shape}"
-        if array.dtype == object and all(isinstance(n, numbers.Real) for n in array.flat):
-            array = array.astype(float)
-    except Exception:  # lists of different lengths; any object may refuse
+        if array.dtype == object:
+            odd = [type(n).__name__ for n in array.flat if not isinstance(n, numbers.Real)]
+            if odd and isinstance(value, np.ndarray):
+                return f"an array of {odd[0]}"
+            array = array.astype(float) if not odd else array
+    except BaseException:  # lists of different lengths; any object may refuse
         return type(value).__name__
     if array.dtype.kind in "fiu":
         return array.astype(float)
@@ -418,5 +432,7 @@ def _alike(one: Numbers, other: Numbers) -> bool:
 def _close(a: Any, b: Any) -> bool:
     if not (isinstance(a, np.ndarray) and isinstance(b, np.ndarray)):
         return type(a) is type(b) and bool(a == b)
+    if a.tobytes() == b.tobytes():
+        return a.shape == b.shape
     largest = np.abs(a[np.isfinite(a)]).max(initial=0)
     return a.shape == b.shape and np.allclose(a, b, rtol=0, atol=1e-10 * largest, equal_nan=True)

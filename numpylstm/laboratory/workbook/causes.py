@@ -12,31 +12,20 @@ import numpy as np
 
 from numpylstm.checks import Array
 from numpylstm.laboratory.doctor import lines
-from numpylstm.laboratory.doctor.words import named_factor
 from numpylstm.laboratory.mistakes.catalogue import mistakes_in
 from numpylstm.laboratory.mistakes.record import Mistake
 from numpylstm.laboratory.mistakes.rules import clippings
 from numpylstm.laboratory.mistakes.source import combined, mentions
-from numpylstm.laboratory.workbook.blanks import FIRST, Blank, Place, Point
+from numpylstm.laboratory.workbook.blanks import Blank, Point
+from numpylstm.laboratory.workbook.findings import Cause, Trouble, What, Why
+from numpylstm.laboratory.workbook.places import FIRST, Place
 
 Part = tuple[str, tuple[int, ...]]  # a result, and the step or the call if there are several
 Parts = dict[Part, Array]
-Cause = tuple[str, str]  # what is probably wrong, and the right line
 
 MOST_PAIRS = 3000
-AGREE = 1e-10
-"""Largest difference between right numbers, relative to the largest of an array."""
-OF_ROWS = (
-    "exp of a large number, which is infinite, or a row of exp of very negative numbers, which is "
-    "all 0 (subtract the maximum of each row from that row first)"
-)
-NOT_FINITE = {
-    "s": "exp of a large number, which is infinite, and infinite / infinite (call exp with numbers "
-    "up to 0 only)",
-    "loss": f"{OF_ROWS}, or the logarithm of 0 or of a negative number",
-    "dlogits": OF_ROWS,
-}
-"""Usual reasons why a result is infinite or NaN, beside those of all."""
+NEARLY = 1e-5
+"""Largest difference that hardly shows, relative to the largest number of a part."""
 
 
 def parts(blank: Blank, results: Mapping[str, Any], calls: int = 1) -> Parts:
@@ -55,22 +44,8 @@ def distance(a: Array, b: Array) -> float:
     return float(np.abs(a - b).max() / max(np.abs(b).max(), 1e-30))
 
 
-def wrong_entries(a: Array, b: Array) -> Any:
-    """Return True for each number that differs by more than `AGREE` of the largest.
-
-    Unlike the doctor's measure, which is for measured slopes, it has no smallest scale: numbers
-    that must be 0 must be 0.
-    """
-    return ~(np.abs(a - b) <= AGREE * float(np.abs(b).max(initial=0)))
-
-
-def same(a: Any, b: Any) -> bool:
-    """Return True if two arrays agree in every entry."""
-    return np.shape(a) == np.shape(b) and not np.any(wrong_entries(np.asarray(a), b))
-
-
 class Case:
-    """A wrong answer at a point."""
+    """Results of an answer at a place, beside those of the textbook."""
 
     def __init__(
         self,
@@ -84,68 +59,83 @@ class Case:
         self.results, self.right_results = theirs, right
         self.theirs = parts(blank, theirs, len(calls))
         self.right = parts(blank, right, len(calls))
-        self.wrong = [n for n, a in self.theirs.items() if wrong_entries(a, self.right[n]).any()]
+        self.wrong = [n for n in self.theirs if not self.same(self.theirs[n], self.right[n])]
         self.clear = [n for n in self.theirs if n not in self.wrong]
 
-    def label(self, part: Part) -> str:
-        """Name a part, of several calls with the call: ``loss of batch 2``."""
-        name, number = part
+    def wrong_entries(self, a: Array, b: Array) -> Any:
+        """Return True for each number that differs by too much of the largest.
+
+        Unlike the doctor's measure, which is for measured slopes, it has no smallest scale: numbers
+        that must be 0 must be 0.
+        """
+        return ~(np.abs(a - b) <= self.blank.agree * float(np.abs(b).max(initial=0)))
+
+    def same(self, a: Any, b: Any) -> bool:
+        """Return True if two arrays agree in every entry."""
+        return np.shape(a) == np.shape(b) and not np.any(self.wrong_entries(np.asarray(a), b))
+
+    def trouble(self) -> Trouble | None:
+        """Return the first wrong number."""
+        if not self.wrong:
+            return None
+        name, number = part = self.wrong[0]
+        bad = self.wrong_entries(self.theirs[part], self.right[part])
+        index = tuple(map(int, np.unravel_index(np.argmax(bad), bad.shape)))
+        several = len(self.calls) > 1
+        alike = [part] if several else [n for n in self.theirs if n[0] == name]
+        about: dict[str, Any] = {
+            "result": name,
+            "index": index if several else (*number, *index),
+            "must": float(self.right[part][index]) + 0.0,  # never -0
+            "got": float(self.theirs[part][index]) + 0.0,
+            "count": sum(
+                int(self.wrong_entries(self.theirs[n], self.right[n]).sum()) for n in alike
+            ),
+            "size": sum(self.right[n].size for n in alike),
+        }
+        return Trouble(What.NUMBER, about | self._of_call(number))
+
+    def _of_call(self, number: Sequence[int]) -> dict[str, Any]:
+        """Return the number of a call and the limit or the rate in it, if there are several."""
         if len(self.calls) == 1:
-            return name
-        call = self.blank.call.format(*number, **self.calls[number[0]])
-        return f"{name} of {call}" if "=" not in call else f"{name} with {call}"
+            return {}
+        k = number[0]
+        plain = {n: v for n, v in self.calls[k].items() if isinstance(v, float)}
+        return {"call": {"number": k} | plain}
 
-    def first_number(self) -> str:
-        """Name the first wrong number."""
-        name, step = part = self.wrong[0]
-        a, b = self.theirs[part], self.right[part]
-        index = np.unravel_index(np.argmax(wrong_entries(a, b)), a.shape)
-        place = ", ".join(map(str, index if len(self.calls) > 1 else (*step, *index)))
-        alike = [n for n in self.theirs if n[0] == name and (len(self.calls) == 1 or n == part)]
-        bad = sum(wrong_entries(self.theirs[n], self.right[n]).sum() for n in alike)
-        size = sum(self.right[n].size for n in alike)
-        few = f"; wrong: {bad} of the {size} numbers of {name}" if size > 1 else ""
-        got = f"{a[index]:.10g}"
-        digits = 10 if got != f"{b[index]:.10g}" else 17
-        must = f"must be {b[index]:.{digits}g}, got {a[index]:.{digits}g}"
-        named = f"{name}[{place}]" if place else name
-        return f"The first wrong number: {self.label(part).replace(name, named, 1)} {must}{few}."
+    # --- causes ---
 
-    def of_notes(self, types: Mapping[str, str], shared: Sequence[str]) -> str:
-        """Name a cause that shows in the arrays themselves: their type, their memory."""
-        name, _ = self.wrong[0]
+    def cause(self, step_is_right: bool, types: Mapping[str, str], shared: Sequence[str]) -> Cause:
+        """Return the likeliest cause.
+
+        `step_is_right` if the step that a loop calls is right. `types` and `shared` tell of the
+        arrays themselves: short types by result, and two entries that are one array in memory.
+        """
+        name, _ = first = self.wrong[0]
+        theirs = self.theirs[first]
         if len(shared) == 2 and shared[0].partition("[")[0] == name:
-            one, other = shared
-            return (
-                f"{one} and {other} are one array: what is written into it later changes both. "
-                "Make a new array each time."
-            )
-        part, kind = self.wrong[0], types.get(name, "")
-        near = distance(self.theirs[part], self.right[part]) < 0.01
-        if "int" in kind or (kind and near):
-            return f"{name} has the type {kind}, which loses digits; the arguments are float64."
-        return ""
-
-    def cause(self, step_is_right: bool) -> Cause:
-        """Return the likeliest cause; `step_is_right` if the step that a loop calls is right."""
-        first = self.wrong[0]
-        if not np.isfinite(self.theirs[first]).all():
-            usual = "a division by zero, or an array that is never filled"
-            own = [NOT_FINITE[first[0]]] if first[0] in NOT_FINITE else []
-            return f"{first[0]} is not finite. Look for {', '.join([*own, usual])}.", ""
-        if max(distance(self.theirs[n], self.right[n]) for n in self.wrong) < 1e-5:
-            return (
-                "The numbers agree to 5 digits or more, and not to all: digits are lost (float32, "
-                "a central difference), a small constant is added, such as 1e-6, or something is "
-                "clipped or cut off where it hardly shows."
-            ), ""
+            return Cause(Why.SHARED, {"one": shared[0], "other": shared[1]})
+        kind = types.get(name, "")
+        if "int" in kind or (kind and distance(theirs, self.right[first]) < 0.01):
+            return Cause(Why.TYPE, {"result": name, "type": kind})
+        if not np.isfinite(theirs).all():
+            return Cause(Why.NOT_FINITE, {"result": name})
+        if all(distance(self.theirs[n], self.right[n]) < NEARLY for n in self.wrong):
+            return Cause(Why.DIGITS if self._everywhere() else Why.SMALL)
         with np.errstate(all="ignore"):
             if self.place is not FIRST:
-                return self.by_clipping() or (self.place.advice, "")
-            cause, complete = self.by_lines(step_is_right)
-            if cause and complete:
-                return cause
-            return self.by_clipping() or self.by_factor() or cause or self.suspects()
+                return self._clipped() or Cause(Why.PLACE)
+            found, complete = self._one_line(step_is_right)
+            if found and complete:
+                return found
+            return self._clipped() or self._factors() or found or self._suspects()
+
+    def _everywhere(self) -> bool:
+        """Return True if most numbers are wrong, and each is nearly right."""
+        pairs = [(self.theirs[n], self.right[n]) for n in self.wrong]
+        count = sum(int(self.wrong_entries(a, b).sum()) for a, b in pairs)
+        nearly = all((np.abs(a - b) <= 1e-3 * np.abs(b)).all() for a, b in pairs)
+        return nearly and 2 * count > sum(a.size for a, _ in pairs)
 
     # --- mistakes of one line, and of two ---
 
@@ -162,14 +152,14 @@ class Case:
                 run = parts(blank, results, len(self.calls))
             except Exception:  # a wrong line may stop in any way
                 continue
-            if all(n in run and same(run[n], self.theirs[n]) for n in self.clear):
+            if all(n in run and self.same(run[n], self.theirs[n]) for n in self.clear):
                 yield mistake, run
 
     def _explained(self, run: Parts) -> list[Part]:
-        return [n for n in self.wrong if n in run and same(run[n], self.theirs[n])]
+        return [n for n in self.wrong if n in run and self.same(run[n], self.theirs[n])]
 
-    def by_lines(self, step_is_right: bool) -> tuple[Cause | None, bool]:
-        """Name the lines whose mistakes give the numbers; return True if they give all of them."""
+    def _one_line(self, step_is_right: bool) -> tuple[Cause | None, bool]:
+        """Find the lines whose mistakes give the numbers; return True if they give all of them."""
         blank = self.blank
         tried = list(mistakes_in(blank.text))
         if blank.layer and not step_is_right:
@@ -177,7 +167,7 @@ class Case:
         possible = list(self._runs(tried))
         found = [(v, explained) for v, run in possible if (explained := self._explained(run))]
         most = max((len(explained) for _, explained in found), default=0)
-        if blank.order and most < len(self.wrong) and (pair := self._pair(possible, most)):
+        if blank.order and most < len(self.wrong) and (pair := self._two_lines(possible, most)):
             return pair, True
         alike = [n for n in self.wrong if n[0] == self.wrong[0][0]]  # all steps of a result
         first = [(v, explained) for v, explained in found if {*alike} <= {*explained}]
@@ -187,10 +177,10 @@ class Case:
         best = lines.best([v for v, explained in first if len(explained) == longest])
         if len(best) > lines.MOST_LINES:
             return None, False
-        return _cause(best, "", "Or else: "), most == len(self.wrong)
+        return Cause(Why.LINE, mistakes=tuple(best)), most == len(self.wrong)
 
-    def _pair(self, possible: Sequence[tuple[Mistake, Parts]], most: int) -> Cause | None:
-        """Name two mistakes of a loop that together give more of the numbers than one does.
+    def _two_lines(self, possible: Sequence[tuple[Mistake, Parts]], most: int) -> Cause | None:
+        """Find two mistakes of a loop that together give more of the numbers than one does.
 
         On the first wrong part the effects of two mistakes nearly add up, unless one hides the
         other, so the pairs that come nearest are tried.
@@ -219,36 +209,65 @@ class Case:
         for n in np.lexsort((ranks[j] + ranks[k], misfit[j, k].round(9)))[:MOST_PAIRS]:
             pair = sorted((tried[j[n]], tried[k[n]]), key=lambda m: text.lines.index(m.line))
             changes = combined(pair[0].changes[0], pair[1].changes[0])
-            for _, run in self._runs([Mistake(text.name, changes, "")]):
+            for _, run in self._runs([Mistake(text.name, changes)]):
                 if len(self._explained(run)) > most:
                     best, most = pair, len(self._explained(run))
             if most == len(self.wrong):
                 break
-        count = "Two" if most == len(self.wrong) else "At least two"
-        return _cause(best, f"{count} mistakes. ") if best else None
+        how_many = "Two" if most == len(self.wrong) else "At least two"
+        return Cause(Why.PAIR, {"how_many": how_many}, tuple(best)) if best else None
 
     # --- other causes ---
 
-    def by_clipping(self) -> Cause | None:
-        """Name a line that is clipped at a usual limit."""
+    def _clipped(self) -> Cause | None:
+        """Find a line that is clipped at a usual limit."""
         texts = [self.blank.text]
         texts += lines.texts(self.blank.layer)[:1] if self.blank.layer else []
         tried = [v for text in texts for v in clippings(text)]
-        found = [v for v, run in self._runs(tried) if len(self._explained(run)) == len(self.wrong)]
-        return _cause(found[:1]) if found else None
+        found = (v for v, run in self._runs(tried) if len(self._explained(run)) == len(self.wrong))
+        first = next(found, None)
+        return Cause(Why.LINE, mistakes=(first,)) if first else None
 
-    def suspects(self) -> Cause:
+    def _factors(self) -> Cause | None:
+        """Find the factor by which each result is wrong, in each call if there are several."""
+        if self.blank.listed:
+            return self._factors_of_clipping()
+        factors: dict[str, float] = {}
+        for name, a in self.results.items():
+            b = self.right_results[name]
+            if a.size == len(self.calls):  # one number is any other one times it
+                return None
+            factors[name] = _factor(a, b)
+            if distance(a, factors[name] * b) > self.blank.agree:
+                return None
+        return Cause(Why.FACTORS, {"factors": factors})
+
+    def _factors_of_clipping(self) -> Cause | None:
+        """Find the factor of each array in the first wrong call; it must be one for all."""
+        (bad, number), *_ = self.wrong
+        here = {n: (a, self.right[n, k]) for (n, k), a in self.theirs.items() if k == number}
+        if any(_is_limited(a) for a, _ in here.values()):
+            return Cause(Why.ENTRIES, {"result": self.blank.returns})
+        factors = {name: _factor(a, b) for name, (a, b) in here.items()}
+        if any(distance(a, factors[name] * b) > self.blank.agree for name, (a, b) in here.items()):
+            return None
+        of_call = self._of_call(number)
+        if not np.allclose(list(factors.values()), factors[bad], rtol=1e-6):
+            return Cause(Why.OWN_FACTORS, {"factors": factors} | of_call)
+        return Cause(Why.ONE_FACTOR, {"factor": factors[bad]} | of_call)
+
+    def _suspects(self) -> Cause:
         """Name the lines that may be wrong: that of the first wrong result, and those before it."""
-        part, text = self.wrong[0], self.blank.text.lines
-        (name, number), got = part, self.theirs[part]
+        (name, number), text = part, _ = self.wrong[0], self.blank.text.lines
+        got = self.theirs[part]
         own = [line for line in text if name.partition("[")[0] in line.names]
         right = {n: a for (n, k), a in self.right.items() if k == number}
         for other, a in {**self._given(number), **right}.items():
-            if other != name and np.shape(a) == got.shape != () and distance(got, a) < AGREE:
+            if other != name and np.shape(a) == got.shape != () and self.same(got, a):
                 alone = [] if self.blank.order else own
-                return f"{name}: it is {other}.", " ".join(f"It must be {line}." for line in alone)
+                return Cause(Why.TAKEN, {"result": name, "other": other, "lines": alone})
         if self.blank.order:
-            return self._through_time(name, number), ""
+            return self._through_time(name, number)
         clear = {n for n, _ in self.clear}
         hidden = {n for line in text for n in line.names} - {*self.blank.results}
         for line in reversed(text):  # what a right result uses is right
@@ -257,10 +276,7 @@ class Case:
         before = text[: text.index(own[-1])] if own else []
         used = [line for line in before if hidden - clear & {*line.names}]
         names = dict.fromkeys(n for line in used for n in line.names if n in hidden - clear)
-        where = f"{', '.join(names)} or {name}" if names else name
-        what = "the grader cannot tell what is wrong there; all lines before are right"
-        must = dict.fromkeys(f"It must be {line}." for line in [*used, *own])
-        return f"{where}: {what}.", " ".join(must)
+        return Cause(Why.LINES, {"names": [*names, name], "lines": [*used, *own]})
 
     def _given(self, number: tuple[int, ...]) -> Point:
         """Return the arguments of a call; of a loop, those of a step."""
@@ -271,77 +287,21 @@ class Case:
         of_step = {n: a[number] for n, a in given.items() if a.ndim == 3}
         return of_step | {n: a for n, a in given.items() if a.ndim < 3}
 
-    def _through_time(self, name: str, step: tuple[int, ...]) -> str:
+    def _through_time(self, name: str, step: tuple[int, ...]) -> Cause:
         """Name suspects in a loop: the inputs of a step, what it passes on, or its results."""
-        back, first = self.blank.order < 0, next(iter(self.right))
+        first = next(iter(self.right))
         if not step:
-            alone = {"dWx": ", and at x", "dWh": ", and at h_prev"}.get(name, "")
-            return f"{name}: the steps are right; look at how it is made of their parts{alone}."
-        if not back and name != first[0] and step == first[1]:
-            return f"{name}: the results before it are right; look at what is kept of a step."
-        if first in self.wrong:
-            given = "dhs, dhT (and dcT), and the arrays of that step" if back else "x, h0 and c0"
-            return (
-                "The first step computed is wrong already: look at its lines, at what it gets, "
-                f"{given}, and at its place among the steps."
-            )
-        gets = "dhs[t], and what the step after it hands on, dh (or dc)" if back else "h and c"
-        return (
-            "The first step computed is right and a later one is wrong: look at what a later step "
-            f"gets, {gets}, and from which step each array is taken."
-        )
+            return Cause(Why.SUMS, {"result": name})
+        if self.blank.order > 0 and name != first[0] and step == first[1]:
+            return Cause(Why.KEPT, {"result": name})
+        return Cause(Why.FIRST_STEP if first in self.wrong else Why.LATER_STEP)
 
-    def by_factor(self) -> Cause | None:
-        """Find the factor by which each result is wrong, in each call if there are several."""
-        factors: dict[Part, float] = {}
-        whole = len(self.calls) == 1
-        pairs = {
-            part: (self.results[part[0]], self.right_results[part[0]]) if whole else (a, b)
-            for (part, a), b in zip(self.theirs.items(), self.right.values(), strict=True)
-        }
-        if self.blank.listed and any(_is_limited(a) for a, _ in pairs.values()):
-            name = self.blank.returns
-            equal = "its largest entries are all equal: they are changed entry by entry"
-            return f"{name}: {equal}, not by one factor for all.", ""
-        for part, (a, b) in pairs.items():
-            factors[part] = float((a * b).sum() / (b * b).sum())
-            if distance(a, factors[part] * b) > AGREE:
-                return None
-        in_words = {part: named_factor(f, self.place.sizes) for part, f in factors.items()}
-        if self.blank.listed:
-            return self._of_clipping(in_words), ""
-        said = dict.fromkeys(f"{name}: {factor}" for (name, _), factor in in_words.items())
-        if len(said) > len(self.results):  # another one in each call or step
-            return None
-        if len(pairs) == 1 and self.theirs[self.wrong[0]].size == 1:
-            return None  # one number is any other one times it
-        return f"Each result is the right one times a number: {', '.join(said)}.", ""
 
-    def _of_clipping(self, factors: Mapping[Part, str]) -> str:
-        """Say with which factors a list was clipped; it must be one for all its arrays."""
-        (bad, call), *_ = self.wrong
-        here = {name: factor for (name, k), factor in factors.items() if k == call}
-        which = self.blank.call.format(**self.calls[call[0]])
-        said = ", ".join(f"{name}: {factor}" for name, factor in here.items())
-        if len({*here.values()}) > 1:
-            return (
-                f"With {which}, each array is the right one times a number: {said}. The arrays "
-                "must have one factor in common: the norm is the norm of all together."
-            )
-        return (
-            f"With {which}, all arrays have one factor in common, as they must, but it is the "
-            f"right one times {here[bad]}: look at how that factor is made."
-        )
+def _factor(a: Array, b: Array) -> float:
+    """Return the factor with which b comes nearest to a."""
+    return float((a * b).sum() / (b * b).sum())
 
 
 def _is_limited(a: Array) -> bool:
     top = np.abs(a).max()
     return top > 0 and int((np.abs(a) == top).sum()) > 1
-
-
-def _cause(found: Sequence[Mistake], before: str = "", between: str = "") -> Cause:
-    """Describe mistakes, and the right lines."""
-    described = [f"{mistake.description()}." for mistake in found]
-    corrected = [f"It must be {mistake.correction()}." for mistake in found]
-    joint = f" {between}"
-    return before + joint.join(described), joint.join(corrected)

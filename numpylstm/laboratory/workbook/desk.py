@@ -21,9 +21,11 @@ import numpy as np
 
 from numpylstm import tape
 from numpylstm.laboratory.workbook import engine
-from numpylstm.laboratory.workbook.blanks import BLANKS, FIRST
+from numpylstm.laboratory.workbook.blanks import BLANKS
 from numpylstm.laboratory.workbook.calls import as_numbers
-from numpylstm.laboratory.workbook.grading import NOT_ANSWERED, Verdict, judge, right_at
+from numpylstm.laboratory.workbook.grading import judge, right_at
+from numpylstm.laboratory.workbook.places import FIRST
+from numpylstm.laboratory.workbook.words import NOT_ANSWERED, Verdict
 from numpylstm.printing import printable
 
 GRADER = "grading.Grader()"

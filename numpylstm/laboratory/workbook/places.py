@@ -1,0 +1,79 @@
+"""Places: the sizes and the kinds of numbers with which every blank is called.
+
+Each place differs from the first in one respect, so that a function that is right before and
+wrong there tells what it depends on. A last few are drawn by a seed of their own each time, so
+that no answer can be made for the places alone.
+"""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
+from enum import Enum
+from types import MappingProxyType
+
+import numpy as np
+
+
+class New(Enum):
+    """What a place has that the places before it do not have."""
+
+    NOTHING = "nothing"
+    NUMBERS = "other numbers"
+    LAYOUT = "another order in memory"
+    SIZES = "other sizes"
+    EQUAL = "equal sizes"
+    ONES = "sizes of 1"
+    SCALE = "the size of the gradients"
+    ZERO = "gradients of zeros"
+    EXTREMES = "extreme numbers"
+    DRAWN = "sizes and numbers drawn at random"
+
+
+@dataclass(frozen=True)
+class Place:
+    """Sizes and numbers with which blanks are called."""
+
+    name: str  # among the numbers of a submission
+    sizes: Mapping[str, int]
+    new: New = New.NOTHING
+    scale: float = 1.0  # factor of upstream gradients
+    seed: int = 0  # places of the same sizes and seed have the same numbers
+
+    def __str__(self) -> str:
+        return ", ".join(f"{letter}={size}" for letter, size in self.sizes.items())
+
+
+def _sizes(*numbers: int) -> Mapping[str, int]:
+    return MappingProxyType(dict(zip("TBDHV", numbers, strict=True)))
+
+
+FIRST = Place("first", _sizes(5, 3, 4, 6, 7))
+FIXED = (
+    replace(FIRST, name="again", new=New.NUMBERS, seed=1),
+    replace(FIRST, name="layout", new=New.LAYOUT),
+    Place("larger", _sizes(9, 5, 7, 8, 11), New.SIZES),
+    Place("rows", _sizes(2, 70, 3, 4, 6), New.SIZES),
+    Place("columns", _sizes(2, 2, 40, 33, 70), New.SIZES),
+    Place("steps", _sizes(130, 2, 2, 3, 5), New.SIZES),
+    Place("equal", _sizes(6, 6, 6, 6, 6), New.EQUAL),
+    Place("ones", _sizes(1, 1, 1, 1, 2), New.ONES),
+    replace(FIRST, name="large", new=New.SCALE, scale=1e6, seed=1),
+    replace(FIRST, name="tiny", new=New.SCALE, scale=1e-6, seed=1),
+    replace(FIRST, name="zero", new=New.ZERO, scale=0.0, seed=1),
+    Place("extremes", _sizes(6, 4, 5, 9, 8), New.EXTREMES),
+)
+DRAWN = 3
+"""Number of places that a seed draws."""
+
+
+def others(seed: int) -> list[Place]:
+    """Return the places after the first; the last ones are drawn with a seed.
+
+    Their five sizes are drawn from three numbers, so that some are equal.
+    """
+    rng = np.random.default_rng(seed)
+    drawn = []
+    for k in range(DRAWN):
+        sizes = _sizes(*map(int, rng.choice(rng.integers(2, 12, 3), 5)))
+        scale = float(10 ** rng.uniform(-8, 8))
+        drawn.append(Place(f"drawn {k}", sizes, New.DRAWN, scale, int(rng.integers(2**32))))
+    return [*FIXED, *drawn]
