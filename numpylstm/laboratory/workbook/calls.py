@@ -33,7 +33,7 @@ from numpylstm.laboratory.workbook.blanks import (
 )
 from numpylstm.laboratory.workbook.findings import What
 from numpylstm.laboratory.workbook.places import FIRST, New, Place, others
-from numpylstm.laboratory.workbook.words import described
+from numpylstm.laboratory.workbook.words import TROUBLES, described
 
 Numbers = dict[str, Any]  # name of a result -> array, or in words what stands in its place
 Answer = Callable[..., Any]
@@ -162,7 +162,7 @@ class NotGradable(Exception):
     """A function that does not return its results, or changes an argument."""
 
     def __init__(self, what: What, **about: Any) -> None:
-        super().__init__(what.value)
+        super().__init__(TROUBLES[what].format_map(about))
         self.error = {"what": what.value, **about}
 
 

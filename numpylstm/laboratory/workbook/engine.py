@@ -18,7 +18,13 @@ from numpylstm import reference
 from numpylstm.checks import Array
 from numpylstm.data import Vocabulary, batches
 from numpylstm.laboratory.workbook.blanks import BLANKS, steps_of
-from numpylstm.laboratory.workbook.calls import Answer, called_values, stopped, textbook_parts
+from numpylstm.laboratory.workbook.calls import (
+    Answer,
+    NotGradable,
+    called_values,
+    stopped,
+    textbook_parts,
+)
 from numpylstm.models import LanguageModel
 
 Functions = Mapping[str, Callable[..., Any]]  # by the names of the blanks
@@ -135,7 +141,8 @@ def numbers_of(functions: Mapping[str, Answer]) -> dict[str, Any]:
             try:
                 losses[cell] = train(functions, cell)
             except BaseException as error:  # whatever a student's code does
-                return losses | {"error": f"With the {cell} it stopped: {stopped(error)}"}
+                said = str(error) if isinstance(error, NotGradable) else stopped(error)
+                return losses | {"error": f"With the {cell} it stopped: {said}"}
     return losses
 
 
