@@ -23,21 +23,20 @@ from numpylstm import explore
 
 DOCS = Path(__file__).parents[1]
 PICTURES, UPDATES = 32, 25  # of the race: number of pictures, and updates between two of them
-ONLY_THE_FIRST_FIGURE = """
+ONLY_THE_OPENING = """
 const title = document.querySelector("h1");
-const figure = document.getElementById("counts");
+const figure = document.getElementById("alive");
 const said = document.createElement("p");
-const close = [...figure.querySelectorAll("button")].find((each) => each.textContent === ")");
-close.click();
-close.click();
-for (const each of figure.children) if (!each.matches("svg")) each.style.display = "none";
-said.textContent = "One number inside a trained network, as it reads brackets: " +
-  "a step down for each that opens, a step up for each that closes.";
-title.style.cssText = "font-size: 48px; margin: 24px 0 36px";
-said.style.cssText = "font-size: 22px; line-height: 1.4; margin: 32px 0 0";
-document.querySelector("main").replaceChildren(title, figure, said);
+explore.parts.alive.go(8);
+for (const each of figure.children) {
+  if (!each.matches(".drawing, .text")) each.style.display = "none";
+}
+said.textContent = "One number inside a trained network. Nobody told it to count brackets.";
+title.style.cssText = "font-size: 44px; margin: 12px 0 6px";
+said.style.cssText = "font-size: 19px; line-height: 1.3; margin: 0 0 10px; max-width: none";
+document.querySelector("main").replaceChildren(title, said, figure);
 document.documentElement.style.overflow = "hidden";
-explore.parts.counts.paint();
+scrollTo(0, 0);
 """
 
 
@@ -76,11 +75,11 @@ def save_race(driver: webdriver.Chrome, page: str) -> list[Path]:
 
 
 def save_preview(driver: webdriver.Chrome, page: str) -> list[Path]:
-    """Photograph the title above the first figure, 1200 x 630, and return the file written."""
+    """Photograph the title above the opening, 1200 x 630, and return the file written."""
     size = {"width": 800, "height": 420, "deviceScaleFactor": 1.5, "mobile": False}
     driver.execute_cdp_cmd("Emulation.setDeviceMetricsOverride", size)
-    driver.get(f"{page}#counts")
-    driver.execute_script(ONLY_THE_FIRST_FIGURE)
+    driver.get(f"{page}#alive")
+    driver.execute_script(ONLY_THE_OPENING)
     picture = as_picture(driver.get_screenshot_as_png())
     file = DOCS / "_static" / "preview.png"
     picture.quantize(64, dither=PIL.Image.Dither.NONE).save(file, optimize=True)

@@ -65,7 +65,7 @@ export function alive_part(root, model) {
   for (const event of ["pointerleave", "focusout"]) root.addEventListener(event, pause(false));
   on_tokens(text, () => part.at, go);
   setInterval(tick, PACE);
-  Object.assign(part, { paint });
+  Object.assign(part, { paint, go });
   paint();
   return part;
 }
