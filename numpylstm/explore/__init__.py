@@ -15,7 +15,6 @@ import json
 import os
 import random
 import re
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 from urllib.parse import quote
@@ -37,40 +36,6 @@ PREVIEW = """<meta property="og:title" content="How an LSTM really works">
 
 LINK = '<p><a href="{site}/player.html">Play one update, number by number</a></p>'
 PLAYER = "<p><code>python -m numpylstm.tape play page.html</code><br>plays one update</p>"
-
-# Each imports only from those before it.
-SHARED = (
-    "arrays",
-    "engine",
-    "lag",
-    "numbers",
-    "elements",
-    "charts",
-    "colours",
-    "drawing",
-    "models",
-    "tokens",
-    "clamps",
-    "prediction",
-    "units",
-    "reading",
-)
-MODULES = (
-    *SHARED,
-    "alive",
-    "draws",
-    "step",
-    "reach",
-    "trainer",
-    "race",
-    "staircase",
-    "pulse",
-    "learner",
-    "safetensors",
-    "sample_picture",
-    "your_text",
-    "page",
-)
 
 OWN_TEXT = 60_000  # characters of the texts that the page offers to learn
 
@@ -94,7 +59,7 @@ def page(site: str | None = None, notebooks: str | None = None) -> str:
             "Brackets": brackets(20_000),
         },
     }
-    return assemble("page.html", data, MODULES, site, notebooks)
+    return assemble("page", data, site, notebooks)
 
 
 def brackets(length: int) -> str:
@@ -109,19 +74,15 @@ def brackets(length: int) -> str:
     return out
 
 
-def assemble(
-    template: str,
-    data: Any,
-    modules: Sequence[str],
-    site: str | None = None,
-    notebooks: str | None = None,
-) -> str:
-    """Return a page: a template, its data and its modules.
+def assemble(name: str, data: Any, site: str | None = None, notebooks: str | None = None) -> str:
+    """Return a page: the template and the module of this name, and its data.
 
     Data are never run as code: they cannot close their element, and the content security policy
     allows one script only, by its hash, a worker made of it, and no requests.
     """
-    script = "\n".join(_as_function(name, _read(f"{name}.js")) for name in modules)
+    modules: dict[str, str] = {}
+    _collect(name, modules)
+    script = "\n".join(modules.values())
     digest = base64.b64encode(hashlib.sha256(f"\n{script}\n".encode()).digest()).decode()
     parts = {
         "style": _read("page.css"),
@@ -135,7 +96,7 @@ def assemble(
         "data": json.dumps(data).replace("<", "\\u003c"),
         "script": script,
     }
-    text = _with_links(_read(template), site, notebooks)
+    text = _with_links(_read(f"{name}.html"), site, notebooks)
     return re.sub(r"\{\{ (\w+) \}\}", lambda match: parts[match[1]], text)
 
 
@@ -190,6 +151,15 @@ def write_page(path: str | Path, site: str | None = None) -> Path:
 
 def _read(name: str) -> str:
     return (FOLDER / name).read_text(encoding="utf-8")
+
+
+def _collect(name: str, modules: dict[str, str]) -> None:
+    """Add a module, after those that it imports."""
+    source = _read(f"{name}.js")
+    for imported in re.findall(r'from "\./(\w+)\.js";', source):
+        if imported not in modules:
+            _collect(imported, modules)
+    modules[name] = _as_function(name, source)
 
 
 def _as_function(name: str, source: str) -> str:

@@ -186,8 +186,7 @@ const copied = (parameters) =>
 
 // --- in a worker ----------------------------------------------------------------------------------
 
-// Answer the messages of the page: {start}, {running}, {rate}, {hold}. Reports come once a
-// second.
+// Answer the messages of the page: {start}, {running}, {rate}, {hold}. Reports come once a second.
 export function serve(post) {
   let learner = null;
   let prompt = [];

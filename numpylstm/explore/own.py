@@ -18,7 +18,7 @@ from numpylstm.data import Vocabulary
 from numpylstm.data.configured import ScoredText, splits_punctuation
 from numpylstm.errors import either
 from numpylstm.evaluation import Watch, evaluate
-from numpylstm.explore import SHARED, assemble, cell_record
+from numpylstm.explore import assemble, cell_record
 from numpylstm.functional import softmax
 from numpylstm.laboratory.diagnostics import cell_activations
 from numpylstm.masks import Cache
@@ -96,7 +96,7 @@ def explorer_page(
         facts["parameters"] = {path: packed(array) for path, array in model.state_dict().items()}
     else:
         facts["recorded"] = record(model, ids, facts["rows"])
-    return assemble("own.html", {"models": {"own": facts}}, (*SHARED, "own"))
+    return assemble("own", {"models": {"own": facts}})
 
 
 def packed(array: Array) -> dict[str, Any]:

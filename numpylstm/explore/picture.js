@@ -140,14 +140,14 @@ export function draw(svg, picture, update, drawn, shown) {
 
   const { tops, height } = drawn;
   const places = new Map();
+  const labels = []; // above all numbers
   function chip({ path, back, label, x, y }) {
     const gradient = backward ? known(back) : undefined;
     const number = gradient ?? known(path);
     const past = backward && !gradient;
+    const written = gradient?.variable ?? label;
     if (label)
-      out.push(
-        `<text class="label" x="${x - CHIP / 2 - 2}" y="${y - 10.4}">${gradient?.variable ?? label}</text>`,
-      );
+      labels.push(`<text class="label" x="${x - CHIP / 2 - 2}" y="${y - 9}">${written}</text>`);
     const box = `<rect x="${x - CHIP / 2}" y="${y - HIGH / 2}" width="${CHIP}" height="${HIGH}" rx="2.5"`;
     if (!number) return out.push(`<g class="chip empty">${box}/></g>`);
     if (!places.has(number)) places.set(number, { x, y });
@@ -190,6 +190,7 @@ export function draw(svg, picture, update, drawn, shown) {
     token("ids", "middle", `x="${x + MIDDLE}" y="${height - 5}"`, `token ${ids[t]}`);
   }
   drawn.chips.forEach(chip);
+  out.push(...labels);
   for (const number of from) arrow(number, chosen, "from");
   for (const number of uses) arrow(chosen, number, "use");
   svg.innerHTML = out.join("");

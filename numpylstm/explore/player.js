@@ -326,6 +326,14 @@ function say(text = "", bad = false) {
 
 const array_of = (path) => path.replace(/(\[\d+\])+$/, "");
 
+// The line of the textbook that computes a number.
+function line_of(number) {
+  if (!(number?.step >= 0)) return "it is given";
+  const { call, line } = part.update.steps[number.step];
+  const lines = call.lines ?? data.functions[call.name].lines;
+  return `its line: ${lines[line - 1].replace(/ *#.*/, "").trim()}`;
+}
+
 // The step that reads a token, inputs.ids[1], or compares the scores with one, inputs.targets[1].
 function step_of_token(path) {
   const [, list, t] = path.match(/(\w+)\[(\d)\]$/);
@@ -344,7 +352,7 @@ function take(text) {
   const cell = Object.keys(data.cells).find((name) => text.includes(`"${name}.0`)) ?? part.cell;
   choose_cell(cell);
   $(`[name=cell][value=${cell}]`).checked = true;
-  const { tape, formulas } = data.cells[cell];
+  const { tape } = data.cells[cell];
   const { error, right, wrong, missing } = mark(tape, given);
   if (error) return say(`These numbers cannot be marked: ${error}.`, true);
   const number_of = ({ path }) => part.update.numbers.get(path);
@@ -357,14 +365,11 @@ function take(text) {
   const together = wrong.filter((each) => array_of(each.path) === array_of(path));
   const words =
     first && cause(together.map((each) => ({ number: number_of(each), got: each.got })));
-  const kind = array_of(path)
-    .replace(/\bt\d/, "t0")
-    .replace(/^((?:for|back)ward.*)\.\d/, "$1.0");
   go(first?.step ?? step_of_token(path));
   if (first) pin(first);
   say(
     `${right} of ${total} numbers are right. The first wrong one is ${path}: expected ${fixed(expected, 6)}, got ` +
-      `${fixed(got, 6)}. ${words ? `${first.variable}: ${words}; ` : ""}${formulas[kind] ?? "it is given"}.${not_given}`,
+      `${fixed(got, 6)}. ${words ? `${first.variable}: ${words}; ` : ""}${line_of(first)}.${not_given}`,
     true,
   );
 }

@@ -18,15 +18,12 @@ from numpylstm import reference, tape
 from numpylstm.cells import CELLS
 from numpylstm.explore import FOLDER, assemble, cell_record
 from numpylstm.laboratory.mistakes import around
-from numpylstm.tape.formulas import made_of
 from numpylstm.tape.golden import CELLS as ON_TAPE
 
 AROUND = ("embedding_forward", "linear_forward", "linear_backward", "embedding_backward",
           "cross_entropy_step_forward", "cross_entropy_step_backward", "mingru_factor",
           "sgd_update")  # fmt: skip
 """Functions of the textbook that an update calls, besides those of the cell."""
-MODULES = ("arrays", "engine", "numbers", "elements", "colours", "textbook", "update", "own_tape",
-           "picture", "player")  # fmt: skip
 
 
 def player_page(mine: Any = None, cell: str = "lstm", site: str | None = None) -> str:
@@ -42,7 +39,9 @@ def player_page(mine: Any = None, cell: str = "lstm", site: str | None = None) -
              for part in ("_step_forward", "_step_backward", "_backward")]  # fmt: skip
     functions = {name: listing(getattr(reference, name)) for name in (*AROUND, *steps)}
     data = {
-        "cells": {name: _of_tape(name) for name in ON_TAPE},
+        "cells": {
+            name: {"record": cell_record(CELLS[name]), "tape": tape.load(name)} for name in ON_TAPE
+        },
         "functions": functions | {"clip": listing(around.clip)},
         "pictures": json.loads((FOLDER / "picture.json").read_text("utf-8")),
         "caches": {
@@ -50,7 +49,7 @@ def player_page(mine: Any = None, cell: str = "lstm", site: str | None = None) -
         },
         "mine": None if mine is None else {"cell": cell, "numbers": mine},
     }
-    return assemble("player.html", data, MODULES, site=site)
+    return assemble("player", data, site=site)
 
 
 def write_player(path: str | Path, **options: Any) -> Path:
@@ -58,18 +57,6 @@ def write_player(path: str | Path, **options: Any) -> Path:
     path = Path(path)
     path.write_text(player_page(**options), encoding="utf-8")
     return path
-
-
-def _of_tape(name: str) -> dict[str, Any]:
-    """Return the tape of a cell, its record, and how each kind of number on the tape is made."""
-    golden = tape.load(name)
-    kinds = ["loss", *(f"gradients.{path}" for path in golden["gradients"])]
-    for way in ("forward", "backward"):
-        first = golden[way]["t0"]
-        keys = (*first, *(f"{name}.0.{key}" for key in first[f"{name}.0"]))
-        kinds += [f"{way}.t0.{key}" for key in keys if not isinstance(first.get(key), dict)]
-    formulas = {kind: made_of(kind, name) for kind in kinds}
-    return {"record": cell_record(CELLS[name]), "tape": golden, "formulas": formulas}
 
 
 @cache
