@@ -162,13 +162,13 @@ class ClassifierEvaluation:
     Attributes
     ----------
     loss : float
-        Mean -log p of the right answers, in nats.
+        Mean -log p of the targets, in nats.
     accuracy : float
-        Share of the answers that are right.
+        Share of the predictions that are right.
     sequences : int
         Number of sequences.
     confusion : (C, C) array of int
-        Counts: right answers in the rows, predicted answers in the columns.
+        Counts: targets in the rows, predictions in the columns.
     """
 
     loss: float
@@ -183,14 +183,14 @@ class ClassifierEvaluation:
 
     @property
     def recall(self) -> NDArray[np.float64]:
-        """Of each class, the share of its answers that are predicted; NaN without any, (C,)."""
+        """Of each class, the share of its targets that are predicted; NaN without any, (C,)."""
         return _share(self.confusion.diagonal(), self.confusion.sum(axis=1))
 
     @property
     def f1(self) -> NDArray[np.float64]:
         """The harmonic mean of precision and recall of each class, (C,).
 
-        It is NaN for a class that is neither an answer nor a prediction.
+        It is NaN for a class that is neither a target nor a prediction.
         """
         both = self.confusion.sum(axis=0) + self.confusion.sum(axis=1)
         return _share(2 * self.confusion.diagonal(), both)
@@ -209,7 +209,7 @@ def evaluate_classifier(
     lengths: ArrayLike | None = None,
     weights: ArrayLike | None = None,
 ) -> ClassifierEvaluation:
-    """Score a classifier or a tagger on sequences with known answers.
+    """Score a classifier or a tagger on sequences with known targets.
 
     Parameters
     ----------
@@ -217,14 +217,14 @@ def evaluate_classifier(
     x : (T, N) integers in [0, V), or (T, N, D)
         Sequences, one in a column.
     y : (N,) integers in [0, C); for a tagger (T, N)
-        Their answers.
+        Their targets.
     batch_size : int
         Sequences per pass; it changes the result by rounding only.
     lengths : (N,) integers, optional
         Steps at and past the end of a sequence are neither read nor scored.
     weights : (N,), for a tagger (T, N), optional
         As in ``model.forward``: the loss is the mean by weight. Accuracy and confusion count each
-        answer once, if its weight is not 0.
+        target once, if its weight is not 0.
 
     Returns
     -------
@@ -243,8 +243,8 @@ def evaluate_classifier(
     check_kind(where, "model", model, SequenceClassifier)
     loss, scored = _score(where, model, x, y, batch_size, lengths, weights)
     confusion = np.zeros((model.answer_size, model.answer_size), np.int64)
-    for answers, predicted in scored:
-        np.add.at(confusion, (answers, predicted), 1)
+    for targets, predicted in scored:
+        np.add.at(confusion, (targets, predicted), 1)
     return ClassifierEvaluation(
         loss=loss,
         accuracy=int(confusion.trace()) / max(int(confusion.sum()), 1),
@@ -261,13 +261,13 @@ def evaluate_regressor(
     lengths: ArrayLike | None = None,
     weights: ArrayLike | None = None,
 ) -> float:
-    """Return the mean squared error of a regressor on sequences with known answers.
+    """Return the mean squared error of a regressor on sequences with known targets.
 
     Parameters
     ----------
     model : SequenceRegressor
     x : (T, N, D), or (T, N) integers
-    y : (T, N, K), or (N, K) for one answer after each sequence
+    y : (T, N, K), or (N, K) for one target after each sequence
     batch_size, lengths
         As for `evaluate_classifier`.
     weights : (N,) or (T, N), or the shape of y, optional

@@ -199,12 +199,12 @@ def test_the_tree_of_a_sum_does_not_depend_on_blocks(parts):
 def test_rows_travel_alone_where_only_an_embedding_is_trained(monkeypatch):
     sent = []
 
-    def share(value, flat):
+    def allgather(value, flat):
         sent.append(flat.size)
         of_other = Rows(np.array([0, 4]), np.array([[5.0, 6.0], [7.0, 8.0]]))
         return [value, (["other pass"], [of_other])]
 
-    monkeypatch.setattr(parallel, "RANKS", SimpleNamespace(size=2, share=share))
+    monkeypatch.setattr(parallel, "RANKS", SimpleNamespace(size=2, allgather=allgather))
     rows = Rows(np.array([1, 4]), np.array([[1.0, 2.0], [3.0, 4.0]]))
     passes, (total,) = parallel.sum_over_ranks(["pass"], [rows], rows.values.dtype)
     assert (passes, sent) == (["pass", "other pass"], [0])
@@ -222,8 +222,10 @@ def test_blocks_of_shards(monkeypatch, ranks, shards, fits):
     monkeypatch.setattr(parallel, "RANKS", places[0])
     if fits:
         parallel.check_shards(shards)
-        assert [shard for place in places for shard in place.own(shards)] == [*range(shards)]
-        assert [list(place.own(1)) for place in places] == [[0]] * ranks
+        assert [shard for place in places for shard in place.local_shards(shards)] == [
+            *range(shards)
+        ]
+        assert [list(place.local_shards(1)) for place in places] == [[0]] * ranks
     else:
         with pytest.raises(nl.ConfigError, match="shards must be the number of MPI ranks"):
             parallel.check_shards(shards)
@@ -244,7 +246,7 @@ def test_an_error_of_mpi_is_a_rank_that_failed():
 
     comm = SimpleNamespace(rank=0, size=2, Ibarrier=lambda: SimpleNamespace(Test=test))
     with pytest.raises(RankFailed, match="the connection is lost"):
-        Ranks(comm).share(None)
+        Ranks(comm).allgather(None)
 
 
 def test_mpi_is_imported_by_the_ranks_of_mpiexec_only(folder):

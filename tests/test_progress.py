@@ -11,7 +11,7 @@ import pytest
 from numpylstm.cli.output import Terminal as LinesOnTerminal
 from numpylstm.cli.output import lines_to
 from numpylstm.training import display
-from numpylstm.training.display import Display, Progress, Timing, waiting
+from numpylstm.training.display import Display, ProgressBar, Timing, waiting
 from numpylstm.training.loop import Step
 from numpylstm.training.metrics import Row
 
@@ -81,7 +81,7 @@ def shown(stream, monkeypatch, *items):
     config = SimpleNamespace(epochs=2, steps=None)
     run = SimpleNamespace(config=config, step=0, epoch=0, rows=[])
     timing = Timing()
-    progress = Progress(run, 4, timing)
+    progress = ProgressBar(run, 4, timing)
 
     def ticking():
         for item in items:
@@ -128,7 +128,7 @@ def test_a_file_gets_every_row_and_the_mean_of_the_epoch(everything, monkeypatch
 @pytest.mark.parametrize(("steps", "epochs"), [(3, 1), (4, 1), (5, 2), (None, 2)])
 def test_epochs_that_a_limit_of_steps_excludes_are_not_counted(steps, epochs):
     run = SimpleNamespace(config=SimpleNamespace(epochs=2, steps=steps), step=0, epoch=0)
-    assert Progress(run, 4, Timing()).epochs == epochs
+    assert ProgressBar(run, 4, Timing()).epochs == epochs
 
 
 def test_a_line_does_not_tear_the_bar(everything):

@@ -30,7 +30,7 @@ def test_of_several_that_start_at_once_one_has_the_folder(tmp_path):
     def attempt(number):
         start.wait()
         try:
-            with run_folder.new(tmp_path / "wanted", "demo") as path:
+            with run_folder.create(tmp_path / "wanted", "demo") as path:
                 (path / f"made by {number}").touch()
                 end.wait()
                 return "has it"
@@ -47,7 +47,7 @@ def test_of_several_that_start_at_once_one_has_the_folder(tmp_path):
 
 def test_without_a_name_each_run_has_a_folder_of_its_own(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
-    with run_folder.new(None, "demo") as one, run_folder.new(None, "demo") as two:
+    with run_folder.create(None, "demo") as one, run_folder.create(None, "demo") as two:
         assert [one.name, two.name] == ["demo-1", "demo-2"]
 
 
@@ -57,14 +57,14 @@ def test_without_a_name_each_run_has_a_folder_of_its_own(tmp_path, monkeypatch):
 def test_a_system_without_locks_leaves_the_folder_unlocked(tmp_path, monkeypatch):
     """As Windows, which has no fcntl."""
     monkeypatch.setattr(run_folder, "fcntl", None)
-    with run_folder.new(tmp_path, "demo") as path, run_folder.held(path):
+    with run_folder.create(tmp_path, "demo") as path, run_folder.locked(path):
         pass
 
 
 @pytest.mark.parametrize("name", [".notes.txt.0123abcd.tmp", "thesis.tex"])
 def test_a_refused_folder_keeps_its_files(tmp_path, name):
     (tmp_path / name).write_text("mine")
-    with pytest.raises(RunFolderError, match="is not empty"), run_folder.new(tmp_path, "demo"):
+    with pytest.raises(RunFolderError, match="is not empty"), run_folder.create(tmp_path, "demo"):
         pass
     assert files(tmp_path) == {name: b"mine"}
 
@@ -74,13 +74,13 @@ def test_leftovers_of_the_run_only_are_removed(tmp_path):
     others = {".notes.txt.0123abcd.tmp", ".last.npz.0123abcd.tmp.txt", ".last.npz.mybackup.tmp"}
     for name in leftovers | others:
         (tmp_path / name).write_text("mine")
-    with run_folder.held(tmp_path):
+    with run_folder.locked(tmp_path):
         assert {path.name for path in tmp_path.iterdir()} == others
     (tmp_path / "run").mkdir()
     (tmp_path / "run" / ".last.npz.0123abcd.tmp").write_text(
         "of a run killed before its first save"
     )
-    with run_folder.new(tmp_path / "run", "demo") as path:
+    with run_folder.create(tmp_path / "run", "demo") as path:
         assert not any(path.iterdir())
 
 
@@ -119,7 +119,7 @@ def test_a_link_in_a_run_folder_is_refused(tmp_path, name):
     (tmp_path / name).symlink_to("victim")
     with (
         pytest.raises(RunFolderError, match=f"{name} is a link; remove it"),
-        run_folder.held(tmp_path),
+        run_folder.locked(tmp_path),
     ):
         pass
 

@@ -195,10 +195,10 @@ def test_the_better_of_the_parameters_and_their_mean_are_the_best(corpus, tmp_pa
         if isinstance(item, Step) and item.epoch > 1
     ]
     assert run.parts["average"].count == len(seen) == 28
-    for path, mean in run.offered.items():
+    for path, mean in run.candidate.items():
         expected = np.mean([arrays[path] for arrays in seen], axis=0)
         np.testing.assert_allclose(mean, expected, rtol=1e-10, atol=1e-14)
-    save(run, tmp_path / "best.npz", parameters=run.offered)
+    save(run, tmp_path / "best.npz", parameters=run.candidate)
     best = nl.restore_model(load(tmp_path / "best.npz"))
     assert nl.evaluate(best, corpus.valid, 1, 5).loss == run.valid_losses[-1]
     assert nl.evaluate(run.model, corpus.valid, 1, 5).loss > run.valid_losses[-1]
@@ -213,16 +213,16 @@ def test_the_best_checkpoint_is_that_of_the_lowest_validation(corpus, tmp_path):
     assert nl.evaluate(best, corpus.valid, 1, 5).loss == min(run.valid_losses)
 
 
-def test_each_part_of_a_run_may_offer_parameters(corpus):
+def test_each_part_of_a_run_may_have_candidate_parameters(corpus):
     """One that has none yet does not end the search, and the model keeps its own."""
     model = new_run(corpus).model
     own = model.state_dict()
     offers = [None, {path: array + 1 for path, array in own.items()}, own]
-    parts = [SimpleNamespace(offer=lambda offer=offer: offer) for offer in offers]
-    _, offered = loop.better_of(
+    parts = [SimpleNamespace(candidate=lambda offer=offer: offer) for offer in offers]
+    _, candidate = loop.better_of(
         model, parts, lambda: SimpleNamespace(loss=-model.parameters()["decoder.b"].data.sum())
     )
-    assert offered is offers[1]
+    assert candidate is offers[1]
     np.testing.assert_equal(model.state_dict(), own)
 
 

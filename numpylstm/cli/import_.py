@@ -54,7 +54,7 @@ def command(*, file: Path, out: Path, level: str | None = None, **settings: Any)
             f"{file} holds a {type(model).__name__}, and a run is of a language model; "
             "numpylstm.exchange.import_model reads it"
         )
-    with run_folder.new(out, "") as folder:
+    with run_folder.create(out, "") as folder:
         used = write_run(model, vocabulary, folder, level)
     print(f"Imported {model!r}")
     if level is None:

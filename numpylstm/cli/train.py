@@ -226,8 +226,8 @@ def new_run(
                 training_run, corpus = session.tune(Path(init_from), settings)
     if check_gradients:
         session.check_gradients(training_run, corpus)
-    with run_folder.new(out, name) as folder:
-        run_folder.begin(folder, training_run)
+    with run_folder.create(out, name) as folder:
+        run_folder.write_initial(folder, training_run)
         yield folder, training_run, corpus
 
 
@@ -267,10 +267,10 @@ def old_run(folder: Path, options: dict[str, Any]) -> "Iterator[tuple[Path, Run,
             raise CommandError(
                 f"{flag(name)} is for a new run; --resume continues in the old folder"
             )
-    with run_folder.held(folder):
+    with run_folder.locked(folder):
         with waiting("reading the text"):
             training_run, corpus = session.resume(folder, options)
-        run_folder.begin(folder, training_run)
+        run_folder.write_initial(folder, training_run)
         yield folder, training_run, corpus
 
 

@@ -217,6 +217,6 @@ def write_run(
         level = CHAR.name if single and list(vocabulary) != names_of_ids(V) else WORD.name
     config = TrainConfig(**model.config.to_dict(), level=level, max_vocab=max(V, 2))
     run = Run.begin(config, vocabulary, "", model)
-    run_folder.begin(folder, run)
+    run_folder.write_initial(folder, run)
     checkpoint.save(run, folder / run_folder.BEST)
     return level

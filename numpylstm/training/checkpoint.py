@@ -31,7 +31,8 @@ from numpylstm.saving import fitting_together, make_model, read_arrays, within, 
 from numpylstm.training.loop import Arrays, Run
 from numpylstm.training.metrics import Row, Tally
 
-FORMAT, VERSION, READ = "numpylstm checkpoint", 3, (2, 3)
+FORMAT, VERSION = "numpylstm checkpoint", 3
+READ = (2, 3)  # the versions that can be read
 MOST = 2**53  # epochs and updates
 RANGES = {  # of every column of Row
     "epoch": f"[1, {MOST}]",
@@ -154,7 +155,8 @@ def restore_model(checkpoint: Checkpoint) -> LanguageModel:
         compared with the arrays before any memory is taken.
     """
     check_kind("restore_model", "checkpoint", checkpoint, Checkpoint, "load(path) returns one")
-    config, V = checkpoint.config, len(checkpoint.vocabulary)
+    config = checkpoint.config
+    V = len(checkpoint.vocabulary)
     parameters = within("parameters", checkpoint.arrays)
     with fitting_together(checkpoint.path):
         model: LanguageModel = make_model(LanguageModel, config, parameters, vocab_size=V)
@@ -194,7 +196,8 @@ def restore_run(checkpoint: Checkpoint) -> Run:
         for loss in meta["valid_losses"]:
             check_in("checkpoint", "valid_losses", loss, "[0, inf)")
             run.valid_losses.append(float(loss))
-        run.rows, run.tally = rows_of(checkpoint), Tally(**meta["tally"])
+        run.rows = rows_of(checkpoint)
+        run.tally = Tally(**meta["tally"])
         check_counts(run)
     return run
 

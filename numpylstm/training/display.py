@@ -121,7 +121,7 @@ class Timing:
         return self.tokens / self.updating if self.updating else None
 
 
-class Progress(Display):
+class ProgressBar(Display):
     """The display of a training run: a bar on a terminal, the rows of metrics.csv elsewhere.
 
     `windows` is the number of updates in an epoch, `timing` the times of the updates shown.

@@ -35,7 +35,7 @@ Batches = Iterable[tuple[Any, ...]] | Callable[[], Iterable[tuple[Any, ...]]]
 
 
 class FitEpoch(NamedTuple):
-    """One epoch of `fit`: mean losses over the answers, mean norm, and the rate at its end."""
+    """One epoch of `fit`: mean losses over the targets, mean norm, and the rate at its end."""
 
     epoch: int
     lr: float
@@ -46,10 +46,10 @@ class FitEpoch(NamedTuple):
 
 
 class BatchLoss(NamedTuple):
-    """The mean loss over the answers of a batch, and their number or total weight."""
+    """The mean loss over the targets of a batch, and their number or total weight."""
 
     loss: float
-    answers: float
+    targets: float
 
 
 def losses(
@@ -74,7 +74,7 @@ def losses(
             continue
         loss = model.forward(x, y, training, *rest)
         check_number("fit", "the result of model.forward", loss)
-        yield BatchLoss(loss, count_answers(model, x, y, *rest))
+        yield BatchLoss(loss, count_targets(model, x, y, *rest))
     if loss is None:
         raise ValueError(
             f"fit: {name} must hold at least one batch, got none; a function must return all "
@@ -119,14 +119,14 @@ def tokens_loss(
     ), state
 
 
-def count_answers(
+def count_targets(
     model: Any, x: Any, y: Any, lengths: Any = None, weights: Any = None, *others: Any
 ) -> float:
-    """Return the number of answers that the loss of a batch is a mean of, or their weight."""
+    """Return the number of targets that the loss of a batch is a mean of, or their weight."""
     shape = np.shape(y)
     every_step = getattr(model, "every_step", shape[:2] == np.shape(x)[:2])
     counted = np.ones(shape[: 1 + every_step]) if weights is None else np.array(weights, float)
-    if counted.ndim > 1 + every_step:  # a weight of each number of an answer
+    if counted.ndim > 1 + every_step:  # a weight of each number of a target
         counted = counted.mean(axis=-1)
     if every_step and lengths is not None:
         counted *= before_end(np.asarray(lengths), len(counted))
@@ -134,10 +134,10 @@ def count_answers(
 
 
 def mean_of(batches: Iterable[BatchLoss]) -> BatchLoss:
-    """Return the mean loss over all answers of some batches, 0 if there is none."""
+    """Return the mean loss over all targets of some batches, 0 if there is none."""
     done = list(batches)
-    total = math.fsum(batch.answers for batch in done)
-    return BatchLoss(math.fsum(b.loss * b.answers for b in done) / (total or 1), total)
+    total = math.fsum(batch.targets for batch in done)
+    return BatchLoss(math.fsum(b.loss * b.targets for b in done) / (total or 1), total)
 
 
 def update(model: Any, loss: float, optimizer: Optimizer, clip: float) -> float:
@@ -215,7 +215,7 @@ def fit(
         ``nl.schedules.OneCycle(0.01)``, or ``lambda progress: 0.01 * 0.8**progress.epoch``; see
         `numpylstm.training.schedules.Progress`.
     validation : as batches, optional
-        The model ends with the parameters of the epoch with the lowest mean loss over its answers,
+        The model ends with the parameters of the epoch with the lowest mean loss over its targets,
         also after an interruption or an error. Without it, it ends with the last ones.
     patience : int, optional
         Stop after so many epochs in a row without a lower loss in the validation.
@@ -239,7 +239,7 @@ def fit(
     Returns
     -------
     history : list of FitEpoch
-        The losses of each epoch, as means over its answers; of a language model, over its tokens.
+        The losses of each epoch, as means over its targets; of a language model, over its tokens.
 
     Raises
     ------
@@ -304,7 +304,10 @@ def fit(
     windows = 0 if callable(batches) else len(list(batches))
     try:
         for epoch in range(epochs):
-            done, norms, valid, told = [], [], None, ""
+            done: list[BatchLoss] = []
+            norms: list[float] = []
+            valid = None
+            told = ""
             for window, batch in enumerate(losses(model, batches, True, carry_state)):
                 if rate is not None:
                     optimizer.lr = rate(Progress(epoch, epochs, window, windows, valid_losses))
@@ -314,7 +317,7 @@ def fit(
                     part.after_update(epoch)
                 display.show(f"epoch {epoch + 1}/{epochs}  loss {batch.loss:.4g}", epoch)
             if validation is not None:
-                (valid, _), offered = better_of(
+                (valid, _), candidate = better_of(
                     model, parts, lambda: mean_of(losses(model, validation, False, carry_state))
                 )
                 if not math.isfinite(valid):
@@ -324,15 +327,21 @@ def fit(
                     )
                 told = f"  validation {valid:.4g}"
                 if valid < min(valid_losses, default=math.inf):
-                    best = offered or model.state_dict()
+                    best = candidate or model.state_dict()
                 valid_losses.append(valid)
             measured: float | None = None
             if metric is not None:
                 measured = metric(model)
                 check_number("fit", "the result of metric", measured)
                 told += f"  metric {measured:.4g}"
-            loss, norm = mean_of(done).loss, fmean(norms)
-            row = FitEpoch(epoch + 1, float(optimizer.lr), loss, norm, valid, measured)
+            row = FitEpoch(
+                epoch=epoch + 1,
+                lr=float(optimizer.lr),
+                loss=mean_of(done).loss,
+                gradient_norm=fmean(norms),
+                validation=valid,
+                metric=measured,
+            )
             history.append(row)
             if not quiet:
                 display.line(

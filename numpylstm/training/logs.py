@@ -76,7 +76,8 @@ def written(model: LanguageModel, corpus: Corpus, length: int, seed: int) -> str
 
     It is empty if the scores of the model are not finite.
     """
-    prompt, banned = corpus.test[:1], [corpus.vocabulary[UNK]]
+    prompt = corpus.test[:1]
+    banned = [corpus.vocabulary[UNK]]
     try:
         ids = generate(model, prompt, length, temperature=TEMPERATURE, banned=banned, rng=seed)
     except NotFinite:

@@ -44,7 +44,7 @@ class Part(Protocol):
     def after_update(self, epoch: int) -> None:
         """Follow an update of the run; `epoch` is the number of finished epochs."""
 
-    def offer(self) -> Arrays | None:
+    def candidate(self) -> Arrays | None:
         """Return parameters to validate beside those of the model, by path, or None."""
 
     def state_dict(self) -> dict[str, Array]:
@@ -72,8 +72,8 @@ class Run:
     rows : list of Row
     tally : Tally
     parts : dict of str -> Part
-    offered : dict of path -> array, or None
-        The parameters that a part offered, if they were better in the last validation.
+    candidate : dict of path -> array, or None
+        The parameters of a part, if they were better in the last validation.
     """
 
     config: TrainConfig
@@ -89,7 +89,7 @@ class Run:
     rows: list[Row] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     parts: dict[str, Part] = field(default_factory=dict)
-    offered: Arrays | None = None
+    candidate: Arrays | None = None
 
     @classmethod
     def begin(
@@ -201,7 +201,8 @@ def train(run: Run, corpus: Corpus, *, watch: Watch | None = None) -> Iterator[S
     check_kind("train", "run", run, Run)
     check_kind("train", "corpus", corpus, Corpus)
     check_fingerprint(corpus, run.fingerprint)
-    config, trials = run.config, ThreadTrials()
+    config = run.config
+    trials = ThreadTrials()
     B, T = config.batch_size, config.num_steps
     windows = num_batches(len(corpus.train), B, T)
     rate = SCHEDULES[config.schedule](config.lr, **config.child_settings("schedule"))
@@ -222,7 +223,10 @@ def train(run: Run, corpus: Corpus, *, watch: Watch | None = None) -> Iterator[S
             if due:
                 yield run.rows[-1]
         valid = validate(run, corpus, watch)
-        yield end_epoch(run, valid) if run.window == windows else add_row(run, valid)
+        if run.window == windows:
+            yield end_epoch(run, valid)
+        else:
+            yield add_row(run, valid)
 
 
 def beginnings(run: Run) -> np.random.Generator | None:
@@ -320,7 +324,8 @@ def end_epoch(run: Run, valid: Evaluation) -> Row:
     """End an epoch with its last row of metrics; the next begins at the start of the text."""
     row = close_row(run, valid)
     run.valid_losses.append(valid.loss)
-    run.epoch, run.window = run.epoch + 1, 0
+    run.epoch += 1
+    run.window = 0
     run.state = run.model.zero_state(run.config.batch_size)
     return row
 
@@ -340,7 +345,7 @@ def take_back_validation(run: Run) -> None:
 def validate(run: Run, corpus: Corpus, watch: Watch | None) -> Evaluation:
     """Score the validation text in streams, a single one if it is short.
 
-    If a part offers better parameters, their result counts, and the run keeps them.
+    If the candidate parameters of a part are better, their result counts, and the run keeps them.
     """
     ids, config = corpus.valid, run.config
     streams = config.batch_size if len(ids) >= config.batch_size * 50 else 1
@@ -352,27 +357,29 @@ def validate(run: Run, corpus: Corpus, watch: Watch | None) -> Evaluation:
             raise failure(run, run.step, problem)
         return valid
 
-    best, run.offered = better_of(run.model, run.parts.values(), score)
+    best, run.candidate = better_of(run.model, run.parts.values(), score)
     return best
 
 
 def better_of(
     model: Module, parts: Iterable[Part], score: Callable[[], Any]
 ) -> tuple[Any, Arrays | None]:
-    """Score a model, and score it with the parameters that each part offers.
+    """Score a model, and score it with the candidate parameters of each part.
 
-    Return the result with the lowest `loss`, and the parameters if a part has offered them.
+    Return the result with the lowest `loss`, and the parameters if they are those of a part.
     """
-    best, better = score(), None
+    best = score()
+    better: Arrays | None = None
     for part in parts:
-        if (parameters := part.offer()) is None:
+        parameters = part.candidate()
+        if parameters is None:
             continue
-        own = model.state_dict()
+        before = model.state_dict()
         model.load_state_dict(parameters)
         try:
             other = score()
         finally:
-            model.load_state_dict(own)
+            model.load_state_dict(before)
         if other.loss < best.loss:
             best, better = other, parameters
     return best, better
@@ -391,7 +398,8 @@ def check_corpus(config: TrainConfig, corpus: Corpus) -> None:
     ConfigError
         If MPI ranks cannot share the shards.
     """
-    B, T, have = config.batch_size, config.num_steps, len(corpus.train)
+    B, T = config.batch_size, config.num_steps
+    have = len(corpus.train)
     if have < B * (T + 1):
         raise DataError(
             f"{corpus.source}: the train text must have at least {B * (T + 1)} tokens for {B} "

@@ -16,7 +16,7 @@ import sys
 import time
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -29,7 +29,15 @@ from numpylstm.models import LanguageModel
 from numpylstm.parameters import Rows
 from numpylstm.training.signals import Stopped, stop_requests
 
-Pass = tuple[float, float, int, State]
+
+class Pass(NamedTuple):
+    """The results of a forward and backward pass over a batch or a shard."""
+
+    cost: float
+    nll: float  # summed over the tokens
+    correct: int  # predictions
+    state: State
+
 
 GRACE = 5.0  # seconds for rank 0 to save and report an error, before another rank ends all
 
@@ -54,13 +62,13 @@ class Ranks:
         time.sleep(1)
         self.comm.Abort(1)
 
-    def own(self, shards: int) -> range:
+    def local_shards(self, shards: int) -> range:
         """Return the shards of this rank; a single one belongs to every rank."""
         each = max(shards // self.size, 1)
         first = self.rank * each % shards
         return range(first, first + each)
 
-    def share(self, value: Any, gradient: Array | None = None) -> list[Any]:
+    def allgather(self, value: Any, gradient: Array | None = None) -> list[Any]:
         """Return the values of all ranks, which call this in the same order.
 
         A gradient, whose size is a multiple of the number of ranks, becomes the sum over them.
@@ -84,17 +92,17 @@ RANKS = Ranks()
 
 
 def on_all_ranks(command: Callable[[], int]) -> int:
-    """Call a command at rank 0 while the other ranks assist its run; return the exit status."""
+    """Call a command at rank 0, with the other ranks as workers; return the exit status."""
     global RANKS
     RANKS = connect()
     if RANKS.rank > 0:
-        return assist()
+        return work()
     try:
         return command()
     finally:
         if RANKS.training:  # an error has ended it
             RANKS.end_all()
-        RANKS.share(None)
+        RANKS.allgather(None)
 
 
 def connect() -> Ranks:
@@ -127,10 +135,10 @@ def check_shards(shards: int) -> None:
 
 
 @contextmanager
-def assisted(run: Any, corpus: Any) -> Iterator[None]:
-    """Send a run, its text and the number of threads to the ranks that `assist` in this context."""
+def with_workers(run: Any, corpus: Any) -> Iterator[None]:
+    """Broadcast a run, its text and the number of threads to the workers, for this context."""
     RANKS.training = RANKS.size > 1
-    RANKS.share((run, corpus, get_num_threads()))
+    RANKS.allgather((run, corpus, get_num_threads()))
     try:
         yield
     except Stopped:  # at all ranks
@@ -144,18 +152,18 @@ def stop_if_asked(run: Any, asked: Callable[[], int]) -> None:
 
     `asked` is the function of `stop_requests`.
     """
-    status = max(RANKS.share(asked()))
+    status = max(RANKS.allgather(asked()))
     if status and not run.ended:
         raise Stopped(status)
 
 
-def assist() -> int:
-    """Take part in the run of rank 0, which reports its end; return the exit status 0."""
+def work() -> int:
+    """Work on the run of rank 0, which reports its end; return the exit status 0."""
     from numpylstm.training.loop import train  # which imports this module
 
     with stop_requests() as asked:
         try:
-            sent = RANKS.share(None)[0]
+            sent = RANKS.allgather(None)[0]
             if sent is None:  # the command ended without a run
                 return 0
             run, corpus, threads = sent
@@ -173,7 +181,7 @@ def assist() -> int:
             problem = f"rank {RANKS.rank}: {type(error).__name__}: {error}"
             print(f"numpylstm-train: error: {problem}", file=sys.stderr, flush=True)
             RANKS.end_all()
-        RANKS.share(None)  # rank 0 still scores the test text
+        RANKS.allgather(None)  # rank 0 still scores the test text
     return 0
 
 
@@ -203,13 +211,13 @@ def add(a: Any, b: Any) -> Any:
 
 
 def one_pass(model: LanguageModel, x: Array, y: Array, state: State) -> Pass:
-    """Run forward and backward; return cost, summed nll, number of right predictions and state."""
+    """Run forward and backward."""
     for parameter in model.parameters().values():
         parameter.zero_grad()
     cost, state = model.forward(x, y, state, training=True)
     nll, predicted = model.training_scores()
     model.backward()
-    return cost, float(nll.sum(dtype=np.float64)), int((predicted == y).sum()), state
+    return Pass(cost, float(nll.sum(dtype=np.float64)), int((predicted == y).sum()), state)
 
 
 def backpropagate(model: LanguageModel, x: Array, y: Array, state: State, shards: int) -> Pass:
@@ -220,18 +228,21 @@ def backpropagate(model: LanguageModel, x: Array, y: Array, state: State, shards
     """
     if shards == 1:
         return one_pass(model, x, y, state)
-    parameters, generator = list(model.parameters().values()), model.rng.bit_generator
-    width, seed, passes = x.shape[1] // shards, int(model.rng.integers(2**63)), []
+    parameters = list(model.parameters().values())
+    width = x.shape[1] // shards
+    seed = int(model.rng.integers(2**63))
+    generator = model.rng.bit_generator
     after = generator.state
+    passes: list[Pass] = []
 
     def gradients(shard: int) -> list[Any]:
         columns = slice(shard * width, (shard + 1) * width)
         generator.state = type(generator)([seed, shard]).state
-        own = type(state)(*(np.ascontiguousarray(part[:, columns]) for part in state))
-        passes.append(one_pass(model, x[:, columns], y[:, columns], own))
+        of_shard = type(state)(*(np.ascontiguousarray(part[:, columns]) for part in state))
+        passes.append(one_pass(model, x[:, columns], y[:, columns], of_shard))
         return [parameter.gradient for parameter in parameters]
 
-    total = add_in_tree(gradients, RANKS.own(shards))
+    total = add_in_tree(gradients, RANKS.local_shards(shards))
     generator.state = after
     if RANKS.size > 1:
         passes, total = sum_over_ranks(passes, total, parameters[0].data.dtype)
@@ -239,9 +250,16 @@ def backpropagate(model: LanguageModel, x: Array, y: Array, state: State, shards
     for parameter, gradient in zip(parameters, total, strict=True):
         parameter.gradient = gradient
         parameter.scale_grad(1 / divisor)
-    costs, nll, correct, states = zip(*passes, strict=True)
-    whole = (np.concatenate(parts, axis=1) for parts in zip(*states, strict=True))
-    return sum(costs) / divisor, sum(nll), sum(correct), type(state)(*whole)
+    states = [
+        np.concatenate([getattr(one.state, name) for one in passes], axis=1)
+        for name in state._fields
+    ]
+    return Pass(
+        cost=sum(one.cost for one in passes) / divisor,
+        nll=sum(one.nll for one in passes),
+        correct=sum(one.correct for one in passes),
+        state=type(state)(*states),
+    )
 
 
 def sum_over_ranks(
@@ -256,7 +274,7 @@ def sum_over_ranks(
     ends = np.cumsum([len(g) for g in dense], dtype=int)
     padding = np.zeros(-sum(map(len, dense)) % RANKS.size, dtype)
     flat = np.concatenate([*dense, padding])
-    shared = RANKS.share((passes, rows), flat)
+    shared = RANKS.allgather((passes, rows), flat)
     passes = [one for theirs, _ in shared for one in theirs]
     sums = iter(add_in_tree(lambda rank: shared[rank][1], range(RANKS.size)))
     parts = iter(np.split(flat, ends))

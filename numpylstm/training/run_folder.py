@@ -1,7 +1,7 @@
 """The folder of a run: its names, its lock, its files.
 
-The page "Read a run folder" (``docs/how-to/run-folder.md``) describes each file. `begin` and `save`
-write the run, `load_last` reads the checkpoint to resume from.
+The page "Read a run folder" (``docs/how-to/run-folder.md``) describes each file. `write_initial`
+and `save` write the run, `load_last` reads the checkpoint to resume from.
 """
 
 import csv
@@ -42,7 +42,7 @@ class RunFolderError(NumpylstmError, ValueError):
 
 
 @contextmanager
-def held(folder: Path) -> Iterator[Path]:
+def locked(folder: Path) -> Iterator[Path]:
     """Lock a folder, so that no other process trains there at the same time.
 
     Temporary files of killed processes are then removed. The lock always ends with the process and
@@ -81,7 +81,7 @@ def lock(folder: Path, descriptor: int) -> None:
 
 
 @contextmanager
-def new(path: Path | None, preset: str) -> Iterator[Path]:
+def create(path: Path | None, preset: str) -> Iterator[Path]:
     """Make and lock the folder of a new run, which must be new or empty.
 
     Without a path it is the first of ``runs/PRESET-1``, ``runs/PRESET-2``, ... that does not exist.
@@ -98,14 +98,14 @@ def new(path: Path | None, preset: str) -> Iterator[Path]:
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
         raise RunFolderError(f"--out {path or parent} cannot be used: {error.strerror}") from error
-    with held(path):
+    with locked(path):
         if any(path.iterdir()):
             advice = f", or continue its run with --resume {path}" * (path / LAST).exists()
             raise RunFolderError(f"--out {path} is not empty; name a new folder{advice}")
         yield path
 
 
-def begin(folder: Path, run: Run) -> None:
+def write_initial(folder: Path, run: Run) -> None:
     """Save the run before its next update here, with its settings and vocabulary."""
     checkpoint.save(run, folder / LAST)
     write_text(folder / CONFIG, json.dumps(run.config.to_dict(), indent=2) + "\n")
@@ -119,7 +119,7 @@ def save(folder: Path, run: Run) -> None:
     The last checkpoint is written last: a run killed before that repeats the rest.
     """
     if run.last_is_best:
-        checkpoint.save(run, folder / BEST, parameters=run.offered)
+        checkpoint.save(run, folder / BEST, parameters=run.candidate)
     write_metrics(folder, run)
     checkpoint.save(run, folder / LAST)
 

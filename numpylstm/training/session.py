@@ -17,8 +17,7 @@ from numpylstm.model_check import check_before_training
 from numpylstm.saving import CheckpointError
 from numpylstm.training import logs, parallel, run_folder
 from numpylstm.training.checkpoint import load, restore_model, restore_run
-from numpylstm.training.display import LINES, Timing, waiting
-from numpylstm.training.display import Progress as ProgressDisplay
+from numpylstm.training.display import LINES, ProgressBar, Timing, waiting
 from numpylstm.training.loop import (
     Run,
     TrainingFailed,
@@ -99,7 +98,8 @@ def tune(path: Path, changes: Mapping[str, Any]) -> tuple[Run, Corpus]:
     raises ConfigError. If the changes name a text, the other run's text is dropped; the new one is
     split into tokens in the same way.
     """
-    saved, changes = load(run_folder.checkpoint_of(path)), dict(changes)
+    saved = load(run_folder.checkpoint_of(path))
+    changes = dict(changes)
     old, vocabulary = saved.config, saved.vocabulary
     for name in sorted(changes.keys() - setting_names(shapes=False)):
         if changes.pop(name) != old.flattened().get(name):
@@ -169,7 +169,7 @@ def train_to_end(
     """
     windows = num_batches(len(corpus.train), run.config.batch_size, run.config.num_steps)
     timing = Timing()
-    progress = ProgressDisplay(run, windows, timing)
+    progress = ProgressBar(run, windows, timing)
     saved = run.step, time.monotonic()
     if not run.ended:
         tell_other_rates(run, windows)
@@ -179,7 +179,7 @@ def train_to_end(
         progress.validation(done, total)
         parallel.stop_if_asked(run, asked)
 
-    with stop_requests(deadline) as asked, parallel.assisted(run, corpus):
+    with stop_requests(deadline) as asked, parallel.with_workers(run, corpus):
         try:
             if run.config.log_gradients:  # an unreadable file fails now, not at the next row
                 logs.read_gradients(folder / run_folder.GRADIENTS)
