@@ -179,7 +179,8 @@ def command(
     set_threads(threads)
     saved, model = load_run(checkpoint)
     level = LEVELS[saved.config.level]
-    B, T = batch_size or (20 if protocol == "tutorial" else 1), num_steps
+    B = batch_size or (20 if protocol == "tutorial" else 1)
+    T = num_steps
     text = read_text(checkpoint, saved, text_named, streams=B)
     choice = "as given"
     if isinstance(temperature, str):
@@ -289,10 +290,12 @@ def write_tokens(
 
     _, nll = surprise(model, ids, length=None)
     true, predicted = true_and_predicted(model, ids, length=len(ids) - 1, start=0)
-    words = map(vocabulary.decode, (true, predicted))
     nats = nll.astype(float).tolist()
     bits = (value / math.log(2) for value in nats)
-    rows = zip(range(1, len(ids)), *words, nats, bits, strict=True)
+    positions = range(1, len(ids))
+    tokens = vocabulary.decode(true)
+    guesses = vocabulary.decode(predicted)
+    rows = zip(positions, tokens, guesses, nats, bits, strict=True)
     write_rows(path, ("position", "token", "predicted", "nats", "bits"), rows)
 
 

@@ -158,15 +158,15 @@ def command(
         set_threads(threads)
     every = (math.inf, math.inf) if save_every is None else interval(save_every)
     deadline = math.inf if stop_after is None else started + seconds("--stop-after", stop_after)
-    again = ["--quiet"] * is_quiet()
-    kept = {"--threads": threads, "--save-every": save_every, "--stop-after": stop_after}
-    for name, value in kept.items():
+    flags_of_process = ["--quiet"] if is_quiet() else []
+    limits = {"--threads": threads, "--save-every": save_every, "--stop-after": stop_after}
+    for name, value in limits.items():
         if value is not None:
-            again += [name, str(value)]
-    opened = new_run(**options) if resume is None else old_run(resume, options)
-    with opened as (folder, training_run, corpus), logged(folder / run_folder.LOG, words):
-        called = [as_called("numpylstm-train"), "--resume", str(folder), *again]
-        go_on = printable(shlex.join(called))
+            flags_of_process += [name, str(value)]
+    locked_run = new_run(**options) if resume is None else old_run(resume, options)
+    with locked_run as (folder, training_run, corpus), logged(folder / run_folder.LOG, words):
+        called = [as_called("numpylstm-train"), "--resume", str(folder), *flags_of_process]
+        resume_command = printable(shlex.join(called))
         announce(training_run, corpus)
         if "minutes" in options:
             LINES.info(f"The same without measuring: {flags_by_rule(training_run, options)}")
@@ -179,7 +179,7 @@ def command(
                 folder,
                 save_every=every,
                 deadline=deadline,
-                resume_command=go_on,
+                resume_command=resume_command,
                 draw=partial(summary.draw, folder, references=references),
             )
             summary.conclude(
@@ -191,7 +191,7 @@ def command(
                 command=words,
             )
         except KeyboardInterrupt as interrupt:
-            interrupt.add_note(f"continue with {go_on}")
+            interrupt.add_note(f"continue with {resume_command}")
             raise
         say_what_is_next(folder, training_run)
 
@@ -299,7 +299,8 @@ def announce(training_run: "Run", corpus: "Corpus") -> None:
     from numpylstm.training import parallel
     from numpylstm.training.loop import describe
 
-    number, ranks = threads.get_num_threads(), parallel.RANKS.size
+    number = threads.get_num_threads()
+    ranks = parallel.RANKS.size
     used = f"{number} thread{'s' if number > 1 else ''}"
     if number > 1 and not threads.number_is_set():
         used = f"1 to {number} threads, whichever is faster"

@@ -65,7 +65,8 @@ def losses(
                 f"fit: {name} must hold tuples (x, y, ...), got {type(batch).__name__}; a single "
                 "batch is [(x, y)]"
             )
-        x, y, *rest = batch
+        x, y = batch[:2]
+        rest = batch[2:]  # lengths and weights, if there are any
         if isinstance(model, LanguageModel):
             check_streams(name, x, state)
             loss, state = tokens_loss(model, x, y, state, training, *rest)
