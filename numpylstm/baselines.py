@@ -4,7 +4,7 @@ They score every token but the first, as `numpylstm.evaluate` does with one stre
 perplexities can be compared directly with a network's.
 """
 
-from enum import StrEnum
+from enum import Enum
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,7 +13,7 @@ from numpy.typing import ArrayLike, NDArray
 from numpylstm.checks import check_ids, check_sizes
 
 
-class Baseline(StrEnum):
+class Baseline(Enum):
     """The baselines of a run; the values are their names in ``result.json``."""
 
     UNIGRAM = "unigram"

@@ -75,7 +75,6 @@ WORD = Level(
     splits_punctuation=True,
     bits_per_unit=False,
 )
-"""Words between white space; `EOS` for each line end."""
 CHAR = Level(
     name="char",
     unit="character",
@@ -89,7 +88,6 @@ CHAR = Level(
     splits_punctuation=False,
     bits_per_unit=True,
 )
-"""Every character, the line end included."""
 
 LEVELS = {level.name: level for level in (WORD, CHAR)}
 """The levels by name."""

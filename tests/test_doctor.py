@@ -30,7 +30,7 @@ def examined(cell, rng, change):
 
 
 def kinds(found):
-    return [finding.kind for finding in found.findings]
+    return [finding.kind.value for finding in found.findings]
 
 
 def plain(f_of_x, slope_of_x, slope_of_y=lambda y: 2 * y, x=(1.0, 0.0, -2.0)):
@@ -153,7 +153,7 @@ class TestKinks:
 )  # fmt: skip
 def test_a_factor_is_named(factor, words, rng):
     finding = examined("rnn", rng, lambda g: {name: factor * a for name, a in g.items()})
-    assert finding.kind == "factor"
+    assert finding.kind.value == "factor"
     assert words in finding.sentence
 
 
@@ -171,7 +171,7 @@ class TestASingleLayer:
 
     def test_no_gradient(self, rng):
         finding = examined("lstm", rng, lambda g: {"h0": 0 * g["h0"]})
-        assert finding.kind == "no gradient"
+        assert finding.kind.value == "no gradient"
         assert finding.sentence.startswith("h0:")
 
     def test_the_bias_is_summed_over_time_only(self, rng):
@@ -182,13 +182,13 @@ class TestASingleLayer:
             return backward(a) | {"b": backward(a | one)["b"]}
 
         finding, *_ = doctor.examine(f, wrong, arrays, fixed).findings
-        assert finding.kind == "batch"
+        assert finding.kind.value == "batch"
         assert finding.sentence.startswith("db: something is wrong between the sequences")
 
     def test_what_no_rule_explains_is_said_to_be_unknown(self, rng):
         noise = rng.standard_normal((D, H))
         finding = examined("rnn", rng, lambda g: {"Wx": g["Wx"] + noise})
-        assert finding.kind == "unknown"
+        assert finding.kind.value == "unknown"
         assert "cannot tell" in finding.sentence
         assert "wrong in Wx" in finding.evidence
 
@@ -196,7 +196,7 @@ class TestASingleLayer:
         f, backward, arrays, fixed = layer("rnn", rng)
         wrong = backward(arrays | fixed) | {"Wh": rng.standard_normal((H, H))}
         (finding,) = doctor.examine(f, wrong, arrays, fixed).findings
-        assert finding.kind == "unknown"
+        assert finding.kind.value == "unknown"
         assert "pass backward as a function" in finding.evidence[-1]
 
     def test_code_with_fixed_sizes_is_not_experimented_with(self, rng):
@@ -209,7 +209,7 @@ class TestASingleLayer:
             return gradients | {"b": gradients["b"] + 1}
 
         found = doctor.examine(f, of_fixed_size, arrays, fixed)
-        assert found.findings[0].kind == "unknown"
+        assert found.findings[0].kind.value == "unknown"
         assert any("refused the changed arrays" in line for line in found.experiments)
 
 

@@ -229,7 +229,7 @@ def test_a_mistake_is_named_by_its_line(name):
     mistake = MISTAKES[name]
     finding, *others = doctor.examine(*patient(mistake.cell, mistake)).findings
     first, *_ = str(finding).splitlines()
-    assert finding.kind in BY_LINE
+    assert finding.kind.value in BY_LINE
     assert any(re.search(rf"\b{symbol}\b", first) for symbol in mistake.names), first
     assert others == []
 
@@ -304,7 +304,7 @@ def test_plus_for_equals_is_found_though_it_changes_the_argument(
 )  # fmt: skip
 def test_what_is_said_is_true_of_all_that_looks_the_same(right, wrong, kind, words):
     (finding,) = doctor.examine(*patient("lstm", Mistake("lstm", right, wrong, ()))).findings
-    assert finding.kind == kind
+    assert finding.kind.value == kind
     assert words in finding.sentence
 
 
@@ -403,7 +403,7 @@ def test_two_mistakes_are_not_taken_for_one():
     (finding,) = doctor.examine(
         f, lambda a: first(a) | {"x": second(a)["x"]}, arrays, fixed
     ).findings
-    assert finding.kind not in BY_LINE
+    assert finding.kind.value not in BY_LINE
 
 
 @functools.cache
@@ -447,5 +447,5 @@ def test_arrays_that_fit_no_cell_are_examined_by_the_general_rule(rng):
         return {"P": da @ a["Q"].T, "Q": a["P"].T @ da}
 
     (finding,) = doctor.examine(f, wrong, arrays, fixed).findings
-    assert (finding.kind, finding.facts["changed"]) == ("array not used", ("scale",))
+    assert (finding.kind.value, finding.facts["changed"]) == ("array not used", ("scale",))
     assert "does not use scale as f does" in finding.sentence

@@ -102,6 +102,6 @@ def findings(
     bigram = Baseline.INTERPOLATED_BIGRAM
     reached = references.get(bigram)
     if reached is not None and test >= reached:
-        facts = {"test": test, "baseline": bigram, "reached": reached}
+        facts = {"test": test, "baseline": bigram.value, "reached": reached}
         found.append(Finding(Kind.NO_BETTER_THAN_COUNTING, facts))
     return found

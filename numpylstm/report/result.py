@@ -62,7 +62,7 @@ def result_of(
             "epoch": 0 if best is None else best.epoch,
             "by_epoch": [safe_exp(loss) for loss in run.valid_losses],
         },
-        "baselines": baselines,
+        "baselines": {baseline.value: reached for baseline, reached in baselines.items()},
         "findings": [str(finding) for finding in found],
         "text": {
             "source": corpus.source,

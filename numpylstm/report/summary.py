@@ -48,7 +48,9 @@ def draw(folder: Path, run: Run, references: dict[Baseline, float]) -> None:
     try:
         figures = {
             run_folder.CURVES: training_curves(
-                run.rows, clip=run.config.clip, references=references.items()
+                run.rows,
+                clip=run.config.clip,
+                references=[(one.value, reached) for one, reached in references.items()],
             )
         }
         if run.config.log_gradients:

@@ -5,10 +5,10 @@ this module, which may be translated.
 """
 
 from collections.abc import Mapping
-from enum import Enum, StrEnum, auto
+from enum import Enum, auto
 
 
-class Kind(StrEnum):
+class Kind(Enum):
     """What is likely wrong."""
 
     FUNCTION_NOT_FINITE = "function not finite"
