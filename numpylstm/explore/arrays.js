@@ -58,24 +58,37 @@ export function add_to(total, A) {
 }
 
 // out (m, n) += a (m, k) @ w (k, n), arrays of numbers, with their places o0 and at. Entry (r, p) of a is at
-// a[at + r * row + p * column]: a transpose is a stride. Eight rows of w at a time.
+// a[at + r * row + p * column]: a transpose is a stride. Two rows of a and four of w at a time.
 export function add_product(out, o0, a, at, row, column, w, m, k, n) {
-  const eights = k - (k % 8);
-  for (let r = 0, o = o0; r < m; r++, o += n) {
-    let b = 0;
-    let x = at + r * row;
-    for (let p = 0; p < eights; p += 8, x += 8 * column, b += 8 * n) {
-      const [x0, x1, x2, x3] = [a[x], a[x + column], a[x + 2 * column], a[x + 3 * column]];
-      const y = x + 4 * column;
-      const [x4, x5, x6, x7] = [a[y], a[y + column], a[y + 2 * column], a[y + 3 * column]];
-      for (let j = 0, v = b; j < n; j++, v++) {
-        const first = x0 * w[v] + x1 * w[v + n] + x2 * w[v + 2 * n] + x3 * w[v + 3 * n];
-        const u = v + 4 * n;
-        out[o + j] += first + x4 * w[u] + x5 * w[u + n] + x6 * w[u + 2 * n] + x7 * w[u + 3 * n];
+  const fours = k - (k % 4);
+  for (let r = 0, o = o0; r < m; r += 2, o += 2 * n) {
+    const pair = r + 1 < m;
+    let [x, b] = [at + r * row, 0];
+    for (let p = 0; p < fours; p += 4, x += 4 * column, b += 4 * n) {
+      const x0 = a[x];
+      const x1 = a[x + column];
+      const x2 = a[x + 2 * column];
+      const x3 = a[x + 3 * column];
+      const y = pair ? x + row : x;
+      const y0 = a[y];
+      const y1 = a[y + column];
+      const y2 = a[y + 2 * column];
+      const y3 = a[y + 3 * column];
+      for (let j = 0; j < n; j++) {
+        const w0 = w[b + j];
+        const w1 = w[b + n + j];
+        const w2 = w[b + 2 * n + j];
+        const w3 = w[b + 3 * n + j];
+        out[o + j] += x0 * w0 + x1 * w1 + x2 * w2 + x3 * w3;
+        if (pair) out[o + n + j] += y0 * w0 + y1 * w1 + y2 * w2 + y3 * w3;
       }
     }
-    for (let p = eights; p < k; p++, x += column, b += n)
-      for (let j = 0; j < n; j++) out[o + j] += a[x] * w[b + j];
+    for (let p = fours; p < k; p++, x += column, b += n) {
+      for (let j = 0; j < n; j++) {
+        out[o + j] += a[x] * w[b + j];
+        if (pair) out[o + n + j] += a[x + row] * w[b + j];
+      }
+    }
   }
 }
 
@@ -105,17 +118,11 @@ export function add_row(out, r, factor, W, k) {
 export function matmul_T_right(y, W) {
   const x = matrix(y.rows, W.rows);
   const n = W.columns;
-  const [p, w] = [y.data, W.data];
   for (let r = 0; r < y.rows; r++) {
     for (let k = 0; k < W.rows; k++) {
-      let [even, odd] = [0, 0]; // two sums at a time
-      const [a, b] = [r * n, k * n];
-      for (let j = 0; j + 1 < n; j += 2) {
-        even += p[a + j] * w[b + j];
-        odd += p[a + j + 1] * w[b + j + 1];
-      }
-      if (n % 2) even += p[a + n - 1] * w[b + n - 1];
-      x.data[r * W.rows + k] = even + odd;
+      let sum = 0;
+      for (let j = 0; j < n; j++) sum += y.data[r * n + j] * W.data[k * n + j];
+      x.data[r * W.rows + k] = sum;
     }
   }
   return x;

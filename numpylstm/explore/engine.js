@@ -144,11 +144,9 @@ export function gru_step_forward(x, h_prev, Wx, Wh, b, bn = null, reset = "after
     s = matmul(h_prev, Wh_n);
     if (bn) add_bias(s, bn);
     a_n = map((x_n, r, s) => x_n + r * s, x_n, r, s);
-  } else if (reset === "before" && !bn) {
+  } else {
     s = times(r, h_prev);
     a_n = add(x_n, matmul(s, Wh_n));
-  } else {
-    throw new Error(`reset must be "after", or "before" without bn, got "${reset}"`);
   }
   const n = map(Math.tanh, a_n);
   const h = map((z, n, h_prev) => (1 - z) * n + z * h_prev, z, n, h_prev); // the straight way

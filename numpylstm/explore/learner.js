@@ -1,6 +1,5 @@
 // A model that learns a text: what happens in the worker of "Your own text", and in a test without one.
 
-import { map } from "./arrays.js";
 import { new_model, random_numbers } from "./draws.js";
 import { cross_entropy_step_forward, language_model_forward, zero_state } from "./engine.js";
 import { make_trainer } from "./trainer.js";
@@ -149,7 +148,7 @@ export function make_learner({ ids, V, cell, H, seed = 1, rate = 0.05 }) {
   }
   learner.hold = (next) => {
     if (hold) set_columns(kept_column);
-    kept = copied(parameters);
+    kept = structuredClone(parameters);
     hold = next;
     if (hold) set_columns(held_column);
   };
@@ -173,16 +172,11 @@ export function make_learner({ ids, V, cell, H, seed = 1, rate = 0.05 }) {
     const sample = continuation(cell, parameters, prompt, length, temperature, random);
     const { updates, characters, loss } = learner;
     const losses = { loss, held_out: score(), free: score_free() };
-    return { updates, characters, ...losses, sample, parameters: copied(parameters) };
+    return { updates, characters, ...losses, sample, parameters };
   };
   learner.update = update;
   return learner;
 }
-
-const copied = (parameters) =>
-  Object.fromEntries(
-    Object.entries(parameters).map(([path, A]) => [path, map((value) => value, A)]),
-  );
 
 // --- in a worker ----------------------------------------------------------------------------------
 

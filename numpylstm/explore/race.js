@@ -155,11 +155,8 @@ export function race_part(root) {
     answer();
     const runs = part.running && part.until > AHEAD;
     buttons.run.textContent = runs ? "Pause" : finished() ? "Run again" : "Run";
-    show(
-      $("[data-name=updates]"),
-      race.updates,
-      (value) => `${value} of ${RECIPE.updates} updates`,
-    );
+    const said = `${race.updates} of ${RECIPE.updates} updates`;
+    show($("[data-name=updates]"), race.updates, () => said);
   }
 
   function tell(racer) {

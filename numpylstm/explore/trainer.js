@@ -1,5 +1,5 @@
 // A training step in plain typed arrays: the equations of engine.js for one layer of an LSTM or a
-// vanilla RNN, in buffers that are used again, four times as fast. Letters as there; arrays are flat.
+// vanilla RNN, in buffers that are used again. Letters as there; arrays are flat.
 
 import { add_product, transposed } from "./arrays.js";
 
