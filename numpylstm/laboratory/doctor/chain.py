@@ -238,7 +238,7 @@ def _finding(found: Sequence[Mistake], reading: Reading) -> Finding:
         observed += (Evidence.ROWS_OF_A_MATRIX,)
         facts["matrix"] = reading.matrix
         facts["rows"] = ", ".join(reading.pile)
-    return Finding(kind, first.line.names, observed, facts, tuple(found), reading.translated)
+    return Finding(kind, first.line.names, observed, facts, tuple(found), reading)
 
 
 def _agrees(

@@ -1,10 +1,11 @@
 """Findings and outcomes of experiments: kinds, arrays and numbers, put into words when read."""
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 from numpylstm.laboratory.doctor import words
+from numpylstm.laboratory.doctor.layouts import Reading
 from numpylstm.laboratory.doctor.names import symbols
 from numpylstm.laboratory.doctor.words import Change, Evidence, Kind
 from numpylstm.laboratory.mistakes.record import Mistake, enumeration
@@ -33,7 +34,7 @@ class Finding:
     observed: tuple[Evidence, ...] = ()
     facts: Mapping[str, Any] = field(default_factory=dict, hash=False)
     mistakes: tuple[Mistake, ...] = ()
-    translated: Callable[[str], str] = str  # names of the textbook into those of the author
+    reading: Reading | None = None  # how the author's arrays were read
 
     @property
     def sentence(self) -> str:
@@ -49,10 +50,11 @@ class Finding:
         return (*alternatives, *observations)
 
     def _described(self) -> list[str]:
+        translated = str if self.reading is None else self.reading.translated
         return [
             words.MISTAKE.format(
-                description=mistake.description(self.translated),
-                correction=mistake.correction(self.translated),
+                description=mistake.description(translated),
+                correction=mistake.correction(translated),
             )
             for mistake in self.mistakes
         ]
