@@ -23,7 +23,7 @@ RECIPE: dict[str, Any] = {
     "tied": True,
     "num_steps": 35,
     "init_scale": 0.05,
-    "init_scale_embedding": 1.0,
+    "init_scale_embedding": 0.3,
     "optimizer": "adam",
     "lr": 0.008,
     "clip": 1.0,
