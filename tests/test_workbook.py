@@ -668,9 +668,8 @@ class TestTheEngine:
         assert grading.grade(mine["rnn_step_forward"]).state == "right"
         wrong = engine.first_wrong(engine.numbers_of(mine))
         assert wrong.startswith("With the rnn, the loss of update ")
-        assert engine.advice(mine) == (
-            "With the textbook's rnn_step_forward in the place of yours, all losses are right."
-        )
+        assert engine.guilty(mine) == ["rnn_step_forward"]
+        assert engine.advice(mine) == "Wrong among the textbook's functions: rnn_step_forward."
 
     def test_code_that_stops_is_an_answer(self):
         def clip(gradients, max_norm):
@@ -803,6 +802,19 @@ class TestTheTeachersDesk:
             "the same student as in 1.json",
             "",
         ]
+
+    def test_what_is_wrong_in_the_engine_alone_costs_its_points(self, tmp_path, capsys):
+        mine = functions(
+            "embedding_backward", "np.add.at(dW, ids, dx)",
+            "np.add.at(dW, ids, dx * (ids.shape != (20, 10)))",
+        )  # fmt: skip
+        text = grading.submission([*mine.values()], "ada", seed=1)
+        (tmp_path / "ada.json").write_text(text)
+        _, rows = rows_of(tmp_path, capsys)
+        ada = rows["ada.json"]
+        assert [name for name in NAMES if ada[name] == "0"] == ["embedding_backward"]
+        assert ada["points"] == "29"
+        assert "right at all places, but not in the engine" in ada["errors"]
 
     def test_a_copy_is_marked_on_both_files(self, tmp_path, capsys):
         """Also if the copy has another name, and one number or the list of calls differs."""

@@ -71,7 +71,7 @@ def summarise(paths: Iterable[Path]) -> Class:
         student = submission.student or Path(submission.file).stem
         seed = desk.seed_of(submission, names)
         points[student] = 0
-        for verdict in desk.verdicts_of(seed, submission.answers):
+        for verdict in desk.verdicts_of(seed, submission.answers, submission.guilty):
             states[verdict.name][verdict.state] += 1
             points[student] += BLANKS[verdict.name].points * (verdict.state == "right")
             if verdict.state == "wrong":

@@ -23,6 +23,7 @@ from numpylstm import tape
 from numpylstm.laboratory.workbook import engine
 from numpylstm.laboratory.workbook.blanks import BLANKS
 from numpylstm.laboratory.workbook.calls import as_numbers
+from numpylstm.laboratory.workbook.findings import Trouble, What
 from numpylstm.laboratory.workbook.grading import judge, right_at
 from numpylstm.laboratory.workbook.places import FIRST
 from numpylstm.laboratory.workbook.words import NOT_ANSWERED, Verdict
@@ -53,6 +54,12 @@ class Submission:
         of_blanks = {name: self.answers.get(name) for name in BLANKS}
         return {name: numbers for name, numbers in of_blanks.items() if isinstance(numbers, dict)}
 
+    @property
+    def guilty(self) -> list[str]:
+        """The blanks that are wrong in the engine."""
+        named = self.engine.get("guilty") if isinstance(self.engine, dict) else None
+        return [name for name in BLANKS if isinstance(named, list) and name in named]
+
 
 def read_submission(path: Path, file: str = "") -> Submission:
     """Read a file; nothing in it is executed."""
@@ -65,14 +72,22 @@ def read_submission(path: Path, file: str = "") -> Submission:
     return Submission(file or path.name, student, content["answers"], content.get("engine"))
 
 
-def verdicts_of(student: str, answers: Mapping[str, Any]) -> list[Verdict]:
-    """Return a verdict for each blank; nothing in the answers is executed."""
+def verdicts_of(
+    student: str, answers: Mapping[str, Any], guilty: Sequence[str] = ()
+) -> list[Verdict]:
+    """Return a verdict for each blank; nothing in the answers is executed.
+
+    `guilty` are the blanks that are wrong in the engine.
+    """
     states, verdicts = dict[str, str](), []
     for name in BLANKS:
         numbers = answers.get(name)
         given = numbers if isinstance(numbers, dict) else None
-        verdicts.append(judge(name, given, student, states))
-        states[name] = verdicts[-1].state
+        verdict = judge(name, given, student, states)
+        if name in guilty and verdict.state == "right":
+            verdict = Verdict(name, "wrong", trouble=Trouble(What.ENGINE))
+        verdicts.append(verdict)
+        states[name] = verdict.state
     return verdicts
 
 
@@ -132,7 +147,7 @@ def _graded(submission: Submission, names: Sequence[str]) -> dict[str, Any]:
     seed = seed_of(submission, names)
     if seed != student:
         notes.append(f"the numbers are those of {seed!r}, whose name was changed afterwards")
-    verdicts = verdicts_of(seed, submission.answers)
+    verdicts = verdicts_of(seed, submission.answers, submission.guilty)
     answered = [v for v in verdicts if v.state != NOT_ANSWERED]
     points = {v.name: BLANKS[v.name].points * (v.state == "right") for v in answered}
     errors = [str(v).replace("\n", " ") for v in answered if v.state == "wrong"]

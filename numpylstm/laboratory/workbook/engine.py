@@ -17,6 +17,7 @@ import numpy as np
 from numpylstm import reference
 from numpylstm.checks import Array
 from numpylstm.data import Vocabulary, batches
+from numpylstm.laboratory.mistakes.record import enumeration
 from numpylstm.laboratory.workbook.blanks import BLANKS, steps_of
 from numpylstm.laboratory.workbook.calls import (
     Answer,
@@ -166,12 +167,25 @@ def first_wrong(numbers: Mapping[str, Any]) -> str:
     return ""
 
 
+def _among_the_textbooks(functions: Mapping[str, Answer]) -> bool:
+    """Return True if all losses are right with functions in the place of the textbook's."""
+    with contextlib.ExitStack() as stack:
+        for answer in functions.values():
+            stack.enter_context(textbook_parts(answer, BLANKS.keys() - functions.keys()))
+        parts: dict[str, Answer] = {name: blank.part for name, blank in BLANKS.items()}
+        return not first_wrong(numbers_of({**parts, **functions}))
+
+
+def guilty(functions: Mapping[str, Answer]) -> list[str]:
+    """Return the functions whose losses are wrong among the textbook's."""
+    if _among_the_textbooks(functions):
+        return []
+    return [name for name, own in functions.items() if not _among_the_textbooks({name: own})]
+
+
 def advice(functions: Mapping[str, Answer]) -> str:
-    """Name the function with whose textbook form in its place all losses are right."""
-    for name, blank in BLANKS.items():
-        with contextlib.ExitStack() as stack:
-            for answer in functions.values():
-                stack.enter_context(textbook_parts(answer, [name]))
-            if not first_wrong(numbers_of({**functions, name: blank.part})):
-                return f"With the textbook's {name} in the place of yours, all losses are right."
-    return "More than one of the functions is wrong here."
+    """Name the functions whose losses are wrong among the textbook's."""
+    names = guilty(functions)
+    if not names:
+        return "Each function alone is right among the textbook's; together they are not."
+    return f"Wrong among the textbook's functions: {enumeration(names)}."

@@ -274,15 +274,21 @@ def submission(functions: Sequence[Answer], student: str = "", seed: int | None 
     """Return the file that a student hands in: the numbers of each blank, as JSON.
 
     The name of the student seeds the points, so nobody else has the same numbers. If all blanks
-    are answered, the numbers of `numpylstm.laboratory.workbook.engine` are among them.
+    are answered, the losses of `numpylstm.laboratory.workbook.engine` are among them, and the
+    functions that are right at all places but not in the engine.
     """
     seed = new_seed() if seed is None else seed
     mine = {name_of("submission", f): f for f in functions}
     answers = {name: _numbers_of(name, f, student, seed, ()) for name, f in mine.items()}
     complete = mine.keys() == BLANKS.keys() and None not in answers.values()
-    content = {
+    content: dict[str, Any] = {
         "student": student,
         "answers": answers,
-        "engine": engine.numbers_of(mine) if complete else None,
+        "engine": None,
     }
+    if complete:
+        losses = engine.numbers_of(mine)
+        right = {n: f for n, f in mine.items() if _is_right(n, answers[n] or {}, student)}
+        guilty = engine.guilty(right) if engine.first_wrong(losses) else []
+        content["engine"] = losses | {"guilty": guilty}
     return json.dumps(content, default=np.ndarray.tolist)

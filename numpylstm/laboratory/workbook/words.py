@@ -39,8 +39,9 @@ TROUBLES = {
     What.NO_NUMBERS: "{result} must be real numbers of the shape {shape}, got {got}.",
     What.SHAPE: "{result} must have the shape {shape}, got {got}.",
     What.NUMBER: "The first wrong number: {entry} must be {must}, got {got}{few}.",
-    What.ENGINE: "It is right by itself, but not in the engine of the last cell: with "
-    "the textbook's functions in all other places, {loss}",
+    What.ENGINE: "It is right at all places, but not in the engine of the last cell, where all "
+    "other functions are the textbook's: look for something that is kept between calls, and for a "
+    "case (if, np.where) that other sizes or numbers enter.",
 }
 CAUSES = {
     Why.CALLED: "It calls {name}, which is {state}: that one comes first.",
