@@ -8,6 +8,7 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 import pytest
 from hypothesis import settings
+from support.compiling import compile_a_part
 from support.runs import SHORT, write_words
 from support.silence import in_silence
 
@@ -24,6 +25,10 @@ settings.load_profile("numpylstm")
 
 # All sizes differ, so that a test sees a swapped axis or a forgotten transpose.
 T, B, D, H, V, L = 5, 3, 4, 6, 11, 2
+
+
+def pytest_collection_finish(session):
+    compile_a_part(len(session.items))
 
 
 @pytest.fixture(scope="session", autouse=True)

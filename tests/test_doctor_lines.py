@@ -224,10 +224,18 @@ def test_the_networks_of_somebody_else_are_healthy(cell):
     assert doctor.examine(*patient(cell)).healthy
 
 
+@functools.cache
+def slopes_of(cell):
+    """Measure the slopes once: a mistake is in the backward pass alone."""
+    f, _, arrays, fixed = patient(cell)
+    return gradcheck.central_difference(lambda a: f(fixed | a), arrays)
+
+
 @pytest.mark.parametrize("name", MISTAKES)
 def test_a_mistake_is_named_by_its_line(name):
     mistake = MISTAKES[name]
-    finding, *others = doctor.examine(*patient(mistake.cell, mistake)).findings
+    found = doctor.examine(*patient(mistake.cell, mistake), slopes=slopes_of(mistake.cell))
+    finding, *others = found.findings
     first, *_ = str(finding).splitlines()
     assert finding.kind.value in BY_LINE
     assert any(re.search(rf"\b{symbol}\b", first) for symbol in mistake.names), first
@@ -323,9 +331,8 @@ def renamed(f, backward, arrays, fixed):
 
 @pytest.mark.parametrize(
     ("name", "words"),
-    [("forget for input gate", "dg: f is used instead of i"), ("dcT ignored", "dc: X is ignored"),
-     ("dWh transposed", "dS: ")],
-)  # fmt: skip
+    [("dcT ignored", "dc: X is ignored"), ("dWh transposed", "dS: ")],
+)
 def test_arrays_of_other_names_are_known_by_their_shapes(name, words):
     """The finding has those names: X for dcT, S for Wh."""
     mistake = MISTAKES[name]

@@ -118,7 +118,9 @@ class TestTheCommand:
         assert "+        db = db_t" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_the_page_is_current():
+    """In .ci/run, with the documentation."""
     assert PAGE.read_text(encoding="utf-8") == museum.page(), (
         "write it again: python -m numpylstm.museum --page > docs/laboratory/museum.md"
     )

@@ -39,7 +39,8 @@ SERIES = (
     "11_a_state_that_is_a_matrix",
 )
 FOLDER = Path(__file__).parent.parent / "notebooks"
-PATHS = sorted(p for p in FOLDER.glob("*.ipynb") if "workbook" not in p.stem)  # test_workbook.py
+PATHS = [p for p in FOLDER.glob("*.ipynb") if "workbook" not in p.stem]  # test_workbook.py
+PATHS.sort(reverse=True)  # the long ones first, so that two processes end at about the same time
 MOST_BYTES = 500_000
 UNANSWERED = "Not answered yet."
 # No form of an answer ends in a traceback: each of these is refused with a sentence.
