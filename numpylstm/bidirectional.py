@@ -29,7 +29,7 @@ class Bidirectional(Module):
     Parameters
     ----------
     cell, input_size, hidden_size, num_layers, dropout, dropout_locked, dropout_weights,
-    init_scale, dtype, impl, rng, options
+    dropout_state, init_scale, dtype, impl, rng, options
         As for `numpylstm.layers.RecurrentStack`; H is the size of each direction.
     name : str, optional
         Prefix of the paths: ``name="low"`` gives ``low.forward.0.Wx`` instead of
@@ -55,6 +55,7 @@ class Bidirectional(Module):
         dropout: float = 0.0,
         dropout_locked: bool = False,
         dropout_weights: float = 0.0,
+        dropout_state: float = 0.0,
         init_scale: float = 0.05,
         dtype: DTypeLike = "float32",
         impl: str = "fast",
@@ -75,6 +76,7 @@ class Bidirectional(Module):
                 dropout=dropout,
                 dropout_locked=dropout_locked,
                 dropout_weights=dropout_weights,
+                dropout_state=dropout_state,
                 init_scale=init_scale,
                 dtype=dtype,
                 impl=impl,

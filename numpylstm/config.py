@@ -155,6 +155,13 @@ class ModelConfig:
         outputs=False,
         **SHARE,
     )
+    dropout_state: float = setting(
+        0.0,
+        MODEL,
+        "probability of dropping a unit of h from the product with Wh, for a whole window",
+        outputs=False,
+        **SHARE,
+    )
     dropout_words: float = setting(
         0.0,
         MODEL,
@@ -208,7 +215,7 @@ class ModelConfig:
             if each.metadata["parent"] is not None:
                 self._settle(each)
         object.__setattr__(self, "options", cell_options(self.cell, self.options))
-        check_weight_drop(self.cell, self.options, self.dropout_weights)
+        check_recurrent_drops(self.cell, self.options, self.dropout_weights, self.dropout_state)
 
     def _settle(self, each: "Field[Any]") -> None:
         """Give a child setting the default for the value of its parent; refuse it with others."""
@@ -341,11 +348,16 @@ def check_value(name: str, value: Any, kind: Any, known: Mapping[str, Any]) -> N
         raise ConfigError(name, f"must be {expected}, got {shortened(value)}")
 
 
-def check_weight_drop(cell: str, options: Mapping[str, Any], p: float) -> None:
-    """Raise a ConfigError if entries of Wh are to be dropped and the cell has none."""
-    if p and "Wh" not in CELLS[cell].parameters(options):
-        title = CELLS[cell].title
-        raise ConfigError("dropout_weights", f"must be 0, got {p}; a {title} has no Wh to drop")
+def check_recurrent_drops(
+    cell: str, options: Mapping[str, Any], of_weights: float, of_state: float
+) -> None:
+    """Raise a ConfigError if something is to be dropped from a product that the cell lacks."""
+    if "Wh" in CELLS[cell].parameters(options):
+        return
+    title = CELLS[cell].title
+    for name, p in {"dropout_weights": of_weights, "dropout_state": of_state}.items():
+        if p:
+            raise ConfigError(name, f"must be 0, got {p}; a {title} has no Wh to drop")
 
 
 def cell_options(cell: str, given: Mapping[str, Any]) -> dict[str, Any]:

@@ -358,6 +358,7 @@ def _forward(
     b: Array,
     lengths: Array | None,
     options: dict[str, Any],
+    h_mask: Array | None = None,
     second_sum: Any = None,
 ) -> tuple[Any, ...]:
     """Run a cell over a sequence; return hs, the last states and the cache.
@@ -367,6 +368,10 @@ def _forward(
     """
     T, B, D = x.shape
     H = state[0].shape[1]
+    mask = np.empty((0, H), x.dtype)
+    if h_mask is not None:
+        check_array(where, "h_mask", h_mask, (B, H), x.dtype, "it has the shape of h0")
+        options = options | {"h_mask": h_mask}
     encoded = None
     if lengths is not None:
         lengths = check_lengths(where, "lengths", lengths, T, B)
@@ -386,7 +391,12 @@ def _forward(
         filled[name] = empty((B + N, H), x.dtype)
     for name, start in zip(layout.states, state, strict=True):
         filled[name][:B] = start[batch.order]
-    arrays = batch.offsets, tuple(sums.values()), tuple(filled.values())
+    h_read = filled["h"]
+    if h_mask is not None:
+        (mask,) = contiguous(h_mask[batch.order])
+        h_read = empty((B + N, H), x.dtype)
+        np.multiply(filled["h"][:B], mask, out=h_read[:B])
+    arrays = batch.offsets, tuple(sums.values()), tuple(filled.values()), mask, h_read
     split_batch, shares = split_work(T, N, H, Wh.shape[1], Wh.itemsize, get_num_threads())
     if split_batch:
         run_parallel(kernel.forward_split_batch, (Wh, arrays, batch.steps_done), shares)
@@ -418,12 +428,22 @@ def _check_backward(
     arrays = layout.arrays_of(own)
     if own is cache:
         sizes = check_shapes(where, layout.shapes, *arrays, dhs, *dstate)
+        _check_mask(where, layout, own, sizes, dhs)
         return batch_of(sizes["T"], sizes["B"], None), own
     sizes = check_shapes(where, layout.shapes_with_lengths, *arrays, dhs, *dstate)
     T = sizes["T"]
     B = sizes["B"]
+    _check_mask(where, layout, own, sizes, dhs)
     lengths = check_lengths(where, "cache.lengths", cache.lengths, T, B, sizes["N"])
     return batch_of(T, B, lengths.tobytes()), own
+
+
+def _check_mask(where: str, layout: Layout, cache: Any, sizes: dict[str, int], dhs: Array) -> None:
+    """Check the mask of the state in a cache, if there is one."""
+    if layout.has_Wh and cache.h_mask is not None:
+        shape = sizes["B"], sizes["H"]
+        because = "it has the shape of dhT"
+        check_array(where, "cache.h_mask", cache.h_mask, shape, dhs.dtype, because)
 
 
 def _backward(
@@ -450,10 +470,16 @@ def _backward(
     dstates = []
     for array in dstate:
         dstates.append(np.array(array[batch.order], order="C"))
+    h_read = kept["h_prev"]
+    mask = np.empty((0, H), dhs.dtype)
+    if layout.has_Wh and cache.h_mask is not None:
+        (mask,) = contiguous(cache.h_mask[batch.order])
+        h_read = h_read * np.tile(cache.h_mask, (T, 1))[batch.place]  # that of each row
     da = [empty((N, Wx.shape[1]), dhs.dtype)]
     if kernel.separate_da:
         da.append(empty((N, columns), dhs.dtype))
-    passed = batch.offsets, tuple(kept.values()), dhs, tuple(dstates), tuple(da)
+    dh_read = empty(mask.shape, mask.dtype)
+    passed = batch.offsets, tuple(kept.values()), dhs, tuple(dstates), tuple(da), mask, dh_read
     split_batch, shares = split_work(T, N, H, columns, Wh.itemsize, get_num_threads())
     if split_batch:
         run_parallel(kernel.backward_split_batch, (Wh, passed, batch.steps_done), shares)
@@ -461,7 +487,7 @@ def _backward(
         kernel.backward_split_hidden(Wh, passed, shares)
 
     dWh = empty(Wh.shape, Wh.dtype)
-    dx, dWx, db = _gradients(da[0], x, Wx, False, (kept["h_prev"], da[-1], dWh))
+    dx, dWx, db = _gradients(da[0], x, Wx, False, (h_read, da[-1], dWh))
     dx = put(dx, batch.place, T, B)
     for k, array in enumerate(dstates):
         dstates[k] = array[batch.rank]
@@ -477,6 +503,7 @@ def rnn_forward(
     b: Array,
     activation: str = "tanh",
     lengths: Array | None = None,
+    h_mask: Array | None = None,
 ) -> tuple[Any, ...]:
     """Unroll the vanilla network over a sequence."""
     where = "rnn_forward"
@@ -484,7 +511,8 @@ def rnn_forward(
     check_choice(where, "activation", activation, _rnn.CELLS)
     weights = {"Wx": Wx, "Wh": Wh}
     options = {"activation": activation}
-    return _forward(where, RNN, _rnn.CELLS[activation], x, (h0,), weights, b, lengths, options)
+    kernel = _rnn.CELLS[activation]
+    return _forward(where, RNN, kernel, x, (h0,), weights, b, lengths, options, h_mask)
 
 
 def rnn_backward(dhs: Array, dhT: Array, cache: RNNCache | PaddedCache) -> tuple[Any, ...]:
@@ -497,14 +525,21 @@ def rnn_backward(dhs: Array, dhT: Array, cache: RNNCache | PaddedCache) -> tuple
 
 
 def lstm_forward(
-    x: Array, h0: Array, c0: Array, Wx: Array, Wh: Array, b: Array, lengths: Array | None = None
+    x: Array,
+    h0: Array,
+    c0: Array,
+    Wx: Array,
+    Wh: Array,
+    b: Array,
+    lengths: Array | None = None,
+    h_mask: Array | None = None,
 ) -> tuple[Any, ...]:
     """Unroll the memory cell over a sequence."""
     where = "lstm_forward"
     needed = "Wx D 4H, Wh H 4H, b 4H, x T B D, h0 B H, c0 B H"
     check_shapes(where, needed, Wx, Wh, b, x, h0, c0)
     weights = {"Wx": Wx, "Wh": Wh}
-    return _forward(where, LSTM, _lstm.LSTM, x, (h0, c0), weights, b, lengths, options={})
+    return _forward(where, LSTM, _lstm.LSTM, x, (h0, c0), weights, b, lengths, {}, h_mask)
 
 
 def lstm_backward(
@@ -525,6 +560,7 @@ def gru_forward(
     bn: Array | None = None,
     reset: str = "after",
     lengths: Array | None = None,
+    h_mask: Array | None = None,
 ) -> tuple[Any, ...]:
     """Unroll the gated unit over a sequence.
 
@@ -536,13 +572,15 @@ def gru_forward(
     if reset == "before":
         if lengths is not None:
             lengths = check_lengths(where, "lengths", lengths, *x.shape[:2])
+        if h_mask is not None:
+            check_array(where, "h_mask", h_mask, h0.shape, h0.dtype, "it has the shape of h0")
         x, h0, Wx, Wh, b = contiguous(x, h0, Wx, Wh, b)  # the same five
-        return reference.gru_forward(x, h0, Wx, Wh, b, bn, reset, lengths)
+        return reference.gru_forward(x, h0, Wx, Wh, b, bn, reset, lengths, h_mask)
     weights = {"Wx": Wx, "Wh": Wh}
     options = {"bn": bn, "reset": reset}
     second_sum = 0 if bn is None else bn
     return _forward(
-        where, GRU, _gru.GRU, x, (h0,), weights, b, lengths, options, second_sum=second_sum
+        where, GRU, _gru.GRU, x, (h0,), weights, b, lengths, options, h_mask, second_sum
     )
 
 
@@ -628,6 +666,7 @@ def slstm_forward(
     b: Array,
     forget_gate: str = "sigmoid",
     lengths: Array | None = None,
+    h_mask: Array | None = None,
 ) -> tuple[Any, ...]:
     """Unroll the cell over a sequence."""
     where = "slstm_forward"
@@ -638,7 +677,7 @@ def slstm_forward(
     state = h0, c0, n0, m0
     weights = {"Wx": Wx, "Wh": Wh}
     options = {"forget_gate": forget_gate}
-    return _forward(where, SLSTM, kernel, x, state, weights, b, lengths, options)
+    return _forward(where, SLSTM, kernel, x, state, weights, b, lengths, options, h_mask)
 
 
 def slstm_backward(

@@ -47,7 +47,7 @@ from numpylstm.checks import (
     generator,
     real_array,
 )
-from numpylstm.config import cell_options, check_weight_drop
+from numpylstm.config import cell_options, check_recurrent_drops
 from numpylstm.masks import check_masks, draw_mask, draw_stack_masks, stack_mask_names
 from numpylstm.network import table_backward
 from numpylstm.parameters import IMPLEMENTATIONS as IMPLEMENTATIONS
@@ -300,6 +300,9 @@ class RecurrentStack(Layer):
         Drop the same entries at all steps of a window (Gal and Ghahramani 2016).
     dropout_weights : float
         Probability of dropping an entry of each Wh, for all steps of a window (Merity et al. 2018).
+    dropout_state : float
+        Probability of dropping a unit of h from the product with Wh, in each sequence for all steps
+        of a window (Gal and Ghahramani 2016). The next layer receives h whole.
     init_scale : float
         All parameters start as U(-init_scale, init_scale).
     dtype : "float32" or "float64"
@@ -323,6 +326,7 @@ class RecurrentStack(Layer):
         dropout: float = 0.0,
         dropout_locked: bool = False,
         dropout_weights: float = 0.0,
+        dropout_state: float = 0.0,
         init_scale: float = 0.05,
         dtype: DTypeLike = "float32",
         impl: str = "fast",
@@ -339,13 +343,15 @@ class RecurrentStack(Layer):
         check_in("layer", "dropout", dropout, "[0, 1)")
         check_flag("layer", "dropout_locked", dropout_locked)
         check_in("layer", "dropout_weights", dropout_weights, "[0, 1)")
-        check_weight_drop(cell, self.options, dropout_weights)
+        check_in("layer", "dropout_state", dropout_state, "[0, 1)")
+        check_recurrent_drops(cell, self.options, dropout_weights, dropout_state)
         self.input_size = int(input_size)
         self.hidden_size = int(hidden_size)
         self.num_layers = int(num_layers)
         self.dropout = float(dropout)
         self.dropout_locked = dropout_locked
         self.dropout_weights = float(dropout_weights)
+        self.dropout_state = float(dropout_state)
         self.dtype = float_dtype("layer", dtype)
         self.rng = generator(rng)
         self.prefix = name or cell
@@ -381,11 +387,11 @@ class RecurrentStack(Layer):
         return zero_state(self.cell, self.num_layers, batch_size, self.hidden_size, self.dtype)
 
     def draw_masks(self, T: int, B: int) -> dict[str, Array]:
-        """Draw the dropout masks of a window by name: ``1.x``, ``0.Wh``."""
+        """Draw the dropout masks of a window by name: ``1.x``, ``0.Wh``, ``0.h``."""
         return draw_stack_masks(self.functions, self, self.arrays(), "", T, B, self.rng)
 
     def mask_names(self) -> set[str]:
-        """Return the names that masks may have: of the input of each layer and each parameter."""
+        """Return the names of masks: of the input, the state and each parameter of each layer."""
         return stack_mask_names("", self.num_layers, self.chosen.parameters)
 
     def forward(
@@ -409,7 +415,8 @@ class RecurrentStack(Layer):
             Where each sequence ends, if the batch is padded. The rest of x is not read.
         masks : dict of name -> array, optional
             What is dropped: ``masks["1.x"]`` from the input of layer 1, ``masks["0.Wh"]`` from the
-            Wh of layer 0; by default what `draw_masks` returns. Not used without `training`.
+            Wh of layer 0, ``masks["0.h"]`` (B, H) from its state; by default what `draw_masks`
+            returns. Not used without `training`.
 
         Returns
         -------
@@ -495,7 +502,7 @@ class RecurrentStack(Layer):
         for name in ("input_size", "hidden_size", "num_layers"):
             sizes[name] = getattr(self, name)
         sizes |= self.options
-        for name in ("dropout", "dropout_locked", "dropout_weights"):
+        for name in ("dropout", "dropout_locked", "dropout_weights", "dropout_state"):
             if getattr(self, name):
                 sizes[name] = getattr(self, name)
         return sizes
@@ -509,7 +516,7 @@ class RNN(RecurrentStack):
     input_size, hidden_size, num_layers : int
         D, H and L. Parameters are ``rnn.0.Wx`` (D, H), ``rnn.0.Wh`` (H, H), ``rnn.0.b`` (H,), ...
     activation : "tanh", "relu" or "sigmoid"
-    dropout, dropout_locked, dropout_weights, init_scale, dtype, impl, rng, name
+    dropout, dropout_locked, dropout_weights, dropout_state, init_scale, dtype, impl, rng, name
         As for `RecurrentStack`.
     """
 
@@ -523,6 +530,7 @@ class RNN(RecurrentStack):
         dropout: float = 0.0,
         dropout_locked: bool = False,
         dropout_weights: float = 0.0,
+        dropout_state: float = 0.0,
         init_scale: float = 0.05,
         dtype: DTypeLike = "float32",
         impl: str = "fast",
@@ -538,6 +546,7 @@ class RNN(RecurrentStack):
             dropout=dropout,
             dropout_locked=dropout_locked,
             dropout_weights=dropout_weights,
+            dropout_state=dropout_state,
             init_scale=init_scale,
             dtype=dtype,
             impl=impl,
@@ -556,7 +565,7 @@ class LSTM(RecurrentStack):
     forget_bias : float
         Added to the f block of every b at the start, so that a new cell remembers (Gers et al.
         2000). The equations do not change.
-    dropout, dropout_locked, dropout_weights, init_scale, dtype, impl, rng, name
+    dropout, dropout_locked, dropout_weights, dropout_state, init_scale, dtype, impl, rng, name
         As for `RecurrentStack`.
     """
 
@@ -570,6 +579,7 @@ class LSTM(RecurrentStack):
         dropout: float = 0.0,
         dropout_locked: bool = False,
         dropout_weights: float = 0.0,
+        dropout_state: float = 0.0,
         init_scale: float = 0.05,
         dtype: DTypeLike = "float32",
         impl: str = "fast",
@@ -585,6 +595,7 @@ class LSTM(RecurrentStack):
             dropout=dropout,
             dropout_locked=dropout_locked,
             dropout_weights=dropout_weights,
+            dropout_state=dropout_state,
             init_scale=init_scale,
             dtype=dtype,
             impl=impl,
@@ -605,7 +616,7 @@ class GRU(RecurrentStack):
         Whether the reset gate scales the past after its product with Wh, as in PyTorch and Keras,
         or before it, as in Cho et al. (2014): weights that were trained with one do not fit the
         other.
-    dropout, dropout_locked, dropout_weights, init_scale, dtype, impl, rng, name
+    dropout, dropout_locked, dropout_weights, dropout_state, init_scale, dtype, impl, rng, name
         As for `RecurrentStack`.
     """
 
@@ -619,6 +630,7 @@ class GRU(RecurrentStack):
         dropout: float = 0.0,
         dropout_locked: bool = False,
         dropout_weights: float = 0.0,
+        dropout_state: float = 0.0,
         init_scale: float = 0.05,
         dtype: DTypeLike = "float32",
         impl: str = "fast",
@@ -634,6 +646,7 @@ class GRU(RecurrentStack):
             dropout=dropout,
             dropout_locked=dropout_locked,
             dropout_weights=dropout_weights,
+            dropout_state=dropout_state,
             init_scale=init_scale,
             dtype=dtype,
             impl=impl,

@@ -8,6 +8,7 @@ from where:
 ``input``       the input of the recurrent layers
 ``lstm.1.x``    the input of a recurrent layer
 ``lstm.0.Wh``   entries of a parameter, by its path
+``lstm.0.h``    the state of a layer, (B, H), where it enters the product with Wh at every step
 ``output``      the output of the recurrent layers
 ``decoder.x``   the input of the decoder, if it is a projection of the output
 """
@@ -42,9 +43,12 @@ def drop_backward(functions: Any, name: str, dy: Array, cache: Cache) -> Array:
 
 def stack_mask_names(prefix: str, num_layers: int, parameters: Iterable[str]) -> set[str]:
     """Return the names that the masks of a stack may have: ``lstm.1.x``, ``lstm.0.Wh``, ..."""
+    of_layer = {"x", *parameters}
+    if "Wh" in of_layer:
+        of_layer.add("h")
     names = set()
     for k in range(num_layers):
-        for name in ("x", *parameters):
+        for name in of_layer:
             names.add(f"{prefix}{k}.{name}")
     return names
 
@@ -122,6 +126,12 @@ def draw_stack_masks(
             name = f"{prefix}{k}.Wh"
             Wh = arrays[name]
             masks[name] = draw_mask(functions, settings.dropout_weights, Wh.shape, Wh.dtype, rng)
+    if settings.dropout_state > 0:
+        shape = B, settings.hidden_size
+        for k in layers:
+            dtype = arrays[f"{prefix}{k}.Wh"].dtype
+            name = f"{prefix}{k}.h"
+            masks[name] = draw_mask(functions, settings.dropout_state, shape, dtype, rng)
     return masks
 
 

@@ -102,6 +102,7 @@ class Model(Module):
     dropout_output = Setting()
     dropout_locked = Setting()
     dropout_weights = Setting()
+    dropout_state = Setting()
     dropout_words = Setting()
     tied = Setting()
     init_scale = Setting()
@@ -341,6 +342,9 @@ class LanguageModel(Model):
     dropout_weights : float
         Probability of dropping an entry of each Wh, for all steps of a window: weight drop (Merity
         et al. 2018).
+    dropout_state : float
+        Probability of dropping a unit of h from the product with Wh, in each stream for all steps
+        of a window (Gal and Ghahramani 2016). The layer above receives h whole.
     dropout_words : float
         Probability of dropping a word, a row of the embedding table, for all steps of a window. The
         decoder of a tied model keeps all rows.
@@ -398,6 +402,7 @@ class LanguageModel(Model):
         dropout_output: float | None = None,
         dropout_locked: bool = False,
         dropout_weights: float = 0.0,
+        dropout_state: float = 0.0,
         dropout_words: float = 0.0,
         tied: bool = False,
         init_scale: float = 0.05,
@@ -425,6 +430,7 @@ class LanguageModel(Model):
             dropout_output=dropout_output,
             dropout_locked=dropout_locked,
             dropout_weights=dropout_weights,
+            dropout_state=dropout_state,
             dropout_words=dropout_words,
             tied=tied,
             init_scale=init_scale,

@@ -16,7 +16,7 @@ arrays
 masks
     What is dropped, as `numpylstm.masks` lists it: ``words``, ``input`` and ``output`` of the
     recurrent layers, ``lstm.1.x`` and ``decoder.x`` of the input of a layer, and ``lstm.0.Wh`` of a
-    parameter. Without a mask nothing is dropped.
+    parameter, ``lstm.0.h`` of a state. Without a mask nothing is dropped.
 cache
     The caches of all calls: ``embedding``, ``lstm.0``, ..., ``projection``, ``decoder``, and those
     of the dropout by the names of the masks. The backward pass takes each one out, which frees its

@@ -348,8 +348,8 @@ class SequenceClassifier(SequenceModel):
         ``1 / sqrt(H)``: the decoder reads only the last of T hidden states, and with small initial
         values too little of the sequence would reach it.
     embedding_size, cell, dropout, dropout_input, dropout_output, dropout_locked, dropout_weights,
-    dropout_words, init_scale_embedding, dtype, impl, activation, forget_bias, reset, factors,
-    forget_gate, options, rng
+    dropout_state, dropout_words, init_scale_embedding, dtype, impl, activation, forget_bias, reset,
+    factors, forget_gate, options, rng
         As for `LanguageModel`.
 
     Examples
@@ -385,6 +385,7 @@ class SequenceClassifier(SequenceModel):
         dropout_output: float | None = None,
         dropout_locked: bool = False,
         dropout_weights: float = 0.0,
+        dropout_state: float = 0.0,
         dropout_words: float = 0.0,
         init_scale: float | None = None,
         init_scale_embedding: float | None = None,
@@ -412,6 +413,7 @@ class SequenceClassifier(SequenceModel):
             dropout_output=dropout_output,
             dropout_locked=dropout_locked,
             dropout_weights=dropout_weights,
+            dropout_state=dropout_state,
             dropout_words=dropout_words,
             init_scale=init_scale,
             init_scale_embedding=init_scale_embedding,
@@ -512,6 +514,7 @@ class SequenceRegressor(SequenceModel):
         dropout_output: float | None = None,
         dropout_locked: bool = False,
         dropout_weights: float = 0.0,
+        dropout_state: float = 0.0,
         dropout_words: float = 0.0,
         init_scale: float | None = None,
         init_scale_embedding: float | None = None,
@@ -539,6 +542,7 @@ class SequenceRegressor(SequenceModel):
             dropout_output=dropout_output,
             dropout_locked=dropout_locked,
             dropout_weights=dropout_weights,
+            dropout_state=dropout_state,
             dropout_words=dropout_words,
             init_scale=init_scale,
             init_scale_embedding=init_scale_embedding,

@@ -49,6 +49,8 @@ def stack_forward(
         for name in given:
             if f"{layer}.{name}" in masks:
                 given[name] = drop_forward(functions, f"{layer}.{name}", given[name], masks, cache)
+        if f"{layer}.h" in masks:
+            given["h_mask"] = masks[f"{layer}.h"]
         for name, initial in zip(cell.states, state, strict=True):
             given[f"{name}0"] = initial[k]
         results = run(**given, **chosen.arguments, lengths=lengths)

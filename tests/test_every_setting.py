@@ -36,6 +36,7 @@ FIELDS = {  # for each setting a value, and the other settings that it needs
     "dropout_output": {"dropout_output": 0.3},
     "dropout_locked": {"dropout_locked": True, "dropout": 0.3},
     "dropout_weights": {"dropout_weights": 0.3},
+    "dropout_state": {"dropout_state": 0.3},
     "dropout_words": {"dropout_words": 0.3},
     "tied": {"tied": True},  # D is not H: with a projection
     "init_scale": {"init_scale": 0.25},

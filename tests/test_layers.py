@@ -411,12 +411,12 @@ def test_a_mask_with_an_unknown_name_is_refused(make, name, training, rng):
 
 
 def test_the_masks_of_two_directions_are_named_as_in_a_model(rng):
-    both = nl.Bidirectional("lstm", D, H, 2, dropout=0.5, dropout_weights=0.5, rng=0)
+    drops = {"dropout": 0.5, "dropout_weights": 0.5, "dropout_state": 0.5}
+    both = nl.Bidirectional("lstm", D, H, 2, **drops, rng=0)
     x = rng.random((T, B, D), dtype=np.float32)
     model = nl.SequenceTagger(
-        input_size=D, num_classes=V, hidden_size=H, num_layers=2, bidirectional=True,
-        dropout=0.5, dropout_weights=0.5,
-    )  # fmt: skip
+        input_size=D, num_classes=V, hidden_size=H, num_layers=2, bidirectional=True, **drops
+    )
     masks = both.draw_masks(T, B)
     assert masks.keys() == model.draw_masks(T, B).keys() - {"input", "output"}
     hs, _ = both.forward(x, masks=masks)

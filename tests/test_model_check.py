@@ -30,6 +30,7 @@ MODELS = {  # the examples of the module are checked by `check_examples`
             "dropout_locked": True,
             "dropout_output": 0.2,
             "dropout_weights": 0.3,
+            "dropout_state": 0.3,
             "dropout_words": 0.3,
         }
         for cell in ("rnn", "lstm", "gru", "slstm")

@@ -23,7 +23,7 @@ VARIANTS = {
     "gru": {"embedding_size": D, "cell": "gru"},
     "reset before": {"embedding_size": D, "cell": "gru", "reset": "before"},
     "tied": {"tied": True},
-    "projected": {"tied": True, "embedding_size": D, "dropout": 0.4},
+    "projected": {"tied": True, "embedding_size": D, "dropout": 0.4, "dropout_state": 0.3},
     "dropout": {"embedding_size": D, "dropout": 0.4},
     "no dropout of the input": {"embedding_size": D, "dropout": 0.4, "dropout_input": 0.0},
     "averaged": {"embedding_size": D, "average_across_timesteps": True},
@@ -149,7 +149,7 @@ def test_pretrained_embeddings_frozen_or_trained(rng, trainable):
 
 
 def test_training_false_is_the_model_without_dropout(rng):
-    noisy = language_model(dropout=0.5, dropout_weights=0.5, dropout_words=0.5)
+    noisy = language_model(dropout=0.5, dropout_weights=0.5, dropout_state=0.5, dropout_words=0.5)
     plain = language_model()
     noisy.load_state_dict(plain.state_dict())
     x, y = window(rng)

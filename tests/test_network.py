@@ -62,6 +62,8 @@ class Case:
             own = {f"{name}.{k}.{key}": own[key] for key in cell.parameters(self.config.options)}
             shapes |= own
             self.masks |= own | {f"{name}.{k}.x": (T, B, size)}
+            if "Wh" in cell.matrices:
+                self.masks[f"{name}.{k}.h"] = B, H
         self.arrays = {path: rng.normal(size=shape) for path, shape in shapes.items()}
         self.masks = {name: rng.choice([0.0, 2.0], s) for name, s in self.masks.items()}
         self.x = rng.integers(0, V, (T, B)) if ids else rng.normal(size=(T, B, d))
@@ -122,6 +124,7 @@ ALL_MASKS = {
     "dropout_input": 0.4,
     "dropout_output": 0.2,
     "dropout_weights": 0.3,
+    "dropout_state": 0.3,
 }
 SMALL = {"num_layers": L, "init_scale": 0.5, "dtype": "float64", "rng": 3}
 MODELS = {
@@ -147,7 +150,9 @@ MODELS = {
 @pytest.mark.parametrize("name", MODELS)
 def test_a_model_trains_on_the_loss_of_its_plain_pass(rng, name, cell, impl):
     """The masks that it draws, and no others, drop; it takes the sum or the mean that it names."""
-    drops = ALL_MASKS if "Wh" in CELLS[cell].matrices else ALL_MASKS | {"dropout_weights": 0}
+    drops = ALL_MASKS
+    if "Wh" not in CELLS[cell].matrices:
+        drops = ALL_MASKS | {"dropout_weights": 0, "dropout_state": 0}
     model = MODELS[name]({"cell": cell, "impl": impl, **drops, **SMALL})
     language, regressor = "language" in name, "regressor" in name
     every_step = model.every_step
@@ -159,7 +164,7 @@ def test_a_model_trains_on_the_loss_of_its_plain_pass(rng, name, cell, impl):
     names = {name.split(".")[-1] for name in masks}
     assert {"input", "output", "x"} <= names
     assert ("decoder.x" in masks) == ("projected" in name)
-    assert "Wh" in names or not model.config.dropout_weights
+    assert {"Wh", "h"} <= names or "Wh" not in CELLS[cell].matrices
     start = model.zero_state(B)
     outputs, _ = plain_pass(model.config, model.state_dict(), x, start, masks, lengths, every_step)
     if every_step:

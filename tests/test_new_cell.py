@@ -22,11 +22,19 @@ from numpylstm.cells import CELLS, Cell, Option, Unit, Vector
 from numpylstm.cli import train as train_command
 from numpylstm.laboratory.doctor import lines
 from numpylstm.model_check import check_model
-from numpylstm.reference import PaddedCache, padded_backward, padded_forward
+from numpylstm.reference import (
+    PaddedCache,
+    padded_backward,
+    padded_forward,
+    state_dropout_backward,
+    state_dropout_forward,
+)
 from numpylstm.training import logs
 
 LeakyState = namedtuple("LeakyState", "h m")
-LeakyCache = namedtuple("LeakyCache", "x h_prev m_prev z n m h Wx Wh s leak")
+LeakyCache = namedtuple(
+    "LeakyCache", "x h_prev m_prev z n m h Wx Wh s leak h_mask", defaults=[None]
+)
 LEAKY = Cell(
     name="leaky",
     title="leaky cell",
@@ -59,7 +67,7 @@ def leaky_step_forward(x, h_prev, m_prev, Wx, Wh, b, s, leak=0.1):
 
 
 def leaky_step_backward(dh, dm, cache):
-    x, h_prev, m_prev, z, n, m, _, Wx, Wh, s, leak = cache
+    x, h_prev, m_prev, z, n, m, _, Wx, Wh, s, leak, _ = cache
     ds = (dh * np.tanh(m)).sum(axis=0)
     dm = dm + dh * s * (1 - np.tanh(m) ** 2)
     dn = leak * dh + dm * (1 - z)
@@ -72,9 +80,12 @@ def leaky_through_h(dh, cache):
     return (dh * cache.s * (1 - np.tanh(cache.m) ** 2),)
 
 
-def leaky_forward(x, h0, m0, Wx, Wh, b, s, leak=0.1, lengths=None):
+def leaky_forward(x, h0, m0, Wx, Wh, b, s, leak=0.1, lengths=None, h_mask=None):
+    given = [h0, m0], Wx, Wh, b, s, leak
     if lengths is not None:
-        return padded_forward(leaky_forward, lengths, x, [h0, m0], Wx, Wh, b, s, leak)
+        return padded_forward(leaky_forward, lengths, x, *given, h_mask=h_mask)
+    if h_mask is not None:
+        return state_dropout_forward(leaky_forward, h_mask, x, *given)
     h, m, steps = h0, m0, []
     for x_t in x:
         h, m, step = leaky_step_forward(x_t, h, m, Wx, Wh, b, s, leak)
@@ -87,7 +98,9 @@ def leaky_forward(x, h0, m0, Wx, Wh, b, s, leak=0.1, lengths=None):
 def leaky_backward(dhs, dhT, dmT, cache):
     if isinstance(cache, PaddedCache):
         return padded_backward(leaky_backward, dhs, [dhT, dmT], cache)
-    *over_time, Wx, Wh, s, leak = cache
+    if cache.h_mask is not None:
+        return state_dropout_backward(leaky_backward, dhs, [dhT, dmT], cache)
+    *over_time, Wx, Wh, s, leak, _ = cache
     dx, dh, dm = np.empty_like(cache.x), dhT, dmT
     sums = [np.zeros_like(Wx), np.zeros_like(Wh), np.zeros_like(Wh[0]), np.zeros_like(s)]
     for t in reversed(range(len(dhs))):
@@ -123,6 +136,7 @@ def model():
         cell="leaky",
         options={"leak": 0.3},
         dropout=0.2,
+        dropout_state=0.2,
         init_scale=0.5,
         dtype="float64",
         rng=0,
@@ -155,6 +169,7 @@ def test_a_padded_batch(rng, bidirectional):
         cell="leaky",
         every_step=False,
         bidirectional=bidirectional,
+        dropout_state=0.3,
         init_scale=0.5,
         dtype="float64",
         rng=0,
@@ -200,7 +215,7 @@ def test_training_resuming_and_sampling(tmp_path, monkeypatch, cell, option, val
     flags = (
         f"--threads 1 --train text.txt --cell {cell} --{option.replace('_', '-')} {value} "
         "--hidden-size 5 --num-layers 2 --batch-size 4 --num-steps 5 --log-every 7 "
-        "--log-gradients --momentum 0.5 --lr 0.1"
+        "--log-gradients --momentum 0.5 --lr 0.1 --dropout-state 0.2"
     )
     for command in (
         f"{flags} --out whole --epochs 2 --check-gradients",

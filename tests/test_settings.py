@@ -22,6 +22,7 @@ CHANGED = {  # of what decides no shape: another value
     "dropout_output": 0.3,
     "dropout_locked": True,
     "dropout_weights": 0.3,
+    "dropout_state": 0.3,
     "dropout_words": 0.3,
     "init_scale": 0.2,
     "init_scale_embedding": 0.2,
@@ -162,7 +163,7 @@ def test_the_mean_of_a_sequence_model_is_not_dropped_in_silence(kind):
 @pytest.mark.parametrize("make", MODELS)
 def test_a_replaced_generator_draws_all_masks(make, rng):
     """A checkpoint keeps `model.rng`: masks from elsewhere would differ when a run is resumed."""
-    settings = {"dropout": 0.3, "dropout_weights": 0.2, "dropout_words": 0.2}
+    settings = {"dropout": 0.3, "dropout_weights": 0.2, "dropout_state": 0.2, "dropout_words": 0.2}
     model = make(**settings)
     loss_of(model, rng)
     model.rng = np.random.default_rng(7)
@@ -192,7 +193,7 @@ def test_a_replaced_generator_draws_all_masks(make, rng):
 )
 def test_a_reference_model_runs_no_compiled_code(how, make, optimizer, rng, monkeypatch):
     """From the masks to the update; `functional` may not even be asked."""
-    settings = {"dropout": 0.3, "dropout_weights": 0.2, "dropout_words": 0.2}
+    settings = {"dropout": 0.3, "dropout_weights": 0.2, "dropout_state": 0.2, "dropout_words": 0.2}
     model = make(**settings, impl="reference" if how == "made" else "fast")
     model.config = replace(model.config, impl="reference")
     optimizer = optimizer(model.parameters())

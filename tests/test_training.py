@@ -342,7 +342,7 @@ def test_the_seed_decides_everything(corpus, saved):
         {"schedule": "cosine", "constant_epochs": None, "momentum": 0.6},
         {"dropout_locked": True, "dropout_weights": 0.3, "dropout_words": 0.2, "average_after": 1},
         {"moving_windows": True},
-        {"tied": True, "embedding_size": 5},
+        {"tied": True, "embedding_size": 5, "dropout_state": 0.3},
     ],
     ids=lambda settings: " ".join(map(str, settings.values())),
 )

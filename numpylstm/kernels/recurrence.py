@@ -17,7 +17,7 @@ An array over time is a matrix here: the rows of one step follow those of anothe
 ordered by length, the longest first, so that the rows of a step are the first of those of the step
 before; a sequence that has ended has no more rows. N is the number of rows of all T steps.
 
-The kernels take the arrays of a pass as a tuple. Forward (offsets, sums, states):
+The kernels take the arrays of a pass as a tuple. Forward (offsets, sums, states, h_mask, h_read):
 
 offsets (T+3,)        Step t finds its states in the first rows from offsets[t], and leaves them in
                       rows offsets[t+1] to offsets[t+2]; in an array without initial states all rows
@@ -27,13 +27,16 @@ offsets (T+3,)        Step t finds its states in the first rows from offsets[t],
 sums, each (N, .)     First x @ Wx + b, then plus h @ Wh, whose last block a second array takes;
                       the cell leaves its gates there.
 states, each (B+N, H) The initial states first. The first array is h.
+h_mask (B, H)         Dropout of the state, or (0, H).
+h_read (B+N, H)       What is multiplied with Wh: h times the mask, or h itself, the same array.
 
-Backward (offsets, kept, dhs, dstates, da):
+Backward (offsets, kept, dhs, dstates, da, h_mask, dh_read):
 
 kept, each (N, .)     From the forward pass.
 dhs (N, H)
 dstates, each (B, H)  First dhT, ..., and at the end dh0, .... The first array is dh.
 da, each (N, .)       The gradient of x @ Wx + b. The last array is that of h @ Wh.
+dh_read (B, H)        Room for the gradient of h times the mask, or (0, H).
 """
 
 from typing import Any, NamedTuple
@@ -157,7 +160,7 @@ def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
     @fused_of_cell
     def step_forward(Wh, copy, t, arrays, rows, units):
         """Step t for some sequences and units; `copy` is Wh packed, if that pays."""
-        offsets, sums, states = arrays
+        offsets, sums, states, h_mask, h_read = arrays
         i0, i1 = rows
         j0, j1 = units
         H, columns = Wh.shape
@@ -167,7 +170,7 @@ def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
         i1 = min(i1, offsets[t + 2] - after)
         if i1 <= i0:
             return
-        h = block(states[0], before + i0, before + i1, 0, H)
+        h = block(h_read, before + i0, before + i1, 0, H)
         gates_in_block = columns // H // copy.blocks  # all, or 1 for a GRU or a share of the units
         columns_of_units = gates_in_block * j0, gates_in_block * j1
         for number in range(copy.blocks):
@@ -184,12 +187,16 @@ def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
                 multiply_in_place(h, W, total, total, columns_of_units)
         for i in range(i0, i1):
             forward(n + i, before + i, after + i, j0, j1, sums, states)
+        if len(h_mask) > 0:
+            for i in range(i0, i1):
+                for j in range(j0, j1):
+                    h_read[after + i, j] = states[0][after + i, j] * h_mask[i, j]
 
     @fused_of_cell
     def steps_forward(Wh, arrays, rows):
         """All steps for some sequences."""
         H, columns = Wh.shape
-        offsets, sums, _ = arrays
+        offsets, sums = arrays[:2]
         blocks = 1 if len(sums) == 1 else columns // H
         rows_to_pack = H if pays_to_pack(offsets, Wh) else 0
         copy = packed(block(Wh, 0, rows_to_pack, 0, columns), blocks)
@@ -224,7 +231,8 @@ def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
     @fused_of_cell
     def step_backward(copy, t, arrays, rows, units):
         """Step t for some sequences and units; `copy` is Wh.T packed."""
-        offsets, kept, dhs, dstates, da = arrays
+        offsets, kept, dhs, dstates, da, h_mask, dh_read = arrays
+        masked = len(h_mask) > 0
         i0, i1 = rows
         j0, j1 = units
         n = offsets[t + 1] - offsets[1]  # row where the step begins
@@ -232,11 +240,17 @@ def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
         continued = min(i1, offsets[t + 3] - offsets[t + 2])
         dh = dstates[0]
         H = dh.shape[1]
-        # dh = dhs[t] + da[t + 1] @ Wh.T, and with carries_dh also what dh holds already
+        # dh = dhs[t] + da[t + 1] @ Wh.T, and with carries_dh also what dh holds already; with a
+        # mask the product comes first, in dh_read
         if i0 < continued:  # the sequences that have a step t + 1
             through_h = block(dh, i0, continued, 0, H)
             start = through_h
-            if not carries_dh and t >= 0:
+            if masked:
+                through_h = start = block(dh_read, i0, continued, 0, H)
+                for i in range(i0, continued):
+                    for j in range(j0, j1):
+                        dh_read[i, j] = 0
+            elif not carries_dh and t >= 0:
                 start = block(dhs, n + i0, n + continued, 0, H)
             elif not carries_dh:
                 for i in range(i0, continued):
@@ -244,9 +258,16 @@ def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
                         dh[i, j] = 0
             da_next = block(da[-1], n_next + i0, n_next + continued, 0, da[-1].shape[1])
             multiply_packed(da_next, copy, 0, start, through_h, units)
+            if masked:
+                for i in range(i0, continued):
+                    for j in range(j0, j1):
+                        if not carries_dh:
+                            dh[i, j] = 0
+                        dh[i, j] += dh_read[i, j] * h_mask[i, j]
         if t >= 0:
             for i in range(i0, min(i1, offsets[t + 2] - offsets[t + 1])):
-                if i >= continued or carries_dh:  # the last step of a sequence begins with dhT
+                # the last step of a sequence begins with dhT
+                if i >= continued or carries_dh or masked:
                     for j in range(j0, j1):
                         dh[i, j] += dhs[n + i, j]
                 backward(n + i, i, j0, j1, kept, dstates, da)

@@ -20,10 +20,11 @@ Each is a file of this folder; every function is also a name of the package, suc
 With these seven you can write, train and check a language model. Then:
 
 8. ``padded_batches.py``: sequences of different lengths in one batch
-9. ``scan.py``, ``mingru.py``, ``minlstm.py``: recurrent layers whose gates do not look back
-10. ``slstm.py``: an LSTM with exponential gates
-11. ``attention.py``: reading all steps of another sequence
-12. ``linear_attention.py``, ``delta_rule.py``: states that are matrices
+9. ``state_dropout.py``: dropout of h on its way to the next step
+10. ``scan.py``, ``mingru.py``, ``minlstm.py``: recurrent layers whose gates do not look back
+11. ``slstm.py``: an LSTM with exponential gates
+12. ``attention.py``: reading all steps of another sequence
+13. ``linear_attention.py``, ``delta_rule.py``: states that are matrices
 
 No layer or model uses the functions of the last two; they are for layers of your own.
 
@@ -67,11 +68,12 @@ depend on it.
 Sources: Elman (1990) for the vanilla network; Werbos (1990) for backpropagation through time;
 Hochreiter and Schmidhuber (1997) and Gers, Schmidhuber and Cummins (2000) for the LSTM with its
 forget gate; Cho et al. (2014) for the GRU; Feng et al. (2024) for minGRU and minLSTM; Beck et al.
-(2024) for the sLSTM; Zaremba, Sutskever and Vinyals (2014) for where dropout goes; Luong, Pham and
-Manning (2015) for attention; Schmidhuber (1992), Katharopoulos et al. (2020), Schlag, Irie and
-Schmidhuber (2021) and Yang et al. (2024) for states that are matrices; Pascanu, Mikolov and Bengio
-(2013) for clipping; Kingma and Ba (2015) for Adam; Loshchilov and Hutter (2019) for AdamW; Squire
-and Trapp (1998) for the complex step.
+(2024) for the sLSTM; Zaremba, Sutskever and Vinyals (2014) for where dropout goes; Gal and
+Ghahramani (2016) for dropout of the state; Luong, Pham and Manning (2015) for attention;
+Schmidhuber (1992), Katharopoulos et al. (2020), Schlag, Irie and Schmidhuber (2021) and Yang et al.
+(2024) for states that are matrices; Pascanu, Mikolov and Bengio (2013) for clipping; Kingma and Ba
+(2015) for Adam; Loshchilov and Hutter (2019) for AdamW; Squire and Trapp (1998) for the complex
+step.
 """
 
 from numpylstm.reference import (
@@ -85,6 +87,7 @@ from numpylstm.reference import (
     loss,
     updates,
     padded_batches,
+    state_dropout,
     scan,
     mingru,
     minlstm,
@@ -103,6 +106,7 @@ from numpylstm.reference.dropout import *
 from numpylstm.reference.loss import *
 from numpylstm.reference.updates import *
 from numpylstm.reference.padded_batches import *
+from numpylstm.reference.state_dropout import *
 from numpylstm.reference.scan import *
 from numpylstm.reference.mingru import *
 from numpylstm.reference.minlstm import *
@@ -122,6 +126,7 @@ __all__ = [
     *loss.__all__,
     *updates.__all__,
     *padded_batches.__all__,
+    *state_dropout.__all__,
     *scan.__all__,
     *mingru.__all__,
     *minlstm.__all__,

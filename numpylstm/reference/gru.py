@@ -6,6 +6,7 @@ import numpy as np
 
 from numpylstm.reference.nonlinearities import sigmoid
 from numpylstm.reference.padded_batches import PaddedCache, padded_backward, padded_forward
+from numpylstm.reference.state_dropout import state_dropout_backward, state_dropout_forward
 
 __all__ = [
     "GRUCache",
@@ -31,6 +32,7 @@ class GRUCache(NamedTuple):
     Wh: np.ndarray  # (H, 3H)
     bn: np.ndarray | None  # (H,)
     reset: str
+    h_mask: np.ndarray | None = None  # (B, H): what of h enters the product with Wh
 
     @property
     def r(self):
@@ -155,7 +157,7 @@ def gru_step_backward(dh, cache):
     return dx, dh_prev, dWx, dWh, db, dbn
 
 
-def gru_forward(x, h0, Wx, Wh, b, bn=None, reset="after", lengths=None):
+def gru_forward(x, h0, Wx, Wh, b, bn=None, reset="after", lengths=None, h_mask=None):
     """Unroll the unit over a sequence.
 
     Parameters
@@ -170,6 +172,8 @@ def gru_forward(x, h0, Wx, Wh, b, bn=None, reset="after", lengths=None):
     reset : "after" or "before"
     lengths : (B,) integers from 0 to T, optional
         Where each sequence ends, if the batch is padded; see `padded_forward`.
+    h_mask : (B, H), optional
+        Dropout of h where it enters the product with Wh; see `state_dropout_forward`.
 
     Returns
     -------
@@ -178,7 +182,9 @@ def gru_forward(x, h0, Wx, Wh, b, bn=None, reset="after", lengths=None):
     cache : GRUCache, or PaddedCache with lengths
     """
     if lengths is not None:
-        return padded_forward(gru_forward, lengths, x, [h0], Wx, Wh, b, bn, reset)
+        return padded_forward(gru_forward, lengths, x, [h0], Wx, Wh, b, bn, reset, h_mask=h_mask)
+    if h_mask is not None:
+        return state_dropout_forward(gru_forward, h_mask, x, [h0], Wx, Wh, b, bn, reset)
     h = h0
     steps = []
     for x_t in x:
@@ -216,6 +222,8 @@ def gru_backward(dhs, dhT, cache):
     """
     if isinstance(cache, PaddedCache):
         return padded_backward(gru_backward, dhs, [dhT], cache)
+    if cache.h_mask is not None:
+        return state_dropout_backward(gru_backward, dhs, [dhT], cache)
     dtype = np.result_type(dhs, cache.h)
     dx = np.zeros(cache.x.shape, dtype)
     dWx = np.zeros(cache.Wx.shape, dtype)

@@ -6,6 +6,7 @@ import numpy as np
 
 from numpylstm.reference.nonlinearities import sigmoid
 from numpylstm.reference.padded_batches import PaddedCache, padded_backward, padded_forward
+from numpylstm.reference.state_dropout import state_dropout_backward, state_dropout_forward
 
 __all__ = [
     "LSTMCache",
@@ -32,6 +33,7 @@ class LSTMCache(NamedTuple):
     h: np.ndarray  # (T, B, H)
     Wx: np.ndarray  # (D, 4H)
     Wh: np.ndarray  # (H, 4H)
+    h_mask: np.ndarray | None = None  # (B, H): what of h enters the product with Wh
 
     @property
     def i(self):
@@ -153,7 +155,7 @@ def lstm_through_h(dh, cache):
     return (dc,)
 
 
-def lstm_forward(x, h0, c0, Wx, Wh, b, lengths=None):
+def lstm_forward(x, h0, c0, Wx, Wh, b, lengths=None, h_mask=None):
     """Unroll the cell over a sequence.
 
     Parameters
@@ -165,6 +167,8 @@ def lstm_forward(x, h0, c0, Wx, Wh, b, lengths=None):
         Four blocks of columns, in the order i, f, g, o.
     lengths : (B,) integers from 0 to T, optional
         Where each sequence ends, if the batch is padded; see `padded_forward`.
+    h_mask : (B, H), optional
+        Dropout of h where it enters the product with Wh; see `state_dropout_forward`.
 
     Returns
     -------
@@ -173,7 +177,9 @@ def lstm_forward(x, h0, c0, Wx, Wh, b, lengths=None):
     cache : LSTMCache, or PaddedCache with lengths
     """
     if lengths is not None:
-        return padded_forward(lstm_forward, lengths, x, [h0, c0], Wx, Wh, b)
+        return padded_forward(lstm_forward, lengths, x, [h0, c0], Wx, Wh, b, h_mask=h_mask)
+    if h_mask is not None:
+        return state_dropout_forward(lstm_forward, h_mask, x, [h0, c0], Wx, Wh, b)
     h, c = h0, c0
     steps = []
     for x_t in x:
@@ -211,6 +217,8 @@ def lstm_backward(dhs, dhT, dcT, cache):
     """
     if isinstance(cache, PaddedCache):
         return padded_backward(lstm_backward, dhs, [dhT, dcT], cache)
+    if cache.h_mask is not None:
+        return state_dropout_backward(lstm_backward, dhs, [dhT, dcT], cache)
     dtype = np.result_type(dhs, cache.h)
     dx = np.zeros(cache.x.shape, dtype)
     dWx = np.zeros(cache.Wx.shape, dtype)

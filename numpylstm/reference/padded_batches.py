@@ -25,6 +25,7 @@ __all__ = [
     "padded_windows",
     "per_step",
     "pack",
+    "mask_of",
     "unpack",
     "padded_forward",
     "padded_backward",
@@ -76,6 +77,11 @@ def pack(caches):
     return caches[0]._replace(**packed)
 
 
+def mask_of(h_mask, window):
+    """Return the masks of the rows that take part in a window, if there are masks and rows."""
+    return None if h_mask is None or len(window.rows) == 0 else h_mask[window.rows]
+
+
 def unpack(packed, window):
     """Return the cache of one window, as its forward pass gave it."""
     steps = window.steps.stop - window.steps.start
@@ -83,10 +89,12 @@ def unpack(packed, window):
     for name in per_step(packed):
         array = getattr(packed, name)[window.packed]
         arrays[name] = array.reshape(steps, len(window.rows), array.shape[1])
+    if hasattr(packed, "h_mask"):
+        arrays["h_mask"] = mask_of(packed.h_mask, window)
     return packed._replace(**arrays)
 
 
-def padded_forward(forward, lengths, x, state, *arguments):
+def padded_forward(forward, lengths, x, state, *arguments, h_mask=None):
     """Run a recurrent layer over sequences of different lengths.
 
     Parameters
@@ -100,6 +108,8 @@ def padded_forward(forward, lengths, x, state, *arguments):
         The arguments of `forward` that follow x: h0 and, for the LSTM, c0.
     *arguments
         The arguments of `forward` after these.
+    h_mask : (B, H), optional
+        The mask of the state, if `forward` takes one.
 
     Returns
     -------
@@ -117,11 +127,16 @@ def padded_forward(forward, lengths, x, state, *arguments):
     for window in padded_windows(lengths, len(x)):
         inside = window.steps, window.rows
         before = [part[window.rows] for part in state]
-        hs[inside], *after, cache = forward(x[inside], *before, *arguments)
+        own_mask = mask_of(h_mask, window)
+        masked = {} if own_mask is None else {"h_mask": own_mask}
+        hs[inside], *after, cache = forward(x[inside], *before, *arguments, **masked)
         for part, new in zip(state, after, strict=True):
             part[window.rows] = new
         caches.append(cache)
-    return hs, *state, PaddedCache(pack(caches), lengths)
+    packed = pack(caches)
+    if h_mask is not None:
+        packed = packed._replace(h_mask=h_mask)
+    return hs, *state, PaddedCache(packed, lengths)
 
 
 def padded_backward(backward, dhs, dstate, cache):

@@ -6,6 +6,7 @@ import numpy as np
 
 from numpylstm.reference.nonlinearities import activate, activation_derivative
 from numpylstm.reference.padded_batches import PaddedCache, padded_backward, padded_forward
+from numpylstm.reference.state_dropout import state_dropout_backward, state_dropout_forward
 
 __all__ = [
     "RNNCache",
@@ -25,6 +26,7 @@ class RNNCache(NamedTuple):
     Wx: np.ndarray  # (D, H)
     Wh: np.ndarray  # (H, H)
     activation: str
+    h_mask: np.ndarray | None = None  # (B, H): what of h enters the product with Wh
 
     def at(self, t):
         """Return the cache of step t alone."""
@@ -77,7 +79,7 @@ def rnn_step_backward(dh, cache):
     return dx, dh_prev, dWx, dWh, db
 
 
-def rnn_forward(x, h0, Wx, Wh, b, activation="tanh", lengths=None):
+def rnn_forward(x, h0, Wx, Wh, b, activation="tanh", lengths=None, h_mask=None):
     """Unroll the step over a sequence: the same weights at every time step.
 
     Parameters
@@ -89,6 +91,8 @@ def rnn_forward(x, h0, Wx, Wh, b, activation="tanh", lengths=None):
     activation : "tanh", "relu" or "sigmoid"
     lengths : (B,) integers from 0 to T, optional
         Where each sequence ends, if the batch is padded; see `padded_forward`.
+    h_mask : (B, H), optional
+        Dropout of h where it enters the product with Wh; see `state_dropout_forward`.
 
     Returns
     -------
@@ -99,7 +103,9 @@ def rnn_forward(x, h0, Wx, Wh, b, activation="tanh", lengths=None):
     cache : RNNCache, or PaddedCache with lengths
     """
     if lengths is not None:
-        return padded_forward(rnn_forward, lengths, x, [h0], Wx, Wh, b, activation)
+        return padded_forward(rnn_forward, lengths, x, [h0], Wx, Wh, b, activation, h_mask=h_mask)
+    if h_mask is not None:
+        return state_dropout_forward(rnn_forward, h_mask, x, [h0], Wx, Wh, b, activation)
     h = h0
     hs = []
     for x_t in x:
@@ -128,6 +134,8 @@ def rnn_backward(dhs, dhT, cache):
     """
     if isinstance(cache, PaddedCache):
         return padded_backward(rnn_backward, dhs, [dhT], cache)
+    if cache.h_mask is not None:
+        return state_dropout_backward(rnn_backward, dhs, [dhT], cache)
     dtype = np.result_type(dhs, cache.h)
     dx = np.zeros(cache.x.shape, dtype)
     dWx = np.zeros(cache.Wx.shape, dtype)

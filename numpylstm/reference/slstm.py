@@ -6,6 +6,7 @@ import numpy as np
 
 from numpylstm.reference.nonlinearities import log_sigmoid, sigmoid
 from numpylstm.reference.padded_batches import PaddedCache, padded_backward, padded_forward
+from numpylstm.reference.state_dropout import state_dropout_backward, state_dropout_forward
 
 __all__ = [
     "SLSTMCache",
@@ -34,6 +35,7 @@ class SLSTMCache(NamedTuple):
     Wx: np.ndarray  # (D, 4H)
     Wh: np.ndarray  # (H, 4H)
     forget_gate: str
+    h_mask: np.ndarray | None = None  # (B, H): what of h enters the product with Wh
 
     @property
     def i(self):
@@ -173,7 +175,7 @@ def slstm_through_h(dh, cache):
     return dc, dn, dm
 
 
-def slstm_forward(x, h0, c0, n0, m0, Wx, Wh, b, forget_gate="sigmoid", lengths=None):
+def slstm_forward(x, h0, c0, n0, m0, Wx, Wh, b, forget_gate="sigmoid", lengths=None, h_mask=None):
     """Unroll the cell over a sequence, as `lstm_forward` does.
 
     Parameters
@@ -182,7 +184,7 @@ def slstm_forward(x, h0, c0, n0, m0, Wx, Wh, b, forget_gate="sigmoid", lengths=N
     h0, c0, n0, m0 : (B, H)
         At the start of a text zeros, but -1e30 for m0: with 0, exp(a_i - m) may underflow, and n
         be 0.
-    Wx, Wh, b, forget_gate, lengths
+    Wx, Wh, b, forget_gate, lengths, h_mask
         As for one step, and for an LSTM.
 
     Returns
@@ -191,9 +193,13 @@ def slstm_forward(x, h0, c0, n0, m0, Wx, Wh, b, forget_gate="sigmoid", lengths=N
     hT, cT, nT, mT : (B, H)
     cache : SLSTMCache, or PaddedCache with lengths
     """
+    state = [h0, c0, n0, m0]
     if lengths is not None:
-        state = [h0, c0, n0, m0]
-        return padded_forward(slstm_forward, lengths, x, state, Wx, Wh, b, forget_gate)
+        return padded_forward(
+            slstm_forward, lengths, x, state, Wx, Wh, b, forget_gate, h_mask=h_mask
+        )
+    if h_mask is not None:
+        return state_dropout_forward(slstm_forward, h_mask, x, state, Wx, Wh, b, forget_gate)
     h, c, n, m = h0, c0, n0, m0
     steps = []
     for x_t in x:
@@ -228,6 +234,8 @@ def slstm_backward(dhs, dhT, dcT, dnT, dmT, cache):
     """
     if isinstance(cache, PaddedCache):
         return padded_backward(slstm_backward, dhs, [dhT, dcT, dnT, dmT], cache)
+    if cache.h_mask is not None:
+        return state_dropout_backward(slstm_backward, dhs, [dhT, dcT, dnT, dmT], cache)
     dtype = np.result_type(dhs, cache.h)
     dx = np.zeros(cache.x.shape, dtype)
     dWx = np.zeros(cache.Wx.shape, dtype)

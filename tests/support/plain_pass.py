@@ -57,6 +57,9 @@ def read(config, arrays, masks, name, b, vectors, state):
     for k in range(config.num_layers):
         paths = [f"{name}.{k}.{each}" for each in cell.parameters(config.options)]
         weights = [arrays[path] * masks.get(path, 1) for path in paths]
+        if f"{name}.{k}.h" in masks:  # what h drops, it never reads of Wh
+            own = cell.matrices.index("Wh")
+            weights[own] = masks[f"{name}.{k}.h"][b][:, None] * weights[own]
         now, tops = [part[None, k] for part in state], []
         for t, v in enumerate(vectors):
             if f"{name}.{k}.x" in masks:

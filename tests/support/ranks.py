@@ -33,7 +33,7 @@ CASES = [
     {"cell": "rnn", "momentum": 0.5},
     {"dropout_locked": True, "dropout_weights": 0.3, "dropout_words": 0.2},
     {"tied": True, "optimizer": "adamw"},  # no gradient travels as rows
-    {"tied": True, "embedding_size": 6},
+    {"tied": True, "embedding_size": 6, "dropout_state": 0.3},
     {"max_vocab": 9, "average_across_batch": False},  # nor here, where all rows are used
     {"impl": "reference", "average_across_timesteps": True},
     {"hidden_size": 80, "num_layers": 1},  # the gradients are above 64 KiB
