@@ -127,11 +127,11 @@ def draw_stack_masks(
             Wh = arrays[name]
             masks[name] = draw_mask(functions, settings.dropout_weights, Wh.shape, Wh.dtype, rng)
     if settings.dropout_state > 0:
-        shape = B, settings.hidden_size
         for k in layers:
             dtype = arrays[f"{prefix}{k}.Wh"].dtype
             name = f"{prefix}{k}.h"
-            masks[name] = draw_mask(functions, settings.dropout_state, shape, dtype, rng)
+            shape_of_h = B, settings.hidden_size
+            masks[name] = draw_mask(functions, settings.dropout_state, shape_of_h, dtype, rng)
     return masks
 
 
