@@ -6,6 +6,7 @@
 
 - ``python -m tests.support.every_float32``: the elementary functions, a few minutes;
 - ``python -m tests.support.drawn_float64``: the same at drawn float64, a few minutes;
+- ``python -m tests.support.broken``: breaks each promise, half an hour;
 - ``python -m tests.support.fuzzing FOLDER``: adds its hours;
 - ``coverage json -o FILE`` after ``.ci/run coverage``, then ``--coverage FILE``;
 - ``python -m tests.support.mutants``, hours, then ``--mutants mutants.sqlite``.
@@ -130,6 +131,26 @@ def fuzzing_block():
     return "\n".join(["| Reader | Hours | Files read |", "| --- | ---: | ---: |", *rows])
 
 
+def broken_block():
+    rows = []
+    for promise, each in read("broken").items():
+        first, *others = each["noticed"] or ["nobody"]
+        more = f" and {len(others)} more" if others else ""
+        change = (
+            f"`{each['old']}` became `{each['new']}`"
+            if each["new"]
+            else f"`{each['old']}` was removed"
+        )
+        rows.append(
+            f"| {promise} | {each['day']} | {each['file']}: {change} | `tests/{first}`{more} |"
+        )
+    return "\n".join([
+        "| Promise | Day | What was changed | Who noticed |",
+        "| --- | --- | --- | --- |",
+        *rows,
+    ])  # fmt: skip
+
+
 def mutants_block():
     mutants = read("mutants")
     modules = mutants["modules"]
@@ -159,6 +180,7 @@ BLOCKS = {
     "every_float32": float32_block,
     "drawn_float64": float64_block,
     "fuzzing": fuzzing_block,
+    "broken": broken_block,
     "mutants": mutants_block,
     "coverage": coverage_block,
 }
