@@ -91,6 +91,7 @@ FIXED = {  # the others
     },
     "squared_error": {"targets": np.ones((T, B, K)), "weights": np.arange(T * B).reshape(T, B) / T},
 }
+H_MASK = np.where(np.arange(B * H).reshape(B, H) % 3, 1.5, 0)  # dropout of the state
 LOSSES = ("sequence_cross_entropy", "squared_error")
 AVERAGES = ("average_across_timesteps", "average_across_batch")
 
@@ -107,12 +108,16 @@ def calls():
         for chosen in itertools.product(*choices.values()):
             options = dict(zip(choices, chosen, strict=True))
             states = {f"{state}0": (B, H) for state in cell.states}
-            yield name, options, {"x": (T, B, D)} | states | cell.shapes(D, H, options)
+            shapes = {"x": (T, B, D)} | states | cell.shapes(D, H, options)
+            yield name, options, shapes
+            if "Wh" in shapes:
+                yield name, options | {"h_mask": H_MASK}, shapes
 
 
 def words_of(call):
     name, options, _ = call
-    return " ".join([name, *(f"{key}={value}" for key, value in options.items())])
+    choices = [key if key == "h_mask" else f"{key}={value}" for key, value in options.items()]
+    return " ".join([name, *choices])
 
 
 CALLS = [*calls()]
@@ -120,7 +125,8 @@ CALLS = [*calls()]
 
 def test_every_function_of_the_textbook_is_differentiated_twice():
     whole = {name for name in dir(reference) if name.endswith("_forward")}
-    parts = {name for name in whole if name.endswith("_step_forward")} | {"padded_forward"}
+    parts = {name for name in whole if name.endswith("_step_forward")}
+    parts |= {"padded_forward", "state_dropout_forward"}  # run another one
     assert {f"{name}_forward" for name, _, _ in CALLS} == whole - parts
 
 
