@@ -547,18 +547,19 @@ def test_the_terms_of_a_gradient_are_named_by_where_they_come_from(player):
 
     assert terms("dhs[t] + dh", "t = 1, layer 1") == [
         ["0.863 from the scores of this step, through decoder.W", "dx[0]"],
-        ["\u22120.171 from step t = 2, through Wh", "dh_prev[0]"],
+        ["\u22120.171 from step t = 2, through Wh", "dh_prev[0] (t = 2)"],
     ]
     assert terms("dc = dc + dh * o", "t = 1, layer 1") == [
-        ["\u22120.465 from step t = 2, through the forget gate f", "dc[0] * f[0]"],
+        ["\u22120.465 from step t = 2, through the forget gate f",
+         "dc[0] (t = 2) * f[0] (t = 2)"],
         ["0.316 from h of this step, through the output gate o and tanh_c",
          "dh[0] * o[0] * (1 - tanh_c[0] * tanh_c[0])"],
     ]  # fmt: skip
     assert terms("dhs[t] + dh", "t = 1, layer 0")[0][0].endswith("from layer 1, above, through Wx")
     assert terms("dWh += dWh_t", "t = 0, layer 1") == [
-        ["\u22120.006 from step t = 2", "h[0] (t = 1) * da_i[0]"],
-        ["\u22120.002 from step t = 1", "h[0] (t = 0) * da_i[0]"],
-        ["\u22120.001 from step t = 0", "h0[1][0] * da_i[0]"],
+        ["\u22120.006 from step t = 2", "h[0] (t = 1) * da_i[0] (t = 2)"],
+        ["\u22120.002 from step t = 1", "h[0] (t = 0) * da_i[0] (t = 1)"],
+        ["\u22120.001 from step t = 0", "h0[1][0] * da_i[0] (t = 0)"],
     ]
 
 

@@ -41,7 +41,7 @@ export function alive_part(root, model) {
       "Probability that the line ends here: ",
       number("p", p, (v) => fixed(v, 2)),
     );
-    hold.setAttribute("aria-pressed", shown === "held");
+    hold.textContent = shown === "held" ? "Let the forget gate go" : "Hold the forget gate open";
   }
   function go(at) {
     part.at = Math.max(0, Math.min(words.length - 1, at));
@@ -55,7 +55,7 @@ export function alive_part(root, model) {
   const hold = button(() => {
     part.shown = part.shown === "free" ? "held" : "free";
     paint();
-  }, "Hold the forget gate open");
+  });
   const said = element("p");
   $(".buttons").append(hold, said);
   const pause = (on) => () => {

@@ -175,13 +175,13 @@ function origin(term, { call: { place: here } }) {
 
 // Why a gradient is a sum, and where its terms come from.
 function sum_of(number) {
-  const { path } = number.call?.place ?? {};
+  const { path, layer } = number.call?.place ?? {};
+  const beside = path ? { call: { place: { layer } } } : number;
   const terms = terms_of(number).filter(({ op, v }) => op || v !== 0 || !path);
   if (!terms.length) return "";
   // In its names; a gradient that is a product of matrices is only named.
   const formula = (term) => {
-    if (term.name && term.op === "+") return term.name;
-    const beside = term.name ? term : number;
+    if (term.name && term.op === "+") return named(term, beside);
     return written(term, (leaf) => (leaf.name ? named(leaf, beside) : `${leaf.v}`)).join("");
   };
   const items = terms.map((term) => {
@@ -302,7 +302,6 @@ function weights({ layer, path }) {
   $(".weights").innerHTML = tables
     .map(([each, values]) => {
       const { title, A } = values.findLast((stage) => stage.A.of[0].step <= part.at);
-      const letter = each.slice(owner.length + 1);
       const cells = A.of.map((number, k) => {
         const end = (k + 1) % A.columns ? "" : "</tr><tr>";
         return `<td class="${states_of(number, part.shown)}">${pressed(number, short(part.marks.get(number) ?? number.v))}</td>${end}`;
@@ -310,7 +309,7 @@ function weights({ layer, path }) {
       const { blocks } = data.cells[part.cell].record;
       const heads = blocks.map((block) => `<th colspan="2">${block}</th>`).join("");
       const head = A.columns === 2 * blocks.length ? `<tr>${heads}</tr>` : "";
-      const caption = `<caption>${title(letter)} of ${owner}</caption>`;
+      const caption = `<caption>${title(each.slice(owner.length + 1))} of ${owner}</caption>`;
       return `<table>${caption}${head}<tr>${cells.join("")}</tr></table>`;
     })
     .join("");
@@ -322,6 +321,12 @@ function say(text = "", bad = false) {
   $(".message").hidden = !text;
   $(".message").classList.toggle("bad", bad);
   $(".message").textContent = text;
+}
+
+// Read the numbers of a reader, and bring what is said of them into view.
+function answer(text) {
+  take(text);
+  $(".message").scrollIntoView({ block: "nearest" });
 }
 
 const array_of = (path) => path.replace(/(\[\d+\])+$/, "");
@@ -352,8 +357,7 @@ function take(text) {
   const cell = Object.keys(data.cells).find((name) => text.includes(`"${name}.0`)) ?? part.cell;
   choose_cell(cell);
   $(`[name=cell][value=${cell}]`).checked = true;
-  const { tape } = data.cells[cell];
-  const { error, right, wrong, missing } = mark(tape, given);
+  const { error, right, wrong, missing } = mark(data.cells[cell].tape, given);
   if (error) return say(`These numbers cannot be marked: ${error}.`, true);
   const number_of = ({ path }) => part.update.numbers.get(path);
   part.marks = new Map(wrong.map((each) => [number_of(each) ?? each.path, each.got]));
@@ -432,7 +436,7 @@ const PRESSED = {
   play: () => play(!part.playing),
   back: () => step(part.at - 1),
   step: () => step(part.at + 1),
-  mark: () => take($("textarea").value),
+  mark: () => answer($("textarea").value),
   tape: () => choose_cell(part.cell),
 };
 function press(target) {
@@ -470,18 +474,18 @@ addEventListener("keydown", (event) => {
 on_keys(window, MOVES, (move) => step(move()));
 on_keys(document.body, { " ": PRESSED.play }, (act) => act());
 $("[type=file]").addEventListener("change", async ({ target }) =>
-  take(await target.files[0].text()),
+  answer(await target.files[0].text()),
 );
 addEventListener("dragover", (event) => event.preventDefault());
 addEventListener("drop", async (event) => {
   event.preventDefault();
   const [file] = event.dataTransfer.files;
-  if (file) take(await file.text());
+  if (file) answer(await file.text());
 });
 addEventListener("resize", paint);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
 choose_cell(cell);
-if (data.mine) take(JSON.stringify(data.mine.numbers));
+if (data.mine) answer(JSON.stringify(data.mine.numbers));
 
 // For the console.
 globalThis.player = { part, go, play, pin, take, change };

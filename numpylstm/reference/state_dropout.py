@@ -27,12 +27,12 @@ def state_dropout_forward(forward, h_mask, x, state, Wx, Wh, *arguments):
     x : (T, B, D)
     state : list of (B, H)
         The arguments of `forward` that follow x: h0 and, for the LSTM, c0.
-    Wx, Wh, *arguments
+    Wx, Wh, arguments
         The arguments of `forward` after these.
 
     Returns
     -------
-    hs, *state, cache
+    hs, hT, ..., cache
         As of `forward`; the mask is in the cache.
     """
     results = []
