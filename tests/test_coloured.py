@@ -4,9 +4,10 @@ import re
 
 import pytest
 from matplotlib.colors import to_rgb
-from support.bad_calls import assert_refused
+from support.bad_calls import assert_refused, bad_call
 from support.pages import contrast
 
+import numpylstm as nl
 from numpylstm.plots import coloured_text
 from numpylstm.plots.style import SKY, YELLOW
 
@@ -47,10 +48,18 @@ def test_black_letters_are_readable_on_every_colour(share):
     assert contrast((0, 0, 0), to_rgb(colour)) > 7
 
 
-@pytest.mark.parametrize("row", [
-    ("nl.plots.coloured_text(['a', 'b'], [1, 2, 3])", "values must have shape (2,), got (3,)"),
-    ("nl.plots.coloured_text(['a'], [nan])", "values must be finite"),
-    ("nl.plots.coloured_text(['a'], [1], limit=0)", "limit must be positive, got 0"),
-], ids=str)  # fmt: skip
-def test_a_bad_call_gets_one_sentence(row):
-    assert_refused(*row)
+@pytest.mark.parametrize(
+    ("call", "says", "error"),
+    [
+        bad_call(
+            lambda: nl.plots.coloured_text(["a", "b"], [1, 2, 3]),
+            "values must have shape (2,), got (3,)",
+        ),
+        bad_call(lambda: nl.plots.coloured_text(["a"], [float("nan")]), "values must be finite"),
+        bad_call(
+            lambda: nl.plots.coloured_text(["a"], [1], limit=0), "limit must be positive, got 0"
+        ),
+    ],
+)
+def test_a_bad_call_gets_one_sentence(call, says, error):
+    assert_refused(call, says, error)

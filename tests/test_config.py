@@ -5,24 +5,49 @@ from operator import attrgetter
 
 import numpy as np
 import pytest
-from support.bad_calls import assert_refused
+from support.bad_calls import assert_refused, bad_call
 
 import numpylstm as nl
 
 
-@pytest.mark.parametrize("row", [
-    ("nl.TrainConfig(options=[1])", "options must be a dict of name -> value, got [1]"),
-    ("nl.TrainConfig(hidden_size='big')", "hidden_size must be a whole number, got 'big'"),
-    ("nl.TrainConfig(train=['a.txt', 3])", "train must be a string, got 3"),
-    ("nl.TrainConfig(optimizer='adam', betas=0.9)", "betas must be 2 numbers, got 0.9", TypeError),
-    ("nl.TrainConfig(optimizer='adam', betas=(0, 0.9, 0.9))", "betas must be 2 numbers, got (0,"),
-    ("nl.TrainConfig(optimizer='adam', betas=(0, 1))", "betas must be at least 0 and below 1, got"),
-    ("nl.TrainConfig(betas=(0, 0.9))", "betas must be left out, got (0, 0.9); it is a setting of"),
-    ("nl.from_preset('huge')", "preset must be one of demo"),
-    ("nl.from_preset('demo', colour='red')", "unexpected keyword argument 'colour'", TypeError),
-], ids=str)  # fmt: skip
-def test_a_bad_call_gets_one_sentence(row):
-    assert_refused(*row)
+@pytest.mark.parametrize(
+    ("call", "says", "error"),
+    [
+        bad_call(
+            lambda: nl.TrainConfig(options=[1]), "options must be a dict of name -> value, got [1]"
+        ),
+        bad_call(
+            lambda: nl.TrainConfig(hidden_size="big"),
+            "hidden_size must be a whole number, got 'big'",
+        ),
+        bad_call(lambda: nl.TrainConfig(train=["a.txt", 3]), "train must be a string, got 3"),
+        bad_call(
+            lambda: nl.TrainConfig(optimizer="adam", betas=0.9),
+            "betas must be 2 numbers, got 0.9",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.TrainConfig(optimizer="adam", betas=(0, 0.9, 0.9)),
+            "betas must be 2 numbers, got (0,",
+        ),
+        bad_call(
+            lambda: nl.TrainConfig(optimizer="adam", betas=(0, 1)),
+            "betas must be at least 0 and below 1, got",
+        ),
+        bad_call(
+            lambda: nl.TrainConfig(betas=(0, 0.9)),
+            "betas must be left out, got (0, 0.9); it is a setting of",
+        ),
+        bad_call(lambda: nl.from_preset("huge"), "preset must be one of demo"),
+        bad_call(
+            lambda: nl.from_preset("demo", colour="red"),
+            "unexpected keyword argument 'colour'",
+            TypeError,
+        ),
+    ],
+)
+def test_a_bad_call_gets_one_sentence(call, says, error):
+    assert_refused(call, says, error)
 
 
 def test_presets_of_zaremba_et_al():

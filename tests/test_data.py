@@ -6,6 +6,7 @@ import io
 import os
 import sys
 import tarfile
+from functools import partial
 from types import SimpleNamespace
 from unittest.mock import Mock
 
@@ -13,8 +14,10 @@ import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from support.bad_calls import assert_refused
+from support.bad_calls import assert_refused, bad_call
+from support.small import IDS
 
+import numpylstm as nl
 from numpylstm import data
 from numpylstm.config import TrainConfig
 from numpylstm.data import (
@@ -628,52 +631,133 @@ def test_the_first_steps_of_streams_are_drawn_evenly_and_apart():
 # --- bad calls ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("row", [
-    ("nl.data.detokenize([1, 2])", "tokens must be strings, got int", TypeError),
-    ("nl.Vocabulary(['the', 'cat', '<unk>']).encode('the cat')",
-     "got the text 'the cat'; nl.data.tokenize(text) makes words of it, and list(", TypeError),
-    ("nl.Vocabulary('abc')",
-     "^Vocabulary: tokens must be a list of strings, got one string", TypeError),
-    ("nl.Vocabulary(['a', 3, '<unk>'])",
-     "^Vocabulary: tokens must be strings, got int at index 1", TypeError),
-    ("nl.Vocabulary(['a', '', '<unk>'])",
-     "^Vocabulary: tokens must not be empty, got '' at index 1"),
-    ("nl.Vocabulary(['a', 'b', '<unk>', 'b'])",
-     "^Vocabulary: tokens must be distinct, got 'b' at index 1 and again at index 3"),
-    ("nl.Vocabulary(('a',))", "tokens must contain '<unk>'"),
-    ("nl.Vocabulary.build(['a'], 1)",
-     "max_size must be at least 2, since <unk> and one more token have to fit; got 1"),
-    ("nl.Vocabulary.build(['a'], 4.0)", "max_size must be a whole number, got 4.0", TypeError),
-    ("nl.data.load_text([])", "no file is named; does the pattern match any?"),
-    ("nl.data.load_text(text, max_eval=0)", "max_eval must be at least 2, got 0"),
-    ("nl.data.load_text(text, vocabulary=['a'])", "must be a Vocabulary, got", TypeError),
-    ("nl.data.load_text(text, level='byte')", "level must be 'word' or 'char'"),
-    ("nl.data.pad([])", "pad: sequences must hold at least one step, got none"),
-    ("nl.data.pad({'a': [1]})", "sequences must be a list of sequences, got dict", TypeError),
-    ("nl.data.pad([[1], 2])", "sequences[1] must have shape (T), got ()"),
-    ("nl.data.pad([[[1, 2]], [1]])", "sequences[1] must have shape (T, 2), got (1,)"),
-    ("nl.data.pad([['a']])", "sequences[0] must hold real numbers, got <U1", TypeError),
-    ("nl.data.minibatches([1, 2], [1, 2])", "x must have shape (T, N) or (T, N, D), got (2,)"),
-    ("nl.data.minibatches([[1, 2]] * 3, [1] * 3)",
-     "y must begin with the shape (2,) or (3, 2), that of x, got shape (3,); time comes first"),
-    ("nl.data.minibatches([[1, 2]] * 3, [1, 2], weights=[1])", "weights must begin with the shape"),
-    ("nl.data.minibatches([[1, 2]] * 3, [1, 2], [4, 1])", "lengths must lie in [0, 3], got 4"),
-    ("nl.data.minibatches([[1, 2]], [1, 2], size=0)", "size must be at least 1, got 0"),
-    # at once, and not with the first window
-    ("nl.data.batches(np.arange(9.0), 2, 2)",
-     "batches: ids must have an integer dtype, got float64", TypeError),
-    ("nl.data.batches(np.ones((3, 3), int), 2, 2)", "ids must have shape (N,), got (3, 3)"),
-    ("nl.data.batches(ids, 0, 2)", "batches: batch_size must be at least 1, got 0"),
-    ("nl.data.batches(ids, 2, 2.0)", "num_steps must be a whole number, got 2.0", TypeError),
-    ("nl.data.batches(ids[:18], 2, 2, start=5)",
-     "start must be from 0 to 4, the number of windows; got 5"),
-    ("nl.data.batches(ids[:18], 10, 2, keep_last=True)",
-     "10 streams (batch_size) with a window of 1 need at least 20 tokens"),
-    ("nl.data.batches(ids[:18], 2, 2, rng=-1)", "rng must be a Generator, a whole number from 0"),
-    ("nl.data.num_batches(0, 2, 3)", "need at least 8 tokens, got 0"),
-], ids=str)  # fmt: skip
-def test_a_bad_call_gets_one_sentence(row, write):
-    assert_refused(*row, text=write("text.txt", numbers(0, 100)))
+@pytest.mark.parametrize(
+    ("call", "says", "error"),
+    [
+        bad_call(lambda: nl.data.detokenize([1, 2]), "tokens must be strings, got int", TypeError),
+        bad_call(
+            lambda: nl.Vocabulary(["the", "cat", "<unk>"]).encode("the cat"),
+            "got the text 'the cat'; nl.data.tokenize(text) makes words of it, and list(",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.Vocabulary("abc"),
+            "^Vocabulary: tokens must be a list of strings, got one string",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.Vocabulary(["a", 3, "<unk>"]),
+            "^Vocabulary: tokens must be strings, got int at index 1",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.Vocabulary(["a", "", "<unk>"]),
+            "^Vocabulary: tokens must not be empty, got '' at index 1",
+        ),
+        bad_call(
+            lambda: nl.Vocabulary(["a", "b", "<unk>", "b"]),
+            "^Vocabulary: tokens must be distinct, got 'b' at index 1 and again at index 3",
+        ),
+        bad_call(lambda: nl.Vocabulary(("a",)), "tokens must contain '<unk>'"),
+        bad_call(
+            lambda: nl.Vocabulary.build(["a"], 1),
+            "max_size must be at least 2, since <unk> and one more token have to fit; got 1",
+        ),
+        bad_call(
+            lambda: nl.Vocabulary.build(["a"], 4.0),
+            "max_size must be a whole number, got 4.0",
+            TypeError,
+        ),
+        bad_call(lambda: nl.data.load_text([]), "no file is named; does the pattern match any?"),
+        bad_call(lambda: nl.data.pad([]), "pad: sequences must hold at least one step, got none"),
+        bad_call(
+            lambda: nl.data.pad({"a": [1]}),
+            "sequences must be a list of sequences, got dict",
+            TypeError,
+        ),
+        bad_call(lambda: nl.data.pad([[1], 2]), "sequences[1] must have shape (T), got ()"),
+        bad_call(
+            lambda: nl.data.pad([[[1, 2]], [1]]), "sequences[1] must have shape (T, 2), got (1,)"
+        ),
+        bad_call(
+            lambda: nl.data.pad([["a"]]), "sequences[0] must hold real numbers, got <U1", TypeError
+        ),
+        bad_call(
+            lambda: nl.data.minibatches([1, 2], [1, 2]),
+            "x must have shape (T, N) or (T, N, D), got (2,)",
+        ),
+        bad_call(
+            lambda: nl.data.minibatches([[1, 2]] * 3, [1] * 3),
+            "y must begin with the shape (2,) or (3, 2), that of x, got shape (3,); "
+            "time comes first",
+        ),
+        bad_call(
+            lambda: nl.data.minibatches([[1, 2]] * 3, [1, 2], weights=[1]),
+            "weights must begin with the shape",
+        ),
+        bad_call(
+            lambda: nl.data.minibatches([[1, 2]] * 3, [1, 2], [4, 1]),
+            "lengths must lie in [0, 3], got 4",
+        ),
+        bad_call(
+            lambda: nl.data.minibatches([[1, 2]], [1, 2], size=0), "size must be at least 1, got 0"
+        ),
+        # at once, and not with the first window
+        bad_call(
+            lambda: nl.data.batches(np.arange(9.0), 2, 2),
+            "batches: ids must have an integer dtype, got float64",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.data.batches(np.ones((3, 3), int), 2, 2),
+            "ids must have shape (N,), got (3, 3)",
+        ),
+        bad_call(
+            lambda: nl.data.batches(IDS, 0, 2), "batches: batch_size must be at least 1, got 0"
+        ),
+        bad_call(
+            lambda: nl.data.batches(IDS, 2, 2.0),
+            "num_steps must be a whole number, got 2.0",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.data.batches(IDS[:18], 2, 2, start=5),
+            "start must be from 0 to 4, the number of windows; got 5",
+        ),
+        bad_call(
+            lambda: nl.data.batches(IDS[:18], 10, 2, keep_last=True),
+            "10 streams (batch_size) with a window of 1 need at least 20 tokens",
+        ),
+        bad_call(
+            lambda: nl.data.batches(IDS[:18], 2, 2, rng=-1),
+            "rng must be a Generator, a whole number from 0",
+        ),
+        bad_call(lambda: nl.data.num_batches(0, 2, 3), "need at least 8 tokens, got 0"),
+    ],
+)
+def test_a_bad_call_gets_one_sentence(call, says, error):
+    assert_refused(call, says, error)
+
+
+@pytest.mark.parametrize(
+    ("call", "says", "error"),
+    [
+        bad_call(
+            lambda text: nl.data.load_text(text, max_eval=0), "max_eval must be at least 2, got 0"
+        ),
+        bad_call(
+            lambda text: nl.data.load_text(text, vocabulary=["a"]),
+            "must be a Vocabulary, got",
+            TypeError,
+        ),
+        bad_call(
+            lambda text: nl.data.load_text(text, level="byte"), "level must be 'word' or 'char'"
+        ),
+    ],
+)
+def test_a_bad_call_with_a_text_gets_one_sentence(call, says, error, write):
+    text = write("text.txt", numbers(0, 100))
+    assert_refused(partial(call, text), says, error)
 
 
 class Column:

@@ -6,7 +6,8 @@ from functools import partial, reduce
 import numpy as np
 import pytest
 from conftest import B, D, H, L, T, V, random_state
-from support.bad_calls import assert_refused
+from support.bad_calls import assert_refused, bad_call
+from support.small import HS, ONES, X, Y, small_classifier, small_model, small_rnn
 
 import numpylstm as nl
 from numpylstm import diagnostics, reference
@@ -254,17 +255,46 @@ def test_looking_changes_nothing(rng):
 # --- bad calls ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("row", [
-    ("nl.diagnostics.gate_saturation('x')", "gate must hold real numbers, got", TypeError),
-    ("nl.diagnostics.compare_cells(x, y, vocab_size=11, hidden_size='4')",
-     "hidden_size must be a whole number, got '4'", TypeError),
-    ("nl.diagnostics.carousel_share(1.0, [0.0])", "wh_scales must have shape (N,), got ()"),
-    ("nl.diagnostics.gradient_flow(classifier, x, x)", "model must be a Language", TypeError),
-    ("nl.diagnostics.gate_saturation(ones)", "gate must have shape (T, B, H), got (5, 3); cell"),
-    ("nl.diagnostics.gate_saturation(hs[:0])", "gate must not be empty, got shape (0, 3, 4)"),
-    ("nl.diagnostics.cell_activations(model, x + 11)", "ids must lie in [0, 11), got"),
-    ("nl.diagnostics.cell_activations(model, x, rnn.zero_state(3))",
-     "state must be LSTMState(h, c), got RNNState", TypeError),
-], ids=str)  # fmt: skip
-def test_a_bad_call_gets_one_sentence(row):
-    assert_refused(*row)
+@pytest.mark.parametrize(
+    ("call", "says", "error"),
+    [
+        bad_call(
+            lambda: nl.diagnostics.gate_saturation("x"),
+            "gate must hold real numbers, got",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.diagnostics.compare_cells(X, Y, vocab_size=11, hidden_size="4"),
+            "hidden_size must be a whole number, got '4'",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.diagnostics.carousel_share(1.0, [0.0]),
+            "wh_scales must have shape (N,), got ()",
+        ),
+        bad_call(
+            lambda: nl.diagnostics.gradient_flow(small_classifier(), X, X),
+            "model must be a Language",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.diagnostics.gate_saturation(ONES),
+            "gate must have shape (T, B, H), got (5, 3); cell",
+        ),
+        bad_call(
+            lambda: nl.diagnostics.gate_saturation(HS[:0]),
+            "gate must not be empty, got shape (0, 3, 4)",
+        ),
+        bad_call(
+            lambda: nl.diagnostics.cell_activations(small_model(), X + 11),
+            "ids must lie in [0, 11), got",
+        ),
+        bad_call(
+            lambda: nl.diagnostics.cell_activations(small_model(), X, small_rnn().zero_state(3)),
+            "state must be LSTMState(h, c), got RNNState",
+            TypeError,
+        ),
+    ],
+)
+def test_a_bad_call_gets_one_sentence(call, says, error):
+    assert_refused(call, says, error)

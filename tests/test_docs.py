@@ -15,6 +15,7 @@ from urllib.parse import unquote
 import pytest
 from support.bad_calls import assert_refused
 from support.runs import BIN, TINY
+from support.small import HS, VECTORS, X, Y, small_lstm, small_model
 
 import numpylstm as nl
 
@@ -53,7 +54,12 @@ BAD_CALLS = re.findall(r"^\| `(?!numpylstm-)(.+?)` \| `(.+)` \|$", ARCHITECTURE,
 
 @pytest.mark.parametrize(("call", "says"), BAD_CALLS)
 def test_bad_calls_of_the_architecture(call, says):
-    assert_refused(call, says, (ValueError, TypeError, RuntimeError))
+    names = {
+        "nl": nl, "model": small_model(), "lstm": small_lstm(), "x": X, "y": Y, "v": VECTORS,
+        "hs": HS, "nan": float("nan"),
+    }  # fmt: skip
+    errors = (ValueError, TypeError, RuntimeError)
+    assert_refused(lambda: eval(call, names), says, errors)
 
 
 def test_the_script_of_parallel_experiments(tmp_path):

@@ -5,10 +5,12 @@ import re
 
 import numpy as np
 import pytest
-from support.bad_calls import assert_refused
+from support.bad_calls import assert_refused, bad_call
 from support.silence import SILENT, TABLES, silence
+from support.small import TABLE
 from support.textbook_layers import SIZES, of_textbook
 
+import numpylstm as nl
 from numpylstm import doctor
 from numpylstm.laboratory.doctor.lines import Layer
 from numpylstm.laboratory.doctor.reasoning import one_step
@@ -300,12 +302,25 @@ class TestTheCurve:
         assert line.get_label() == r"\$gradient\$"
 
 
-@pytest.mark.parametrize("row", [
-    ("nl.doctor.examine(sum, {'x': table}, [1.0])", "arrays must be a dict of name", TypeError),
-    ("nl.doctor.examine(lambda a: 0.0, lambda a: None, {'x': table})",
-     "gradients must be a dict of name -> array, got NoneType", TypeError),
-    ("nl.doctor.examine(lambda a: 0.0, dict, {'x': table}, 3)",
-     "examine: fixed must be a dict of name -> array, got int; it holds", TypeError),
-], ids=str)  # fmt: skip
-def test_a_bad_call_gets_one_sentence(row):
-    assert_refused(*row)
+@pytest.mark.parametrize(
+    ("call", "says", "error"),
+    [
+        bad_call(
+            lambda: nl.doctor.examine(sum, {"x": TABLE}, [1.0]),
+            "arrays must be a dict of name",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.doctor.examine(lambda a: 0.0, lambda a: None, {"x": TABLE}),
+            "gradients must be a dict of name -> array, got NoneType",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.doctor.examine(lambda a: 0.0, dict, {"x": TABLE}, 3),
+            "examine: fixed must be a dict of name -> array, got int; it holds",
+            TypeError,
+        ),
+    ],
+)
+def test_a_bad_call_gets_one_sentence(call, says, error):
+    assert_refused(call, says, error)

@@ -4,7 +4,8 @@ import math
 
 import numpy as np
 import pytest
-from support.bad_calls import assert_refused
+from support.bad_calls import assert_refused, bad_call
+from support.small import IDS, X, Y, small_classifier, small_model
 
 import numpylstm as nl
 from numpylstm import evaluation
@@ -149,21 +150,51 @@ def test_a_classifier_whose_scores_are_no_numbers_has_no_accuracy():
         nl.evaluate_classifier(model, x, y)
 
 
-@pytest.mark.parametrize("row", [
-    ("nl.evaluate_classifier(classifier, x, y[0] + 11)", "y must lie in [0, 2), got"),
-    ("nl.evaluate(model, ids[:1])", "need at least 2 tokens, got 1"),
-    ("nl.evaluate(classifier, ids)", "model must be a LanguageModel, got Seq", TypeError),
-    ("nl.evaluate(model, ids + 11)", "evaluate: ids must lie in [0, 11)"),
-    ("nl.evaluate(model, ids.astype(float))", "evaluate: ids must hold integers", TypeError),
-    ("nl.evaluate_classifier(model, ids[:, None], ids[:1])",
-     "model must be a SequenceClassifier, got Lang", TypeError),
-    ("nl.evaluate(model, ids, batch_size=0)", "batch_size must be at least 1, got 0"),
-    ("nl.evaluate(model, ids, num_steps=2.5)", "num_steps must be a whole number", TypeError),
-    ("nl.surprise(model, ids, start=-1)", "surprise: start must be at least 0, got -1"),
-    ("nl.tutorial_protocol(model, ids)", "ids must hold 30 windows of 20 x 35 tokens"),
-], ids=str)  # fmt: skip
-def test_a_bad_call_gets_one_sentence(row):
-    assert_refused(*row)
+@pytest.mark.parametrize(
+    ("call", "says", "error"),
+    [
+        bad_call(
+            lambda: nl.evaluate_classifier(small_classifier(), X, Y[0] + 11),
+            "y must lie in [0, 2), got",
+        ),
+        bad_call(lambda: nl.evaluate(small_model(), IDS[:1]), "need at least 2 tokens, got 1"),
+        bad_call(
+            lambda: nl.evaluate(small_classifier(), IDS),
+            "model must be a LanguageModel, got Seq",
+            TypeError,
+        ),
+        bad_call(lambda: nl.evaluate(small_model(), IDS + 11), "evaluate: ids must lie in [0, 11)"),
+        bad_call(
+            lambda: nl.evaluate(small_model(), IDS.astype(float)),
+            "evaluate: ids must hold integers",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.evaluate_classifier(small_model(), IDS[:, None], IDS[:1]),
+            "model must be a SequenceClassifier, got Lang",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.evaluate(small_model(), IDS, batch_size=0),
+            "batch_size must be at least 1, got 0",
+        ),
+        bad_call(
+            lambda: nl.evaluate(small_model(), IDS, num_steps=2.5),
+            "num_steps must be a whole number",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.surprise(small_model(), IDS, start=-1),
+            "surprise: start must be at least 0, got -1",
+        ),
+        bad_call(
+            lambda: nl.tutorial_protocol(small_model(), IDS),
+            "ids must hold 30 windows of 20 x 35 tokens",
+        ),
+    ],
+)
+def test_a_bad_call_gets_one_sentence(call, says, error):
+    assert_refused(call, says, error)
 
 
 def test_precision_recall_and_f1():

@@ -6,7 +6,8 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from conftest import B, D, H, T, V
-from support.bad_calls import assert_refused
+from support.bad_calls import assert_refused, bad_call
+from support.small import ONES, X, Y
 
 import numpylstm as nl
 from numpylstm.training import fit
@@ -224,36 +225,94 @@ def test_a_loss_or_a_gradient_that_is_not_finite_changes_nothing(rng, monkeypatc
     np.testing.assert_equal(model.state_dict(), before)
 
 
-@pytest.mark.parametrize("row", [
-    ("nl.fit(tagger, list)", "fit: batches must hold at least one batch, got none; a f"),
-    ("nl.fit(tagger, zip([x], [y]))", "batches must be a list or a function", TypeError),
-    ("nl.fit(tagger, (x, y))", "batches must hold tuples (x, y, ...), got ndarray", TypeError),
-    ("nl.fit(tagger, batches, validation=[ones])",
-     "fit: validation must hold tuples", TypeError),
-    ("nl.fit(tagger, batches, validation=iter([]))",
-     "validation must be a list or a function", TypeError),
-    ("nl.fit(tagger, batches, validation=[])", "fit: validation must hold at least one batch"),
-    ("nl.fit(tagger, batches, epochs=0)", "epochs must be at least 1, got 0"),
-    ("nl.fit(tagger, batches, optimizer=0.1)",
-     "optimizer must be an Optimizer, got float", TypeError),
-    ("nl.fit(tagger, batches, rate=0.1)", "rate must be a function, got 0.1; a const", TypeError),
-    ("nl.fit(tagger, batches, patience=1)", "fit: patience needs a validation"),
-    ("nl.fit(tagger, batches, average_after=1)", "fit: average_after needs a validation"),
-    ("nl.fit(tagger, batches, average_after=10, validation=[])", "from 0 to 9, got 10"),
-    ("nl.fit(tagger, batches, patience=0, validation=[])", "patience must be at least 1, got 0"),
-    ("nl.fit(tagger, batches, clip=0)", "fit: clip must be positive, got 0"),
-    ("nl.fit(tagger, x, y)", "got more arguments; a single batch is [(x, y)], and nl.", TypeError),
-    ("nl.fit(tagger, batches, carry_state=False)",
-     "carry_state is for a LanguageModel, got a SequenceTagger", TypeError),
-    ("nl.fit(nl.LanguageModel(11, 3), batches)",
-     "carry_state must be given with a LanguageModel: True if each batch continues", TypeError),
-    ("nl.fit(nl.LanguageModel(11, 3), batches, carry_state=1)",
-     "carry_state must be True or False, got 1", TypeError),
-    ("nl.fit(tagger, batches, metric=lambda model: None, quiet=True)",
-     "the result of metric must be a number, got None", TypeError),
-], ids=str)  # fmt: skip
-def test_a_bad_call_gets_one_sentence(rng, row):
-    assert_refused(*row, tagger=tagger(), batches=batches_of(rng))
+BATCHES = [(X, X % 2), (Y, Y % 2)]
+
+
+@pytest.mark.parametrize(
+    ("call", "says", "error"),
+    [
+        bad_call(
+            lambda: nl.fit(tagger(), list),
+            "fit: batches must hold at least one batch, got none; a f",
+        ),
+        bad_call(
+            lambda: nl.fit(tagger(), zip([X], [Y], strict=True)),
+            "batches must be a list or a function",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.fit(tagger(), (X, Y)),
+            "batches must hold tuples (x, y, ...), got ndarray",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.fit(tagger(), BATCHES, validation=[ONES]),
+            "fit: validation must hold tuples",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.fit(tagger(), BATCHES, validation=iter([])),
+            "validation must be a list or a function",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.fit(tagger(), BATCHES, validation=[]),
+            "fit: validation must hold at least one batch",
+        ),
+        bad_call(lambda: nl.fit(tagger(), BATCHES, epochs=0), "epochs must be at least 1, got 0"),
+        bad_call(
+            lambda: nl.fit(tagger(), BATCHES, optimizer=0.1),
+            "optimizer must be an Optimizer, got float",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.fit(tagger(), BATCHES, rate=0.1),
+            "rate must be a function, got 0.1; a const",
+            TypeError,
+        ),
+        bad_call(lambda: nl.fit(tagger(), BATCHES, patience=1), "fit: patience needs a validation"),
+        bad_call(
+            lambda: nl.fit(tagger(), BATCHES, average_after=1),
+            "fit: average_after needs a validation",
+        ),
+        bad_call(
+            lambda: nl.fit(tagger(), BATCHES, average_after=10, validation=[]),
+            "from 0 to 9, got 10",
+        ),
+        bad_call(
+            lambda: nl.fit(tagger(), BATCHES, patience=0, validation=[]),
+            "patience must be at least 1, got 0",
+        ),
+        bad_call(lambda: nl.fit(tagger(), BATCHES, clip=0), "fit: clip must be positive, got 0"),
+        bad_call(
+            lambda: nl.fit(tagger(), X, Y),
+            "got more arguments; a single batch is [(x, y)], and nl.",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.fit(tagger(), BATCHES, carry_state=False),
+            "carry_state is for a LanguageModel, got a SequenceTagger",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.fit(nl.LanguageModel(11, 3), BATCHES),
+            "carry_state must be given with a LanguageModel: True if each batch continues",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.fit(nl.LanguageModel(11, 3), BATCHES, carry_state=1),
+            "carry_state must be True or False, got 1",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.fit(tagger(), BATCHES, metric=lambda model: None, quiet=True),
+            "the result of metric must be a number, got None",
+            TypeError,
+        ),
+    ],
+)
+def test_a_bad_call_gets_one_sentence(call, says, error):
+    assert_refused(call, says, error)
 
 
 def test_a_model_of_your_own_must_return_its_loss(rng, monkeypatch):

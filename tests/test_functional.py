@@ -6,7 +6,7 @@ Errors are relative to the largest entry of each array: 1e-10 in float64, 1e-5 i
 import numpy as np
 import pytest
 from conftest import B, D, H, T, V
-from support.bad_calls import assert_refused
+from support.bad_calls import assert_refused, bad_call
 from support.processes import run_python
 from test_reference import CALLS as TEXTBOOK_CALLS
 from test_reference import SIZES as TEXTBOOK_SIZES
@@ -485,65 +485,123 @@ def entropy_with(**changes):
     return functional.sequence_cross_entropy_forward(**arrays)
 
 
-@pytest.mark.parametrize("row", [
-    ("forward_with('lstm', x=ones(T, B, D + 1))",
-     "^lstm_forward: x must have shape (T, B, 4), got (5, 3, 5); D is fixed by Wx"),
-    ("forward_with('lstm', x=ones(0, B, D))",
-     "^lstm_forward: x must not be empty, got shape (0, 3, 4)"),
-    ("forward_with('lstm', x=ones(T, B, D, dtype='float64'))",
-     "^lstm_forward: x must have dtype float32, got float64; "
-     "all arrays of a call have one dtype", TypeError),
-    ("forward_with('lstm', Wx=ones(D, 4 * H, dtype='complex128'))",
-     "^lstm_forward: Wx must have dtype float32 or float64, got complex128; "
-     "numpylstm.reference", TypeError),
-    ("forward_with('lstm', Wx=ones(D, 4 * H + 1))",
-     "^lstm_forward: Wx must have shape (D, 4H), got (4, 25); its columns are 4 blocks"),
-    ("forward_with('lstm', b=ones(H))",
-     "^lstm_forward: b must have shape (24,), got (6,); H is fixed by Wx"),
-    ("forward_with('lstm', h0=ones(B + 1, H))",
-     "^lstm_forward: h0 must have shape (3, 6), got (4, 6); "
-     "B is fixed by x (T, B, D), H is fixed by Wx"),
-    ("lstm_backward_with(dhT=ones(H))",
-     "^lstm_backward: dhT must have shape (3, 6), got (6,); it has the shape of hT"),
-    ("forward_with('rnn', activation='elu')",
-     "^rnn_forward: activation must be 'tanh', 'relu' or 'sigmoid', got 'elu'"),
-    ("forward_with('gru', reset='never')",
-     "^gru_forward: reset must be 'after' or 'before', got 'never'"),
-    ("forward_with('gru', bn=ones(H), reset='before')",
-     "^gru_forward: bn must be None with reset='before', got an array"),
-    ("forward_with('gru', bn=ones(H + 1))",
-     "^gru_forward: bn must have shape (6,), got (7,); H is fixed by Wh"),
-    ("functional.gru_backward(ones(T, B, H), ones(B, H), forward_with('rnn')[-1])",
-     "^gru_backward: cache must be GRUCache, got RNNCache", TypeError),
-    ("embedding_with((0, V, 1))",
-     "^embedding_forward: ids must lie in [0, 11), got 11 at [1]; "
-     "ids and table come from different vocabularies"),
-    ("embedding_with((0, -1))",
-     "^embedding_forward: ids must lie in [0, 11), got -1 at [1]; "
-     "padding takes lengths, or weights of 0 and any id"),
-    ("embedding_with(np.array([2**64 - 1], np.uint64))",
-     "^embedding_forward: ids must lie in [0, 11), got 18446744073709551615 at [0]"),
-    ("embedding_with(())", "^embedding_forward: ids must not be empty"),
-    ("embedding_with((1, 2), V)", "^embedding_forward: W must have shape (V, D), got (11,)"),
-    ("functional.embedding_backward(ones(B, D + 1), embedding_with((0,) * B)[1])",
-     "^embedding_backward: dx must have shape (3, 4), got (3, 5)"),
-    ("functional.linear_forward(ones(B, D), ones(H, V), ones(V))",
-     "^linear_forward: x must have shape (B, 6), got (3, 4); D is fixed by W"),
-    ("functional.dropout_forward(ones(T, B, D), ones(T, B))",
-     "^dropout_forward: mask must have shape (5, 3, 4), got (5, 3)"),
-    ("entropy_with(targets=np.full((T, B), V))",
-     "^sequence_cross_entropy_forward: targets must lie in [0, 11), got 11 at [0, 0]"),
-    ("entropy_with(targets=np.zeros((B, T), int))",
-     "^sequence_cross_entropy_forward: targets must have shape (5, 3), got (3, 5); "
-     "T and B are fixed by logits"),
-    ("entropy_with(weights=-ones(T, B))",
-     "^sequence_cross_entropy_forward: weights must be at least 0, got -1.0 at [0, 0]"),
-    ("entropy_with(weights=ones(T, B) > 0)",
-     "^sequence_cross_entropy_forward: weights must have dtype float32, got bool", TypeError),
-    ("entropy_with(average_across_batch=1)",
-     "^sequence_cross_entropy_forward: average_across_batch must be True or False, got "
-     "1", TypeError),
-], ids=str)  # fmt: skip
-def test_a_bad_call_gets_one_sentence(row):
+@pytest.mark.parametrize(
+    ("call", "says", "error"),
+    [
+        bad_call(
+            lambda: forward_with("lstm", x=ones(T, B, D + 1)),
+            "^lstm_forward: x must have shape (T, B, 4), got (5, 3, 5); D is fixed by Wx",
+        ),
+        bad_call(
+            lambda: forward_with("lstm", x=ones(0, B, D)),
+            "^lstm_forward: x must not be empty, got shape (0, 3, 4)",
+        ),
+        bad_call(
+            lambda: forward_with("lstm", x=ones(T, B, D, dtype="float64")),
+            "^lstm_forward: x must have dtype float32, got float64; "
+            "all arrays of a call have one dtype",
+            TypeError,
+        ),
+        bad_call(
+            lambda: forward_with("lstm", Wx=ones(D, 4 * H, dtype="complex128")),
+            "^lstm_forward: Wx must have dtype float32 or float64, got complex128; "
+            "numpylstm.reference",
+            TypeError,
+        ),
+        bad_call(
+            lambda: forward_with("lstm", Wx=ones(D, 4 * H + 1)),
+            "^lstm_forward: Wx must have shape (D, 4H), got (4, 25); its columns are 4 blocks",
+        ),
+        bad_call(
+            lambda: forward_with("lstm", b=ones(H)),
+            "^lstm_forward: b must have shape (24,), got (6,); H is fixed by Wx",
+        ),
+        bad_call(
+            lambda: forward_with("lstm", h0=ones(B + 1, H)),
+            "^lstm_forward: h0 must have shape (3, 6), got (4, 6); "
+            "B is fixed by x (T, B, D), H is fixed by Wx",
+        ),
+        bad_call(
+            lambda: lstm_backward_with(dhT=ones(H)),
+            "^lstm_backward: dhT must have shape (3, 6), got (6,); it has the shape of hT",
+        ),
+        bad_call(
+            lambda: forward_with("rnn", activation="elu"),
+            "^rnn_forward: activation must be 'tanh', 'relu' or 'sigmoid', got 'elu'",
+        ),
+        bad_call(
+            lambda: forward_with("gru", reset="never"),
+            "^gru_forward: reset must be 'after' or 'before', got 'never'",
+        ),
+        bad_call(
+            lambda: forward_with("gru", bn=ones(H), reset="before"),
+            "^gru_forward: bn must be None with reset='before', got an array",
+        ),
+        bad_call(
+            lambda: forward_with("gru", bn=ones(H + 1)),
+            "^gru_forward: bn must have shape (6,), got (7,); H is fixed by Wh",
+        ),
+        bad_call(
+            lambda: functional.gru_backward(ones(T, B, H), ones(B, H), forward_with("rnn")[-1]),
+            "^gru_backward: cache must be GRUCache, got RNNCache",
+            TypeError,
+        ),
+        bad_call(
+            lambda: embedding_with((0, V, 1)),
+            "^embedding_forward: ids must lie in [0, 11), got 11 at [1]; "
+            "ids and table come from different vocabularies",
+        ),
+        bad_call(
+            lambda: embedding_with((0, -1)),
+            "^embedding_forward: ids must lie in [0, 11), got -1 at [1]; "
+            "padding takes lengths, or weights of 0 and any id",
+        ),
+        bad_call(
+            lambda: embedding_with(np.array([2**64 - 1], np.uint64)),
+            "^embedding_forward: ids must lie in [0, 11), got 18446744073709551615 at [0]",
+        ),
+        bad_call(lambda: embedding_with(()), "^embedding_forward: ids must not be empty"),
+        bad_call(
+            lambda: embedding_with((1, 2), V),
+            "^embedding_forward: W must have shape (V, D), got (11,)",
+        ),
+        bad_call(
+            lambda: functional.embedding_backward(ones(B, D + 1), embedding_with((0,) * B)[1]),
+            "^embedding_backward: dx must have shape (3, 4), got (3, 5)",
+        ),
+        bad_call(
+            lambda: functional.linear_forward(ones(B, D), ones(H, V), ones(V)),
+            "^linear_forward: x must have shape (B, 6), got (3, 4); D is fixed by W",
+        ),
+        bad_call(
+            lambda: functional.dropout_forward(ones(T, B, D), ones(T, B)),
+            "^dropout_forward: mask must have shape (5, 3, 4), got (5, 3)",
+        ),
+        bad_call(
+            lambda: entropy_with(targets=np.full((T, B), V)),
+            "^sequence_cross_entropy_forward: targets must lie in [0, 11), got 11 at [0, 0]",
+        ),
+        bad_call(
+            lambda: entropy_with(targets=np.zeros((B, T), int)),
+            "^sequence_cross_entropy_forward: targets must have shape (5, 3), got (3, 5); "
+            "T and B are fixed by logits",
+        ),
+        bad_call(
+            lambda: entropy_with(weights=-ones(T, B)),
+            "^sequence_cross_entropy_forward: weights must be at least 0, got -1.0 at [0, 0]",
+        ),
+        bad_call(
+            lambda: entropy_with(weights=ones(T, B) > 0),
+            "^sequence_cross_entropy_forward: weights must have dtype float32, got bool",
+            TypeError,
+        ),
+        bad_call(
+            lambda: entropy_with(average_across_batch=1),
+            "^sequence_cross_entropy_forward: average_across_batch must be True or False, got 1",
+            TypeError,
+        ),
+    ],
+)
+def test_a_bad_call_gets_one_sentence(call, says, error):
     """Of four parts: the argument, what was expected, what it got, the cause."""
-    assert_refused(*row, **globals())
+    assert_refused(call, says, error)

@@ -2,8 +2,10 @@
 
 import numpy as np
 import pytest
-from support.bad_calls import assert_refused
+from support.bad_calls import assert_refused, bad_call
+from support.small import TABLE
 
+import numpylstm as nl
 from numpylstm import gradcheck
 
 
@@ -166,25 +168,57 @@ def test_a_function_of_python_numbers(rng):
 # --- bad calls ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("row", [
-    ("nl.gradcheck.central_difference(sum, {}, 0.0)", "step must be positive and finite, got"),
-    ("nl.gradcheck.check(sum, {}, {}, method=[])", "method must be 'central' or 'complex'"),
-    ("nl.gradcheck.check(lambda a: None, {'x': table}, {'x': table})",
-     "f must return one number, got NoneType; is its return missing?", TypeError),
-    ("nl.gradcheck.check(sum, {}, {})", "check: arrays must hold at least one array, got none"),
-    ("nl.gradcheck.check(sum, {'x': table}, {})", "must have the names of arrays"),
-    ("nl.gradcheck.check(sum, {'x': table}, {'x': table.T})",
-     "gradient of 'x' must have its shape (11, 4)"),
-    ("nl.gradcheck.check(sum, {'x': table[:0]}, {'x': table[:0]})",
-     "'x' must not be empty, got shape (0, 4)"),
-    ("nl.gradcheck.check(sum, {}, {}, along='rows')",
-     "along must be 'entries', 'arrays' or 'all', got 'rows'"),
-    ("nl.gradcheck.check(lambda a: a['x'], {'x': table}, {'x': table})",
-     "f must return one number, got shape (11, 4)", TypeError),
-    ("nl.gradcheck.check(lambda a: 1j, {'x': table}, {'x': table})",
-     "f must return a real number, got a complex one", TypeError),
-    ("nl.gradcheck.check(lambda a: 1.0, {'x': table}, {'x': table}, method='complex')",
-     "must return a complex number", TypeError),
-], ids=str)  # fmt: skip
-def test_a_bad_call_gets_one_sentence(row):
-    assert_refused(*row)
+@pytest.mark.parametrize(
+    ("call", "says", "error"),
+    [
+        bad_call(
+            lambda: nl.gradcheck.central_difference(sum, {}, 0.0),
+            "step must be positive and finite, got",
+        ),
+        bad_call(
+            lambda: nl.gradcheck.check(sum, {}, {}, method=[]),
+            "method must be 'central' or 'complex'",
+        ),
+        bad_call(
+            lambda: nl.gradcheck.check(lambda a: None, {"x": TABLE}, {"x": TABLE}),
+            "f must return one number, got NoneType; is its return missing?",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.gradcheck.check(sum, {}, {}),
+            "check: arrays must hold at least one array, got none",
+        ),
+        bad_call(
+            lambda: nl.gradcheck.check(sum, {"x": TABLE}, {}), "must have the names of arrays"
+        ),
+        bad_call(
+            lambda: nl.gradcheck.check(sum, {"x": TABLE}, {"x": TABLE.T}),
+            "gradient of 'x' must have its shape (11, 4)",
+        ),
+        bad_call(
+            lambda: nl.gradcheck.check(sum, {"x": TABLE[:0]}, {"x": TABLE[:0]}),
+            "'x' must not be empty, got shape (0, 4)",
+        ),
+        bad_call(
+            lambda: nl.gradcheck.check(sum, {}, {}, along="rows"),
+            "along must be 'entries', 'arrays' or 'all', got 'rows'",
+        ),
+        bad_call(
+            lambda: nl.gradcheck.check(lambda a: a["x"], {"x": TABLE}, {"x": TABLE}),
+            "f must return one number, got shape (11, 4)",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.gradcheck.check(lambda a: 1j, {"x": TABLE}, {"x": TABLE}),
+            "f must return a real number, got a complex one",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.gradcheck.check(lambda a: 1.0, {"x": TABLE}, {"x": TABLE}, method="complex"),
+            "must return a complex number",
+            TypeError,
+        ),
+    ],
+)
+def test_a_bad_call_gets_one_sentence(call, says, error):
+    assert_refused(call, says, error)

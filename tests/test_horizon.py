@@ -5,7 +5,7 @@ from dataclasses import replace
 
 import numpy as np
 import pytest
-from support.bad_calls import assert_refused
+from support.bad_calls import assert_refused, bad_call
 
 import numpylstm as nl
 from numpylstm import tasks
@@ -184,22 +184,42 @@ def test_the_horizon_curve():
 # --- bad calls ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("row", [
-    ("nl.diagnostics.probe(nl.tasks.DelayedCopy(3), stop_at='x')",
-     "stop_at must be a number", TypeError),
-    ("nl.diagnostics.memory_horizon(cells=[{}])", "cells must be 'rnn'"),
-    ("nl.diagnostics.memory_horizon(3)", "distances must have shape (N,), got ()"),
-    ("nl.diagnostics.Horizon(()).horizon('gru')", "Horizon: cell must be one of"),
-    ("nl.diagnostics.memory_horizon(cells=['lstm-relu'])", "got 'lstm-relu'"),
-    ("nl.diagnostics.memory_horizon([0])", "distance must be at least 1"),
-    ("nl.diagnostics.memory_horizon(steps=0)", "steps must be at least 1"),
-    ("nl.diagnostics.memory_horizon(seeds=[])", "seeds must not be empty, got shape"),
-    ("nl.diagnostics.probe(nl.tasks.Adding(), rng=np.random.default_rng(0))",
-     "rng must be a whole number", TypeError),
-    ("nl.diagnostics.probe(nl.tasks.Adding(), model=nl.LanguageModel(12, 4))",
-     "model must have average_across_timesteps=True"),
-    ("nl.diagnostics.probe(nl.tasks.Adding(), reset='after', model=nl.LanguageModel(12, 4))",
-     "model has its options already; got reset as well", TypeError),
-], ids=str)  # fmt: skip
-def test_a_bad_call_gets_one_sentence(row):
-    assert_refused(*row)
+@pytest.mark.parametrize(
+    ("call", "says", "error"),
+    [
+        bad_call(
+            lambda: nl.diagnostics.probe(nl.tasks.DelayedCopy(3), stop_at="x"),
+            "stop_at must be a number",
+            TypeError,
+        ),
+        bad_call(lambda: nl.diagnostics.memory_horizon(cells=[{}]), "cells must be 'rnn'"),
+        bad_call(
+            lambda: nl.diagnostics.memory_horizon(3), "distances must have shape (N,), got ()"
+        ),
+        bad_call(lambda: nl.diagnostics.Horizon(()).horizon("gru"), "Horizon: cell must be one of"),
+        bad_call(lambda: nl.diagnostics.memory_horizon(cells=["lstm-relu"]), "got 'lstm-relu'"),
+        bad_call(lambda: nl.diagnostics.memory_horizon([0]), "distance must be at least 1"),
+        bad_call(lambda: nl.diagnostics.memory_horizon(steps=0), "steps must be at least 1"),
+        bad_call(
+            lambda: nl.diagnostics.memory_horizon(seeds=[]), "seeds must not be empty, got shape"
+        ),
+        bad_call(
+            lambda: nl.diagnostics.probe(nl.tasks.Adding(), rng=np.random.default_rng(0)),
+            "rng must be a whole number",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.diagnostics.probe(nl.tasks.Adding(), model=nl.LanguageModel(12, 4)),
+            "model must have average_across_timesteps=True",
+        ),
+        bad_call(
+            lambda: nl.diagnostics.probe(
+                nl.tasks.Adding(), reset="after", model=nl.LanguageModel(12, 4)
+            ),
+            "model has its options already; got reset as well",
+            TypeError,
+        ),
+    ],
+)
+def test_a_bad_call_gets_one_sentence(call, says, error):
+    assert_refused(call, says, error)

@@ -5,7 +5,8 @@ import inspect
 import numpy as np
 import pytest
 from conftest import B, D, H, L, T, V
-from support.bad_calls import assert_refused
+from support.bad_calls import assert_refused, bad_call
+from support.small import LABELS, ONES, TABLE, VECTORS, small_lstm, small_rnn
 
 import numpylstm as nl
 from numpylstm.layers import (
@@ -460,24 +461,78 @@ def test_a_refused_pass_of_two_directions_leaves_nothing_pending(rng):
 # --- bad calls ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("row", [
-    ("nl.GRU(4, 6, reset='never')", "reset must be 'after' or 'before', got 'never'"),
-    ("nl.Dropout(0.5, locked=True).forward(np.ones((2, 3)))", "x must have shape (T, B, D)"),
-    ("setattr(nl.Parameter(ones, 'w'), 'grad', ones.T)",
-     "w: grad must have shape (5, 3), got (3, 5)"),
-    ("lstm.forward(v.tolist(), lstm_state)", "x must be a NumPy array, got list", TypeError),
-    ("lstm.forward(v, lengths=np.array([2, 6, 0]))", "lengths must lie in [0, 5], got 6 at [1]"),
-    ("lstm.forward(v, lengths=-labels)", "LSTM.forward: lengths must lie in [0, 5], got -1 at [1]"),
-    ("lstm.forward(v, lengths=np.ones(5, int))", "lengths must have shape (3,), got (5,)"),
-    ("lstm.forward(v, lengths=[2, 1, 3])", "lengths must be a NumPy array, got li", TypeError),
-    ("rnn.forward(v, lstm_state)", "state must be RNNState(h), got LSTMState", TypeError),
-    ("nl.LSTM(6, 4, 2, dropout=())", "layer: dropout must be a number, got ()", TypeError),
-    ("nl.LSTM(6, 4, dtype=None)", "layer: dtype must be float32 or float64, got No", TypeError),
-    ("nl.RecurrentStack([], 6, 4)", "cell must be 'rnn', 'lstm'"),
-    ("nl.Linear(4, 11, tied=table)", "Linear: tied must be a Parameter, got ndarra", TypeError),
-    ("lstm.forward(v, lstm_state, ones[:0])", "LSTM.forward: training must be", TypeError),
-    ("nl.Embedding(11, 4).load(table * nan)", "vectors must be finite, got nan at [0, 0]"),
-    ("nl.Embedding(11, 4).load(table, trainable=1)", "trainable must be True or", TypeError),
-], ids=str)  # fmt: skip
-def test_a_bad_call_gets_one_sentence(row):
-    assert_refused(*row)
+@pytest.mark.parametrize(
+    ("call", "says", "error"),
+    [
+        bad_call(
+            lambda: nl.GRU(4, 6, reset="never"), "reset must be 'after' or 'before', got 'never'"
+        ),
+        bad_call(
+            lambda: nl.Dropout(0.5, locked=True).forward(np.ones((2, 3))),
+            "x must have shape (T, B, D)",
+        ),
+        bad_call(
+            lambda: setattr(nl.Parameter(ONES, "w"), "grad", ONES.T),
+            "w: grad must have shape (5, 3), got (3, 5)",
+        ),
+        bad_call(
+            lambda: small_lstm().forward(VECTORS.tolist(), small_lstm().zero_state(3)),
+            "x must be a NumPy array, got list",
+            TypeError,
+        ),
+        bad_call(
+            lambda: small_lstm().forward(VECTORS, lengths=np.array([2, 6, 0])),
+            "lengths must lie in [0, 5], got 6 at [1]",
+        ),
+        bad_call(
+            lambda: small_lstm().forward(VECTORS, lengths=-LABELS),
+            "LSTM.forward: lengths must lie in [0, 5], got -1 at [1]",
+        ),
+        bad_call(
+            lambda: small_lstm().forward(VECTORS, lengths=np.ones(5, int)),
+            "lengths must have shape (3,), got (5,)",
+        ),
+        bad_call(
+            lambda: small_lstm().forward(VECTORS, lengths=[2, 1, 3]),
+            "lengths must be a NumPy array, got li",
+            TypeError,
+        ),
+        bad_call(
+            lambda: small_rnn().forward(VECTORS, small_lstm().zero_state(3)),
+            "state must be RNNState(h), got LSTMState",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.LSTM(6, 4, 2, dropout=()),
+            "layer: dropout must be a number, got ()",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.LSTM(6, 4, dtype=None),
+            "layer: dtype must be float32 or float64, got No",
+            TypeError,
+        ),
+        bad_call(lambda: nl.RecurrentStack([], 6, 4), "cell must be 'rnn', 'lstm'"),
+        bad_call(
+            lambda: nl.Linear(4, 11, tied=TABLE),
+            "Linear: tied must be a Parameter, got ndarra",
+            TypeError,
+        ),
+        bad_call(
+            lambda: small_lstm().forward(VECTORS, small_lstm().zero_state(3), ONES[:0]),
+            "LSTM.forward: training must be",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.Embedding(11, 4).load(TABLE * np.nan),
+            "vectors must be finite, got nan at [0, 0]",
+        ),
+        bad_call(
+            lambda: nl.Embedding(11, 4).load(TABLE, trainable=1),
+            "trainable must be True or",
+            TypeError,
+        ),
+    ],
+)
+def test_a_bad_call_gets_one_sentence(call, says, error):
+    assert_refused(call, says, error)

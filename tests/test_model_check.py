@@ -5,7 +5,8 @@ import copy
 import numpy as np
 import pytest
 from conftest import B, D, H, L, T, V
-from support.bad_calls import assert_refused
+from support.bad_calls import assert_refused, bad_call
+from support.small import X, Y, small_classifier, small_model, small_state
 
 import numpylstm as nl
 from numpylstm import cells, functional, gradcheck, model_check, reference, stack
@@ -340,12 +341,31 @@ def test_the_command_stops_at_a_wrong_gradient(arguments, monkeypatch, capsys, t
 # --- bad calls ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("row", [
-    ("nl.model_check.check_model(model, x, y, 3)", "state must be LSTMState(h, c)", TypeError),
-    ("nl.model_check.check_model(model, x, y, rng=-1)", "rng must be a Generator"),
-    ("nl.model_check.check_precision(model, x, y, state._replace(c=None))",
-     "state.c must be a NumPy array, got NoneType", TypeError),
-    ("nl.model_check.check_model(classifier, x, x)", "model must be a Language", TypeError),
-], ids=str)  # fmt: skip
-def test_a_bad_call_gets_one_sentence(row):
-    assert_refused(*row)
+@pytest.mark.parametrize(
+    ("call", "says", "error"),
+    [
+        bad_call(
+            lambda: nl.model_check.check_model(small_model(), X, Y, 3),
+            "state must be LSTMState(h, c)",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.model_check.check_model(small_model(), X, Y, rng=-1),
+            "rng must be a Generator",
+        ),
+        bad_call(
+            lambda: nl.model_check.check_precision(
+                small_model(), X, Y, small_state()._replace(c=None)
+            ),
+            "state.c must be a NumPy array, got NoneType",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.model_check.check_model(small_classifier(), X, X),
+            "model must be a Language",
+            TypeError,
+        ),
+    ],
+)
+def test_a_bad_call_gets_one_sentence(call, says, error):
+    assert_refused(call, says, error)

@@ -6,8 +6,9 @@ import inspect
 import numpy as np
 import pytest
 from conftest import B, D, H, L, T, V, random_state
-from support.bad_calls import assert_refused
+from support.bad_calls import assert_refused, bad_call
 from support.plain_pass import cross_entropy, plain_pass
+from support.small import IDS, ONES, X, Y, small_model, small_state
 
 import numpylstm as nl
 from numpylstm import reference
@@ -437,56 +438,176 @@ def test_what_is_frozen_by_name():
 # --- bad calls ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("row", [
-    ("nl.LanguageModel(0, 4)", "vocab_size must be at least 1, got 0"),
-    ("nl.LanguageModel(11, -4)", "hidden_size must be at least 1 and at most 500000000, got"),
-    ("nl.LanguageModel(11, '4')", "hidden_size must be a whole number, got '4'", TypeError),
-    ("nl.LanguageModel(11, 4, 0)", "num_layers must be at least 1 and at most"),
-    ("nl.LanguageModel(11, 4, cell='elman')", "cell must be 'rnn', 'lstm'"),
-    ("nl.LanguageModel(11, 4, cell='gru', forget_bias=2.0)",
-     "forget_bias must be left out, got 2.0; it is a setting of 'lstm'"),
-    ("nl.LanguageModel(11, 4, cell='rnn', activation='swish')", "activation must be 'tanh'"),
-    ("nl.LanguageModel(11, 4, dropout=1.0)", "dropout must be at least 0 and below 1, got 1.0"),
-    ("model.forward(ids[:, None], ids[:, None], masks={'embedding': 1})", "got 'embedding'"),
-    ("nl.LanguageModel(11, 4, dtype='float16')", "dtype must be float32 or float64"),
-    ("nl.LanguageModel(11, 4, impl='gpu')", "impl must be 'fast' or 'reference', got 'gpu'"),
-    ("nl.LanguageModel(11, 4, init_scale=-1.0)", "init_scale must be at least 0 and at most"),
-    ("nl.LanguageModel(11, 4, cell='mingru', dropout_weights=0.1)",
-     "dropout_weights must be 0, got 0.1; a minGRU has no Wh to drop"),
-    ("nl.SequenceTagger.from_config(nl.ModelConfig(tied=True), 11, 2)",
-     "tied must be False for a SequenceTagger, got True"),
-    ("nl.LanguageModel.from_config({'hidden_size': 4}, 11)",
-     "LanguageModel.from_config: config must be a ModelConfig, got dict", TypeError),
-    ("nl.LanguageModel(11, num_hidden=3)", "argument 'num_hidden'", TypeError),
-    ("model.forward(x - 1, y, state)", "x must lie in [0, 11), got -1 at [0, 0]"),
-    ("model.forward(x.astype(float), y, state)", "x must hold integers", TypeError),
-    ("model.forward([[1, 2], [3]], y, state)", "x must be an array or a seq", TypeError),
-    ("model.forward(x[:0], y[:0], state)", "x must not be empty, got shape (0, 3)"),
-    ("model.forward(x[None], y[None], state)", "must have shape (T, B), got (1, 5, 3)"),
-    ("model.forward(x.T, y.T, state)", "(2, 3, 4); (L, B, H); B is fixed by x (T, B, D)"),
-    ("model.forward(x, y, 0)", "state must be LSTMState(h, c), got int", TypeError),
-    ("model.forward(x, y, model.zero_state(2))", "state.h must have shape (2, 3, 4)"),
-    ("model.zero_state(0)", "batch_size must be at least 1, got 0"),
-    ("model.forward(x, y, double_state)", "state.h must have dtype float32", TypeError),
-    ("model.forward(x, y, nan_state)", "state.c must be finite, got nan at [1, 2, 3]"),
-    ("model.forward(x, y, state, weights=-ones)", "weights must be at least 0"),
-    ("model.zero_state(2**70)", "batch_size must be at most 500,000,000, got 1180"),
-    ("model.forward(x, y, state, weights=3e38 * ones)", "weights must be finite, and so must"),
-    ("nl.LanguageModel.from_config(model.config, 11, 7)", "answer_size must be the vocab_size"),
-    ("nl.SequenceTagger.from_config(model.config, 11, 2, every_step=False)",
-     "every_step must be True for a SequenceTagger, got False"),
-    ("model.load_state_dict({**arrays, 'decoder.b': arrays['decoder.b'] * nan})",
-     "decoder.b must be finite, got nan at [0]"),
-    ("model.load_state_dict({**arrays, 'decoder.b': arrays['decoder.b'].astype(float)})",
-     "decoder.b must have dtype float32, got float64", TypeError),
-    ("model.load_state_dict({**arrays, 'decoder.b': [0.0] * 11})",
-     "decoder.b must be a NumPy array, got list", TypeError),
-    ("nl.LanguageModel(11, 4).backward()", "there is no pending forward pass", RuntimeError),
-    ("nl.LanguageModel(11, 4).training_scores()", "there is no pending", RuntimeError),
-    ("nl.LanguageModel(11, 4, bidirectional=True)", "unexpected keyword argument 'bidi", TypeError),
-], ids=str)  # fmt: skip
-def test_a_bad_call_gets_one_sentence(row):
-    assert_refused(*row)
+def small_state_as_float64():
+    return nl.LSTMState(*(array.astype(float) for array in small_state()))
+
+
+def small_state_with_nan():
+    state = small_state()
+    state.c[1, 2, 3] = np.nan
+    return state
+
+
+def load_bias(change):
+    """Load the parameters of a model with a change of decoder.b."""
+    model = small_model()
+    arrays = model.state_dict()
+    arrays["decoder.b"] = change(arrays["decoder.b"])
+    model.load_state_dict(arrays)
+
+
+@pytest.mark.parametrize(
+    ("call", "says", "error"),
+    [
+        bad_call(lambda: nl.LanguageModel(0, 4), "vocab_size must be at least 1, got 0"),
+        bad_call(
+            lambda: nl.LanguageModel(11, -4),
+            "hidden_size must be at least 1 and at most 500000000, got",
+        ),
+        bad_call(
+            lambda: nl.LanguageModel(11, "4"),
+            "hidden_size must be a whole number, got '4'",
+            TypeError,
+        ),
+        bad_call(lambda: nl.LanguageModel(11, 4, 0), "num_layers must be at least 1 and at most"),
+        bad_call(lambda: nl.LanguageModel(11, 4, cell="elman"), "cell must be 'rnn', 'lstm'"),
+        bad_call(
+            lambda: nl.LanguageModel(11, 4, cell="gru", forget_bias=2.0),
+            "forget_bias must be left out, got 2.0; it is a setting of 'lstm'",
+        ),
+        bad_call(
+            lambda: nl.LanguageModel(11, 4, cell="rnn", activation="swish"),
+            "activation must be 'tanh'",
+        ),
+        bad_call(
+            lambda: nl.LanguageModel(11, 4, dropout=1.0),
+            "dropout must be at least 0 and below 1, got 1.0",
+        ),
+        bad_call(
+            lambda: small_model().forward(IDS[:, None], IDS[:, None], masks={"embedding": 1}),
+            "got 'embedding'",
+        ),
+        bad_call(
+            lambda: nl.LanguageModel(11, 4, dtype="float16"), "dtype must be float32 or float64"
+        ),
+        bad_call(
+            lambda: nl.LanguageModel(11, 4, impl="gpu"),
+            "impl must be 'fast' or 'reference', got 'gpu'",
+        ),
+        bad_call(
+            lambda: nl.LanguageModel(11, 4, init_scale=-1.0),
+            "init_scale must be at least 0 and at most",
+        ),
+        bad_call(
+            lambda: nl.LanguageModel(11, 4, cell="mingru", dropout_weights=0.1),
+            "dropout_weights must be 0, got 0.1; a minGRU has no Wh to drop",
+        ),
+        bad_call(
+            lambda: nl.SequenceTagger.from_config(nl.ModelConfig(tied=True), 11, 2),
+            "tied must be False for a SequenceTagger, got True",
+        ),
+        bad_call(
+            lambda: nl.LanguageModel.from_config({"hidden_size": 4}, 11),
+            "LanguageModel.from_config: config must be a ModelConfig, got dict",
+            TypeError,
+        ),
+        bad_call(lambda: nl.LanguageModel(11, num_hidden=3), "argument 'num_hidden'", TypeError),
+        bad_call(
+            lambda: small_model().forward(X - 1, Y, small_state()),
+            "x must lie in [0, 11), got -1 at [0, 0]",
+        ),
+        bad_call(
+            lambda: small_model().forward(X.astype(float), Y, small_state()),
+            "x must hold integers",
+            TypeError,
+        ),
+        bad_call(
+            lambda: small_model().forward([[1, 2], [3]], Y, small_state()),
+            "x must be an array or a seq",
+            TypeError,
+        ),
+        bad_call(
+            lambda: small_model().forward(X[:0], Y[:0], small_state()),
+            "x must not be empty, got shape (0, 3)",
+        ),
+        bad_call(
+            lambda: small_model().forward(X[None], Y[None], small_state()),
+            "must have shape (T, B), got (1, 5, 3)",
+        ),
+        bad_call(
+            lambda: small_model().forward(X.T, Y.T, small_state()),
+            "(2, 3, 4); (L, B, H); B is fixed by x (T, B, D)",
+        ),
+        bad_call(
+            lambda: small_model().forward(X, Y, 0),
+            "state must be LSTMState(h, c), got int",
+            TypeError,
+        ),
+        bad_call(
+            lambda: small_model().forward(X, Y, small_model().zero_state(2)),
+            "state.h must have shape (2, 3, 4)",
+        ),
+        bad_call(lambda: small_model().zero_state(0), "batch_size must be at least 1, got 0"),
+        bad_call(
+            lambda: small_model().forward(X, Y, small_state_as_float64()),
+            "state.h must have dtype float32",
+            TypeError,
+        ),
+        bad_call(
+            lambda: small_model().forward(X, Y, small_state_with_nan()),
+            "state.c must be finite, got nan at [1, 2, 3]",
+        ),
+        bad_call(
+            lambda: small_model().forward(X, Y, small_state(), weights=-ONES),
+            "weights must be at least 0",
+        ),
+        bad_call(
+            lambda: small_model().zero_state(2**70),
+            "batch_size must be at most 500,000,000, got 1180",
+        ),
+        bad_call(
+            lambda: small_model().forward(X, Y, small_state(), weights=3e38 * ONES),
+            "weights must be finite, and so must",
+        ),
+        bad_call(
+            lambda: nl.LanguageModel.from_config(small_model().config, 11, 7),
+            "answer_size must be the vocab_size",
+        ),
+        bad_call(
+            lambda: nl.SequenceTagger.from_config(small_model().config, 11, 2, every_step=False),
+            "every_step must be True for a SequenceTagger, got False",
+        ),
+        bad_call(
+            lambda: load_bias(lambda b: b * np.nan),
+            "decoder.b must be finite, got nan at [0]",
+        ),
+        bad_call(
+            lambda: load_bias(lambda b: b.astype(float)),
+            "decoder.b must have dtype float32, got float64",
+            TypeError,
+        ),
+        bad_call(
+            lambda: load_bias(np.ndarray.tolist),
+            "decoder.b must be a NumPy array, got list",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.LanguageModel(11, 4).backward(),
+            "there is no pending forward pass",
+            RuntimeError,
+        ),
+        bad_call(
+            lambda: nl.LanguageModel(11, 4).training_scores(), "there is no pending", RuntimeError
+        ),
+        bad_call(
+            lambda: nl.LanguageModel(11, 4, bidirectional=True),
+            "unexpected keyword argument 'bidi",
+            TypeError,
+        ),
+    ],
+)
+def test_a_bad_call_gets_one_sentence(call, says, error):
+    assert_refused(call, says, error)
 
 
 def test_sequences_of_a_language_model_may_end(rng):

@@ -5,7 +5,8 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from support.bad_calls import assert_refused
+from support.bad_calls import assert_refused, bad_call
+from support.small import small_model
 
 import numpylstm as nl
 from numpylstm import doctor, museum
@@ -126,12 +127,26 @@ def test_the_page_is_current():
     )
 
 
-@pytest.mark.parametrize("row", [
-    ("nl.museum.card('mammoth')", "or 'mask-forgotten', got 'mammoth'"),
-    ("nl.museum.case('dc-overwritten')",
-     "mutant must be a Mistake, got str; museum.MUTANTS['dc-overwritten'] is one", TypeError),
-    ("nl.museum.train('dc-overwritten')", "mutant must be a Mistake, got str", TypeError),
-    ("nl.museum.infect(model, 'dc-overwritten')", "must be a Mistake, got str", TypeError),
-], ids=str)  # fmt: skip
-def test_a_bad_call_gets_one_sentence(row):
-    assert_refused(*row)
+@pytest.mark.parametrize(
+    ("call", "says", "error"),
+    [
+        bad_call(lambda: nl.museum.card("mammoth"), "or 'mask-forgotten', got 'mammoth'"),
+        bad_call(
+            lambda: nl.museum.case("dc-overwritten"),
+            "mutant must be a Mistake, got str; museum.MUTANTS['dc-overwritten'] is one",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.museum.train("dc-overwritten"),
+            "mutant must be a Mistake, got str",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.museum.infect(small_model(), "dc-overwritten"),
+            "must be a Mistake, got str",
+            TypeError,
+        ),
+    ],
+)
+def test_a_bad_call_gets_one_sentence(call, says, error):
+    assert_refused(call, says, error)

@@ -6,7 +6,8 @@ from functools import partial
 import numpy as np
 import pytest
 from conftest import H, V
-from support.bad_calls import assert_refused
+from support.bad_calls import assert_refused, bad_call
+from support.small import small_model
 
 import numpylstm as nl
 from numpylstm import functional, reference
@@ -418,30 +419,83 @@ def test_an_optimizer_says_what_it_is(parameters):
     assert repr(optimizer) == f"Adam(lr=0.25): {sizes}, 1 steps made"
 
 
-@pytest.mark.parametrize("row", [
-    ("nl.Adam(model.parameters(), eps=1e-50)", "eps must not be 0 in float32 of embedding.W"),
-    ("nl.SGD(model.parameters(), 1.0, 1.0)", "momentum must be in [0, 1), got 1.0"),
-    ("nl.Adam(model.parameters(), 0.0)", "Adam: lr must be positive and finite, got 0.0"),
-    ("nl.Adam(model.parameters(), betas=0.9)", "Adam: betas must be two numbers", TypeError),
-    ("nl.Adam(model.parameters(), betas=(0.9, 1))", "Adam: betas must be in [0, 1), got 1"),
-    ("nl.Adam(model.parameters(), eps=0)", "Adam: eps must be positive and finite, got 0"),
-    ("nl.functional.sgd_update(table[:, 0], table[:, 1], 0.1)", "w must be writeable and"),
-    ("nl.functional.sgd_update(ones, ones + 1, -0.1)", "lr must be finite and at least 0, got"),
-    ("nl.functional.adam_update(ones, ones + 1, ones + 2, ones + 3, 1, 0.1, 0.9, 1.0, 1e-8)",
-     "beta2 must be in [0, 1), got 1.0"),
-    ("nl.AdamW(model.parameters(), weight_decay=-1)", "AdamW: weight_decay must be finite and"),
-    ("nl.clip_by_global_norm(model.parameters(), 0)", "max_norm must be positive, got 0"),
-    ("nl.plateau_rate(1.0, [3.0], decay=0.5, patience=0)", "patience must be at least 1, got"),
-    ("nl.plateau_rate(1.0, 3.0, decay=0.5)", "validation_losses must be a seq", TypeError),
-    ("nl.decayed_rate(1.0, -1, decay=0.5, constant_epochs=0)", "epoch must be at least 0, got"),
-    ("nl.decayed_rate(0.3, 7, decay=1.5, constant_epochs=2)",
-     "decayed_rate: decay must be in [0, 1], got 1.5"),
-    ("nl.decayed_rate(0.3, 7, decay=0.5, constant_epochs=-1)",
-     "decayed_rate: constant_epochs must be at least 0, got -1"),
-    ("nl.plateau_rate(20.0, [3.0], decay=4)", "plateau_rate: decay must be in [0, 1], got 4"),
-], ids=str)  # fmt: skip
-def test_a_bad_call_gets_one_sentence(row):
-    assert_refused(*row)
+@pytest.mark.parametrize(
+    ("call", "says", "error"),
+    [
+        bad_call(
+            lambda: nl.Adam(small_model().parameters(), eps=1e-50),
+            "eps must not be 0 in float32 of embedding.W",
+        ),
+        bad_call(
+            lambda: nl.SGD(small_model().parameters(), 1.0, 1.0),
+            "momentum must be in [0, 1), got 1.0",
+        ),
+        bad_call(
+            lambda: nl.Adam(small_model().parameters(), 0.0),
+            "Adam: lr must be positive and finite, got 0.0",
+        ),
+        bad_call(
+            lambda: nl.Adam(small_model().parameters(), betas=0.9),
+            "Adam: betas must be two numbers",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.Adam(small_model().parameters(), betas=(0.9, 1)),
+            "Adam: betas must be in [0, 1), got 1",
+        ),
+        bad_call(
+            lambda: nl.Adam(small_model().parameters(), eps=0),
+            "Adam: eps must be positive and finite, got 0",
+        ),
+        bad_call(
+            lambda: nl.functional.sgd_update(*np.ones((2, 3), order="F"), 0.1),
+            "w must be writeable and",
+        ),
+        bad_call(
+            lambda: nl.functional.sgd_update(*np.ones((2, 3)), -0.1),
+            "lr must be finite and at least 0, got",
+        ),
+        bad_call(
+            lambda: nl.functional.adam_update(*np.ones((4, 3)), 1, 0.1, 0.9, 1.0, 1e-8),
+            "beta2 must be in [0, 1), got 1.0",
+        ),
+        bad_call(
+            lambda: nl.AdamW(small_model().parameters(), weight_decay=-1),
+            "AdamW: weight_decay must be finite and",
+        ),
+        bad_call(
+            lambda: nl.clip_by_global_norm(small_model().parameters(), 0),
+            "max_norm must be positive, got 0",
+        ),
+        bad_call(
+            lambda: nl.plateau_rate(1.0, [3.0], decay=0.5, patience=0),
+            "patience must be at least 1, got",
+        ),
+        bad_call(
+            lambda: nl.plateau_rate(1.0, 3.0, decay=0.5),
+            "validation_losses must be a seq",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.decayed_rate(1.0, -1, decay=0.5, constant_epochs=0),
+            "epoch must be at least 0, got",
+        ),
+        bad_call(
+            lambda: nl.decayed_rate(0.3, 7, decay=1.5, constant_epochs=2),
+            "decayed_rate: decay must be in [0, 1], got 1.5",
+        ),
+        bad_call(
+            lambda: nl.decayed_rate(0.3, 7, decay=0.5, constant_epochs=-1),
+            "decayed_rate: constant_epochs must be at least 0, got -1",
+        ),
+        bad_call(
+            lambda: nl.plateau_rate(20.0, [3.0], decay=4),
+            "plateau_rate: decay must be in [0, 1], got 4",
+        ),
+    ],
+)
+def test_a_bad_call_gets_one_sentence(call, says, error):
+    assert_refused(call, says, error)
 
 
 @pytest.mark.parametrize("owner", [lambda model: model, lambda model: model.parameters()])

@@ -2,7 +2,8 @@
 
 import numpy as np
 import pytest
-from support.bad_calls import assert_refused
+from support.bad_calls import assert_refused, bad_call
+from support.small import small_classifier, small_model
 
 import numpylstm as nl
 from numpylstm import sampling
@@ -150,21 +151,52 @@ def test_numbers_of_any_type_are_taken(model):
     np.testing.assert_array_equal(coldest, nl.generate(model, [1], 5, temperature=0))
 
 
-@pytest.mark.parametrize("row", [
-    ("nl.generate(classifier, [1], 5)", "model must be a LanguageModel, got Seq", TypeError),
-    ("nl.generate(model, [], 5)", "prompt must not be empty, got shape (0,)"),
-    ("nl.generate(model, 'the cat', 5)", "prompt must hold integers, got <U7", TypeError),
-    ("nl.generate(model, [11], 5)", "prompt must lie in [0, 11), got 11 at [0]"),
-    ("nl.generate(model, nl.Vocabulary(('a', '<unk>')).encode(['a', 'a']), 5)",
-     "generate: prompt must be an array or a sequence of numbers, got (array([0, 0], dtype=int32), "
-     "0); Vocabulary.encode returns the ids and a count: take the ids, its first", TypeError),
-    ("nl.generate(model, [1], 5, stop=[11])", "^generate: stop must lie in [0, 11), got 11"),
-    ("nl.generate(model, [1], -1)", "length must be from 0 to 1000000000, got -1"),
-    ("nl.generate(model, [1], 5, temperature=-1.0)", "temperature must be finite and at least"),
-    ("nl.generate(model, [1], 5, banned=range(11))", "banned must leave a token to draw"),
-], ids=str)  # fmt: skip
-def test_a_bad_call_gets_one_sentence(row):
-    assert_refused(*row)
+@pytest.mark.parametrize(
+    ("call", "says", "error"),
+    [
+        bad_call(
+            lambda: nl.generate(small_classifier(), [1], 5),
+            "model must be a LanguageModel, got Seq",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.generate(small_model(), [], 5), "prompt must not be empty, got shape (0,)"
+        ),
+        bad_call(
+            lambda: nl.generate(small_model(), "the cat", 5),
+            "prompt must hold integers, got <U7",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.generate(small_model(), [11], 5), "prompt must lie in [0, 11), got 11 at [0]"
+        ),
+        bad_call(
+            lambda: nl.generate(small_model(), nl.Vocabulary(("a", "<unk>")).encode(["a", "a"]), 5),
+            "generate: prompt must be an array or a sequence of numbers, got "
+            "(array([0, 0], dtype=int32), 0); "
+            "Vocabulary.encode returns the ids and a count: take the ids, its first",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.generate(small_model(), [1], 5, stop=[11]),
+            "^generate: stop must lie in [0, 11), got 11",
+        ),
+        bad_call(
+            lambda: nl.generate(small_model(), [1], -1),
+            "length must be from 0 to 1000000000, got -1",
+        ),
+        bad_call(
+            lambda: nl.generate(small_model(), [1], 5, temperature=-1.0),
+            "temperature must be finite and at least",
+        ),
+        bad_call(
+            lambda: nl.generate(small_model(), [1], 5, banned=range(11)),
+            "banned must leave a token to draw",
+        ),
+    ],
+)
+def test_a_bad_call_gets_one_sentence(call, says, error):
+    assert_refused(call, says, error)
 
 
 def test_the_nucleus_is_the_fewest_tokens_that_add_up(rng):

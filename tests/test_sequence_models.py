@@ -3,8 +3,18 @@
 import numpy as np
 import pytest
 from conftest import B, D, H, L, T, V
-from support.bad_calls import assert_refused
+from support.bad_calls import assert_refused, bad_call
 from support.plain_pass import plain_pass
+from support.small import (
+    LABELS,
+    VECTORS,
+    X,
+    Y,
+    small_classifier,
+    small_regressor,
+    small_rnn,
+    small_tagger,
+)
 from test_models import check_gradients
 
 import numpylstm as nl
@@ -273,52 +283,145 @@ def test_an_answer_that_is_no_number_is_refused(rng, kind):
 # --- bad calls ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("row", [
-    ("nl.SequenceClassifier(11, 0, 4)", "num_classes must be at least 1, got 0"),
-    ("nl.SequenceTagger(None, 2, 4, input_size=6, dropout_words=0.1)",
-     "dropout_words must be 0 with vectors"),
-    ("nl.SequenceClassifier(11, num_hidden=3)",
-     "unexpected keyword argument 'num_hidden'", TypeError),
-    ("nl.Bidirectional('rnn', 6, 4).forward(v, rnn.zero_state(3))",
-     "state must be a pair of states, got RNNState; one for each direction", TypeError),
-    ("nl.SequenceTagger(11, 2, 4, bidirectional=True).advance(x)",
-     "SequenceTagger.advance: model must have one direction, got two"),
-    ("classifier.forward(x, y[0, :2] * 0)", "y must have shape (3,), got (2,)"),
-    ("classifier.forward(np.eye(11)[x], labels)", "the ids of one-hot vectors are x.argmax(axis"),
-    ("classifier.forward(x.T, labels)", "the x of batch-first data is x.swapaxes(0, 1)"),
-    ("classifier.forward(x, np.eye(2)[labels])", "the ids of one-hot answers are y.argmax(axis"),
-    ("classifier.forward(x, labels, lengths=x > 3)",
-     "of a mask (T, B) are mask.sum(axis=0) if the padding is at the end", TypeError),
-    ("classifier.predict(x, [5, 3, 2.0])", "lengths must hold integers, got float", TypeError),
-    ("classifier.predict(x.T, labels)",
-     "lengths must have shape (5,), got (3,); one for each sequence; time comes first"),
-    ("classifier.forward(x, labels, labels)",
-     "Classifier.forward: training must be True or False, got array([0, 1, 1]); "
-     "pass lengths or weights by name", TypeError),
-    ("classifier.forward(x, labels + 1)", "y must lie in [0, 2), got 2 at [1]; ids and table"),
-    ("classifier.predict(x[:, 0])", "x must have shape (T, B), got (5,); time comes first"),
-    ("tagger.forward(x, -100 + 0 * y)", "y must lie in [0, 2), got -100 at [0, 0]; padding takes"),
-    ("tagger.forward(x, labels)", "SequenceClassifier gives an answer for each sequence"),
-    ("regressor.forward(v[..., 0], v[..., :2])", "one number at each step is x[..., None]"),
-    ("regressor.forward(v[:, 0], v[:, 0, :2])", "got (5, 6); a single sequence is x[:, None]"),
-    ("regressor.forward(v, v[:, :, 0])",
-     "y must have shape (5, 3, 2), got (5, 3); an answer at each"),
-    ("regressor.forward(v, v[-1, :, :2])", "every_step=False gives an answer for each seq"),
-    ("regressor.forward(v, nan * v[..., :2])", "r.forward: y must be finite, got nan at [0, 0, 0]"),
-    ("regressor.forward(v, v[..., :2].astype(float))", "y must have dtype float32, got", TypeError),
-    ("tagger.forward(x, y, weights=np.ones(3, 'f4'))", "weights must have shape (5, 3), got (3,)"),
-    ("tagger.forward(x, y, weights=np.ones((5, 3), complex))",
-     "weights must hold real numbers, got complex128", TypeError),
-    ("nl.SequenceTagger(num_classes=2, hidden_size=4)", "vocab_size or input_size", TypeError),
-    ("nl.SequenceTagger(11, 2, 4, input_size=6)", "must be given, and not both", TypeError),
-    ("nl.SequenceTagger(11, hidden_size=4)", "num_classes must be given", TypeError),
-    ("nl.SequenceTagger(None, 2, 4, input_size=6, embedding_size=6)",
-     "embedding_size must be left out with input_size", TypeError),
-    ("nl.SequenceTagger(11, 2, 4, every_step=True)", "unexpected keyword argument", TypeError),
-    ("nl.SequenceTagger(11, 2, 4, bidirectional=1)", "bidirectional must be True", TypeError),
-], ids=str)  # fmt: skip
-def test_a_bad_call_gets_one_sentence(row):
-    assert_refused(*row)
+@pytest.mark.parametrize(
+    ("call", "says", "error"),
+    [
+        bad_call(lambda: nl.SequenceClassifier(11, 0, 4), "num_classes must be at least 1, got 0"),
+        bad_call(
+            lambda: nl.SequenceTagger(None, 2, 4, input_size=6, dropout_words=0.1),
+            "dropout_words must be 0 with vectors",
+        ),
+        bad_call(
+            lambda: nl.SequenceClassifier(11, num_hidden=3),
+            "unexpected keyword argument 'num_hidden'",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.Bidirectional("rnn", 6, 4).forward(VECTORS, small_rnn().zero_state(3)),
+            "state must be a pair of states, got RNNState; one for each direction",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.SequenceTagger(11, 2, 4, bidirectional=True).advance(X),
+            "SequenceTagger.advance: model must have one direction, got two",
+        ),
+        bad_call(
+            lambda: small_classifier().forward(X, Y[0, :2] * 0), "y must have shape (3,), got (2,)"
+        ),
+        bad_call(
+            lambda: small_classifier().forward(np.eye(11)[X], LABELS),
+            "the ids of one-hot vectors are x.argmax(axis",
+        ),
+        bad_call(
+            lambda: small_classifier().forward(X.T, LABELS),
+            "the x of batch-first data is x.swapaxes(0, 1)",
+        ),
+        bad_call(
+            lambda: small_classifier().forward(X, np.eye(2)[LABELS]),
+            "the ids of one-hot answers are y.argmax(axis",
+        ),
+        bad_call(
+            lambda: small_classifier().forward(X, LABELS, lengths=X > 3),
+            "of a mask (T, B) are mask.sum(axis=0) if the padding is at the end",
+            TypeError,
+        ),
+        bad_call(
+            lambda: small_classifier().predict(X, [5, 3, 2.0]),
+            "lengths must hold integers, got float",
+            TypeError,
+        ),
+        bad_call(
+            lambda: small_classifier().predict(X.T, LABELS),
+            "lengths must have shape (5,), got (3,); one for each sequence; time comes first",
+        ),
+        bad_call(
+            lambda: small_classifier().forward(X, LABELS, LABELS),
+            "Classifier.forward: training must be True or False, got array([0, 1, 1]); "
+            "pass lengths or weights by name",
+            TypeError,
+        ),
+        bad_call(
+            lambda: small_classifier().forward(X, LABELS + 1),
+            "y must lie in [0, 2), got 2 at [1]; ids and table",
+        ),
+        bad_call(
+            lambda: small_classifier().predict(X[:, 0]),
+            "x must have shape (T, B), got (5,); time comes first",
+        ),
+        bad_call(
+            lambda: small_tagger().forward(X, -100 + 0 * Y),
+            "y must lie in [0, 2), got -100 at [0, 0]; padding takes",
+        ),
+        bad_call(
+            lambda: small_tagger().forward(X, LABELS),
+            "SequenceClassifier gives an answer for each sequence",
+        ),
+        bad_call(
+            lambda: small_regressor().forward(VECTORS[..., 0], VECTORS[..., :2]),
+            "one number at each step is x[..., None]",
+        ),
+        bad_call(
+            lambda: small_regressor().forward(VECTORS[:, 0], VECTORS[:, 0, :2]),
+            "got (5, 6); a single sequence is x[:, None]",
+        ),
+        bad_call(
+            lambda: small_regressor().forward(VECTORS, VECTORS[:, :, 0]),
+            "y must have shape (5, 3, 2), got (5, 3); an answer at each",
+        ),
+        bad_call(
+            lambda: small_regressor().forward(VECTORS, VECTORS[-1, :, :2]),
+            "every_step=False gives an answer for each seq",
+        ),
+        bad_call(
+            lambda: small_regressor().forward(VECTORS, np.nan * VECTORS[..., :2]),
+            "r.forward: y must be finite, got nan at [0, 0, 0]",
+        ),
+        bad_call(
+            lambda: small_regressor().forward(VECTORS, VECTORS[..., :2].astype(float)),
+            "y must have dtype float32, got",
+            TypeError,
+        ),
+        bad_call(
+            lambda: small_tagger().forward(X, Y, weights=np.ones(3, "f4")),
+            "weights must have shape (5, 3), got (3,)",
+        ),
+        bad_call(
+            lambda: small_tagger().forward(X, Y, weights=np.ones((5, 3), complex)),
+            "weights must hold real numbers, got complex128",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.SequenceTagger(num_classes=2, hidden_size=4),
+            "vocab_size or input_size",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.SequenceTagger(11, 2, 4, input_size=6),
+            "must be given, and not both",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.SequenceTagger(11, hidden_size=4), "num_classes must be given", TypeError
+        ),
+        bad_call(
+            lambda: nl.SequenceTagger(None, 2, 4, input_size=6, embedding_size=6),
+            "embedding_size must be left out with input_size",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.SequenceTagger(11, 2, 4, every_step=True),
+            "unexpected keyword argument",
+            TypeError,
+        ),
+        bad_call(
+            lambda: nl.SequenceTagger(11, 2, 4, bidirectional=1),
+            "bidirectional must be True",
+            TypeError,
+        ),
+    ],
+)
+def test_a_bad_call_gets_one_sentence(call, says, error):
+    assert_refused(call, says, error)
 
 
 @pytest.mark.parametrize("every_step", [False, True])

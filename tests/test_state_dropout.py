@@ -10,7 +10,7 @@ from functools import partial
 import numpy as np
 import pytest
 from conftest import B, D, H, L, T, V
-from support.bad_calls import assert_refused
+from support.bad_calls import assert_refused, bad_call
 from test_functional import DTYPES, all_close, normal
 from test_lengths import EVERY_LENGTHS, EVERY_MODULE, both_ways, past, with_nan
 from test_reference import CALLS, prove, recurrent_arrays
@@ -246,20 +246,42 @@ def backward_with(mask):
     functional.lstm_backward(np.ones((T, B, H)), d, d, cache._replace(h_mask=mask))
 
 
-@pytest.mark.parametrize("row", [
-    ("functional.lstm_forward(**lstm, h_mask=np.ones((T, B, H)))",
-     "lstm_forward: h_mask must have shape (3, 6), got (5, 3, 6); it has the shape of h0"),
-    ("functional.gru_forward(**gru, reset='before', h_mask=np.ones((B, H), 'f4'))",
-     "gru_forward: h_mask must have dtype float64, got float32", TypeError),
-    ("backward_with(np.ones((H, B)))", "lstm_backward: cache.h_mask must have shape (3, 6)"),
-    ("nl.LanguageModel(11, 4, cell='mingru', dropout_state=0.1)",
-     "dropout_state must be 0, got 0.1; a minGRU has no Wh to drop"),
-    ("nl.RecurrentStack('minlstm', 4, 6, dropout_state=0.1)",
-     "dropout_state must be 0, got 0.1; a minLSTM has no Wh to drop"),
-    ("nl.GRU(4, 6, dropout_state=1)", "dropout_state must be in [0, 1), got 1"),
-    ("nl.TrainConfig(dropout_state=-0.1)", "dropout_state must be at least 0 and below 1"),
-    ("nl.RecurrentStack('mingru', 4, 6).forward(np.ones((T, B, 4), 'f4'), masks={'0.h': 1})",
-     "minGRU.forward: masks must have names such as 0.Wx, 0.b, 0.x, got '0.h'"),
-], ids=str)  # fmt: skip
-def test_a_bad_call_gets_one_sentence(row):
-    assert_refused(*row, **globals())
+@pytest.mark.parametrize(
+    ("call", "says", "error"),
+    [
+        bad_call(
+            lambda: functional.lstm_forward(**lstm, h_mask=np.ones((T, B, H))),
+            "lstm_forward: h_mask must have shape (3, 6), got (5, 3, 6); it has the shape of h0",
+        ),
+        bad_call(
+            lambda: functional.gru_forward(**gru, reset="before", h_mask=np.ones((B, H), "f4")),
+            "gru_forward: h_mask must have dtype float64, got float32",
+            TypeError,
+        ),
+        bad_call(
+            lambda: backward_with(np.ones((H, B))),
+            "lstm_backward: cache.h_mask must have shape (3, 6)",
+        ),
+        bad_call(
+            lambda: nl.LanguageModel(11, 4, cell="mingru", dropout_state=0.1),
+            "dropout_state must be 0, got 0.1; a minGRU has no Wh to drop",
+        ),
+        bad_call(
+            lambda: nl.RecurrentStack("minlstm", 4, 6, dropout_state=0.1),
+            "dropout_state must be 0, got 0.1; a minLSTM has no Wh to drop",
+        ),
+        bad_call(lambda: nl.GRU(4, 6, dropout_state=1), "dropout_state must be in [0, 1), got 1"),
+        bad_call(
+            lambda: nl.TrainConfig(dropout_state=-0.1),
+            "dropout_state must be at least 0 and below 1",
+        ),
+        bad_call(
+            lambda: nl.RecurrentStack("mingru", 4, 6).forward(
+                np.ones((T, B, 4), "f4"), masks={"0.h": 1}
+            ),
+            "minGRU.forward: masks must have names such as 0.Wx, 0.b, 0.x, got '0.h'",
+        ),
+    ],
+)
+def test_a_bad_call_gets_one_sentence(call, says, error):
+    assert_refused(call, says, error)

@@ -12,8 +12,9 @@ from math import log, prod, sqrt
 
 import numpy as np
 import pytest
-from support.bad_calls import assert_refused
+from support.bad_calls import assert_refused, bad_call
 
+import numpylstm as nl
 from numpylstm import tasks
 
 EXAMPLES = [
@@ -338,18 +339,38 @@ def test_entropy_in_nats():
 # --- bad calls ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("row", [
-    ("nl.tasks.spell(nl.tasks.DelayedCopy(3), [])", "ids must not be empty, got shape (0,)"),
-    ("nl.tasks.entropy([3, 4])", "entropy: p must be probabilities that sum to 1"),
-    ("nl.tasks.DelayedCopy(2, length=3)", "distance must be at least 3, the length; got 2"),
-    ("nl.tasks.DelayedCopy(5, num_symbols=1)", "num_symbols must be from 2 to 26"),
-    ("nl.tasks.DelayedCopy(5, noise=1.0)", "noise must be in [0, 1), got 1.0"),
-    ("nl.tasks.AssociativeRecall(5, num_keys=4)",
-     "num_keys must be at least 5, the number of pairs; got 4"),
-    ("nl.tasks.AssociativeRecall(rewrites=-1)", "rewrites must be at least 0"),
-    ("nl.tasks.Parity(5, shortest=6)", "num_steps must be at least 6, the shortest; got 5"),
-    ("nl.tasks.Adding(2)", "num_steps must be at least 3"),
-    ("nl.tasks.Pronoun(1)", "distance must be at least 2, a verb lies between; got 1"),
-], ids=str)  # fmt: skip
-def test_a_bad_call_gets_one_sentence(row):
-    assert_refused(*row)
+@pytest.mark.parametrize(
+    ("call", "says", "error"),
+    [
+        bad_call(
+            lambda: nl.tasks.spell(nl.tasks.DelayedCopy(3), []),
+            "ids must not be empty, got shape (0,)",
+        ),
+        bad_call(
+            lambda: nl.tasks.entropy([3, 4]), "entropy: p must be probabilities that sum to 1"
+        ),
+        bad_call(
+            lambda: nl.tasks.DelayedCopy(2, length=3),
+            "distance must be at least 3, the length; got 2",
+        ),
+        bad_call(
+            lambda: nl.tasks.DelayedCopy(5, num_symbols=1), "num_symbols must be from 2 to 26"
+        ),
+        bad_call(lambda: nl.tasks.DelayedCopy(5, noise=1.0), "noise must be in [0, 1), got 1.0"),
+        bad_call(
+            lambda: nl.tasks.AssociativeRecall(5, num_keys=4),
+            "num_keys must be at least 5, the number of pairs; got 4",
+        ),
+        bad_call(lambda: nl.tasks.AssociativeRecall(rewrites=-1), "rewrites must be at least 0"),
+        bad_call(
+            lambda: nl.tasks.Parity(5, shortest=6),
+            "num_steps must be at least 6, the shortest; got 5",
+        ),
+        bad_call(lambda: nl.tasks.Adding(2), "num_steps must be at least 3"),
+        bad_call(
+            lambda: nl.tasks.Pronoun(1), "distance must be at least 2, a verb lies between; got 1"
+        ),
+    ],
+)
+def test_a_bad_call_gets_one_sentence(call, says, error):
+    assert_refused(call, says, error)

@@ -4,12 +4,14 @@ import itertools
 import math
 import time
 from dataclasses import fields, replace
+from functools import partial
 from types import SimpleNamespace
 
 import numpy as np
 import pytest
-from support.bad_calls import assert_refused
+from support.bad_calls import assert_refused, bad_call
 from support.runs import made_up
+from support.small import IDS, small_model
 
 import numpylstm as nl
 from numpylstm.cli import train as train_command
@@ -525,12 +527,33 @@ def test_a_run_goes_on_with_its_own_text_only(corpus):
 # --- bad calls ---------------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("row", [
-    ("nl.new_run(nl.TrainConfig(init_from='run'), corpus)", "init_from is for numpylstm-"),
-    ("nl.new_run(nl.TrainConfig(), ids)", "corpus must be a Corpus, got ndarray", TypeError),
-    ("next(nl.train(model, ids))", "train: run must be a Run, got LanguageModel", TypeError),
-    ("nl.new_run(nl.TrainConfig(level='char'), corpus)", "level must be 'word', as in the"),
-    ("nl.new_run(corpus, nl.TrainConfig())", "config must be a TrainConfig, got", TypeError),
-], ids=str)  # fmt: skip
-def test_a_bad_call_gets_one_sentence(row, corpus):
-    assert_refused(*row, corpus=corpus)
+@pytest.mark.parametrize(
+    ("call", "says", "error"),
+    [
+        bad_call(
+            lambda corpus: nl.new_run(nl.TrainConfig(init_from="run"), corpus),
+            "init_from is for numpylstm-",
+        ),
+        bad_call(
+            lambda corpus: nl.new_run(nl.TrainConfig(), IDS),
+            "corpus must be a Corpus, got ndarray",
+            TypeError,
+        ),
+        bad_call(
+            lambda corpus: next(nl.train(small_model(), IDS)),
+            "train: run must be a Run, got LanguageModel",
+            TypeError,
+        ),
+        bad_call(
+            lambda corpus: nl.new_run(nl.TrainConfig(level="char"), corpus),
+            "level must be 'word', as in the",
+        ),
+        bad_call(
+            lambda corpus: nl.new_run(corpus, nl.TrainConfig()),
+            "config must be a TrainConfig, got",
+            TypeError,
+        ),
+    ],
+)
+def test_a_bad_call_gets_one_sentence(call, says, error, corpus):
+    assert_refused(partial(call, corpus), says, error)

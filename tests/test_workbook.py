@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 from numba import njit
-from support.bad_calls import assert_refused
+from support.bad_calls import assert_refused, bad_call
 from support.notebook_cells import (
     code_cells,
     exchanged,
@@ -996,11 +996,19 @@ def test_with_all_solutions_the_engine_learns_as_the_library_does():
     assert "largest difference between your losses and ours" in printed(engine)
 
 
-@pytest.mark.parametrize("row", [
-    ("nl.grading.grade(5)", "grade: the answer must be a function, got int", TypeError),
-    ("nl.grading.grade(np.tanh)", "must be one of sigmoid, "),
-    ("nl.grading.grade(lambda a: a)", "got '<lambda>', and no variable of these names holds it"),
-    ("nl.grading.grade(nl.evaluate)", "must be one of sigmoid, "),
-], ids=str)  # fmt: skip
-def test_a_bad_call_gets_one_sentence(row):
-    assert_refused(*row)
+@pytest.mark.parametrize(
+    ("call", "says", "error"),
+    [
+        bad_call(
+            lambda: nl.grading.grade(5), "grade: the answer must be a function, got int", TypeError
+        ),
+        bad_call(lambda: nl.grading.grade(np.tanh), "must be one of sigmoid, "),
+        bad_call(
+            lambda: nl.grading.grade(lambda a: a),
+            "got '<lambda>', and no variable of these names holds it",
+        ),
+        bad_call(lambda: nl.grading.grade(nl.evaluate), "must be one of sigmoid, "),
+    ],
+)
+def test_a_bad_call_gets_one_sentence(call, says, error):
+    assert_refused(call, says, error)
