@@ -15,7 +15,7 @@ from string import ascii_lowercase
 from typing import Any
 
 import numpy as np
-from numpy.typing import NDArray
+from numpy.typing import DTypeLike, NDArray
 
 from numpylstm.cells import LARGEST_SIZE
 from numpylstm.errors import NumpylstmError, either
@@ -213,7 +213,7 @@ def check_finite(
     With `lengths`, the array is (T, B, .), and the steps past the end of a sequence do not count.
 
     For arrays that are kept or passed on (parameters, tables, states). Inside a model only the
-    input of the recurrent layers, and the answers for a regressor, are checked; numbers that
+    input of the recurrent layers, and the targets of a regressor, are checked; numbers that
     overflow later show in the loss.
     """
     finite = np.isfinite(array)
@@ -351,14 +351,16 @@ def check_weights(
             raise ValueError(f"{where}: {name} must be finite, and so must their sum")
 
 
-def checked_weights(where: str, weights: Any, shape: Shape, dtype: str) -> Array:
+def checked_weights(where: str, weights: Any, shape: Shape, dtype: DTypeLike) -> Array:
     """Return weights in the dtype of the model; bools and real numbers of any dtype are taken."""
-    counts = any_array(where, "weights", weights)
-    counts = real_array(where, "weights", counts.astype(dtype) if counts.dtype == bool else counts)
+    weights = any_array(where, "weights", weights)
+    if weights.dtype == bool:
+        weights = weights.astype(dtype)
+    weights = real_array(where, "weights", weights)
     with np.errstate(over="ignore"):  # what overflows is not finite, and is refused
-        counts = counts.astype(dtype)
-    check_weights(where, "weights", counts, shape, np.dtype(dtype))
-    return counts
+        weights = weights.astype(dtype)
+    check_weights(where, "weights", weights, shape, np.dtype(dtype))
+    return weights
 
 
 def check_in_place(where: str, name: str, array: Any) -> None:

@@ -242,7 +242,7 @@ def evaluate_classifier(
     where = "evaluate_classifier"
     check_kind(where, "model", model, SequenceClassifier)
     loss, scored = _score(where, model, x, y, batch_size, lengths, weights)
-    confusion = np.zeros((model.answer_size, model.answer_size), np.int64)
+    confusion = np.zeros((model.num_outputs, model.num_outputs), np.int64)
     for targets, predicted in scored:
         np.add.at(confusion, (targets, predicted), 1)
     return ClassifierEvaluation(
@@ -283,19 +283,21 @@ def _score(
 ) -> tuple[float, list[tuple[Ids, Ids]]]:
     """Return the mean loss and, for each batch, the counted targets and their predictions."""
     [batch_size] = check_sizes(where, batch_size=batch_size)
-    x, y, ends, counts = model.check_arguments(where, x, y, lengths, weights)
-    if counts is None:
-        counts = np.ones(y.shape[:2], model.config.dtype)
+    x, y, lengths, weights = model.check_arguments(where, x, y, lengths, weights)
+    if weights is None:
+        weights = np.ones(y.shape[:2], model.config.dtype)
     loss = 0.0
     total = 0.0
     scored = []
     for first in range(0, x.shape[1], batch_size):
-        batch = np.s_[:, first : first + batch_size]
-        targets, weight = y[batch], counts[batch]
+        batch = slice(first, first + batch_size)
+        targets = y[:, batch]
+        weight = weights[:, batch]
         if not model.every_step:
-            targets, weight = targets[0], weight[0]
-        length = None if ends is None else ends[batch[1]]
-        losses, predicted = model.score(x[batch], targets, length, weight)
+            targets = targets[0]
+            weight = weight[0]
+        length = None if lengths is None else lengths[batch]
+        losses, predicted = model.score(x[:, batch], targets, length, weight)
         if weight.ndim > losses.ndim:  # a weight of each of K numbers
             weight = weight.mean(axis=-1)
         if not np.isfinite(losses).all():

@@ -19,6 +19,7 @@ import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
 from numpylstm import network, reading
+from numpylstm.aliases import warn_of_old_name
 from numpylstm.cells import CELLS, State
 from numpylstm.checks import (
     Array,
@@ -79,11 +80,14 @@ class Model(Module):
     Attributes
     ----------
     by_path : dict of path -> Parameter
+    num_outputs : int
+        The columns of the decoder: V of a language model, the number of classes or of real numbers
+        of the others.
     rng : Generator
         Source of the dropout masks.
     """
 
-    answer = "vocab_size"  # the argument that is the size of an answer
+    outputs_argument = "vocab_size"  # the argument that gives the number of outputs
     fixed: Mapping[str, bool] = {}  # what is no argument of the class, and its value
     unshown: frozenset[str] = frozenset({"hidden_size", "num_layers", "init_scale"})
     other_functions: Any = None  # in place of those of `impl`; see `numpylstm.museum.infect`
@@ -117,7 +121,7 @@ class Model(Module):
         cls,
         config: ModelConfig,
         vocab_size: int | None,
-        answer_size: int | None = None,
+        num_outputs: int | None = None,
         *,
         bidirectional: bool = False,
         every_step: bool | None = None,
@@ -130,23 +134,23 @@ class Model(Module):
         config : ModelConfig
         vocab_size : int or None
             None for a model of vectors, whose size is the `embedding_size` of the configuration.
-        answer_size : int, optional
-            The number of classes, or of numbers in an answer; by default V.
+        num_outputs : int, optional
+            The number of classes, or of real numbers, at each step; by default V.
         bidirectional, every_step, rng
             As in the constructor of the class.
         """
         check_kind(f"{cls.__name__}.from_config", "config", config, ModelConfig)
-        if answer_size is None:
-            answer_size = vocab_size
+        if num_outputs is None:
+            num_outputs = vocab_size
         if every_step is None:
             every_step = cls.fixed.get("every_step", True)
         for name, value in {"bidirectional": bidirectional, "every_step": every_step}.items():
             cls.check_fixed(name, value)
-        if cls.answer == "vocab_size" and answer_size != vocab_size:
-            raise ConfigError("answer_size", f"must be the vocab_size, got {answer_size}")
+        if cls.outputs_argument == "vocab_size" and num_outputs != vocab_size:
+            raise ConfigError("num_outputs", f"must be the vocab_size, got {num_outputs}")
         model = cls.__new__(cls)
         config = cls.completed(config.of_model())
-        model.build(config, vocab_size, answer_size, bidirectional, every_step, rng)
+        model.build(config, vocab_size, num_outputs, bidirectional, every_step, rng)
         return model
 
     @classmethod
@@ -165,7 +169,7 @@ class Model(Module):
         self,
         config: ModelConfig,
         vocab_size: Any,
-        answer_size: Any,
+        num_outputs: Any,
         bidirectional: bool,
         every_step: bool,
         rng: Rng,
@@ -174,11 +178,11 @@ class Model(Module):
         where = type(self).__name__
         if vocab_size is not None:
             check_sizes(where, vocab_size=vocab_size)
-        check_sizes(where, **{self.answer: answer_size})
+        check_sizes(where, **{self.outputs_argument: num_outputs})
         check_flag(where, "bidirectional", bidirectional)
         check_flag(where, "every_step", every_step)
         self.vocab_size = plain(vocab_size)
-        self.answer_size = plain(answer_size)
+        self.num_outputs = plain(num_outputs)
         self.bidirectional = bidirectional
         self.every_step = every_step
         self.check_config(config)
@@ -186,7 +190,7 @@ class Model(Module):
         self.rng = generator(rng)
         self.input_shape = f"(T, B, {config.input_size})" if vocab_size is None else "(T, B)"
         self.path_names = {"by_path": ""}
-        arrays = initial_arrays(config, vocab_size, answer_size, bidirectional, self.rng)
+        arrays = initial_arrays(config, vocab_size, num_outputs, bidirectional, self.rng)
         self.by_path: dict[str, Parameter] = {}
         for path, array in arrays.items():
             self.by_path[path] = Parameter(array, path, impl=config.impl)
@@ -232,6 +236,12 @@ class Model(Module):
             parameter.data = parameter.data.astype(dtype)
             parameter.zero_grad()
         return twin
+
+    @property
+    def answer_size(self) -> int:
+        """The old name of `num_outputs`."""
+        warn_of_old_name("Model.answer_size")
+        return self.num_outputs
 
     @property
     def functions(self) -> Any:
@@ -295,7 +305,7 @@ class Model(Module):
         shown: dict[str, Any] = {}
         if self.vocab_size is not None:
             shown["vocab_size"] = self.vocab_size
-        shown[self.answer] = self.answer_size
+        shown[self.outputs_argument] = self.num_outputs
         shown["hidden_size"] = config.hidden_size
         if config.num_layers != 1:
             shown["num_layers"] = config.num_layers
@@ -478,28 +488,27 @@ class LanguageModel(Model):
         """
         self.begin_pass(training)
         where = "LanguageModel.forward"
-        ends = inside = None
-        if lengths is not None:
-            x, y, ends, inside = self.up_to_ends(where, x, y, lengths)
+        x, y, lengths, inside = self.up_to_ends(where, x, y, lengths)
         x, y, state = self.checked_window(where, x, y, state)
         functions = self.functions
         config = self.config
         arrays = self.arrays()
-        counts = inside
-        if weights is not None:
-            counts = checked_weights(where, weights, x.shape, config.dtype)
-            counts = counts if inside is None else counts * inside
+        if weights is None:
+            weights = inside
+        else:
+            weights = checked_weights(where, weights, x.shape, config.dtype)
+            weights = weights if inside is None else weights * inside
         if masks is not None:
             check_masks(where, masks, self.mask_names())
         if not training:
-            logits, state = reading.outputs(functions, config, arrays, x, state, ends)
-            loss, _ = network.criterion_forward(functions, config, logits, y, counts, False)
+            logits, state = reading.outputs(functions, config, arrays, x, state, lengths)
+            loss, _ = network.criterion_forward(functions, config, logits, y, weights, False)
             return float(loss), state
         if masks is None:
             T, B = x.shape
             masks = draw_masks(functions, config, arrays, T, B, self.rng)
         loss, state, self.pending = network.loss_forward(
-            functions, config, arrays, x, y, state, masks, lengths=ends, weights=counts
+            functions, config, arrays, x, y, state, masks, lengths=lengths, weights=weights
         )
         return float(loss), state
 
@@ -524,11 +533,11 @@ class LanguageModel(Model):
         y = any_array(where, "y", y).copy()
         check_shape(where, "x", x, ("T", "B"), "time comes first")
         check_shape(where, "y", y, x.shape, "it has the shape of x")
-        ends = check_lengths(where, "lengths", any_array(where, "lengths", lengths), *x.shape)
-        read = before_end(ends, len(x))
-        x[~read] = 0
-        y[~read] = 0
-        return x, y, ends, read.astype(self.config.dtype)
+        lengths = check_lengths(where, "lengths", any_array(where, "lengths", lengths), *x.shape)
+        inside = before_end(lengths, len(x))
+        x[~inside] = 0
+        y[~inside] = 0
+        return x, y, lengths, inside.astype(self.config.dtype)
 
     def mask_names(self) -> set[str]:
         """Return the names that masks may have; see `numpylstm.masks`."""
@@ -560,7 +569,7 @@ class LanguageModel(Model):
         Past the end of a sequence, by its `lengths`, the nll is 0.
         """
         where = "LanguageModel.score"
-        x, y, ends, inside = self.up_to_ends(where, x, y, lengths)
+        x, y, lengths, inside = self.up_to_ends(where, x, y, lengths)
         x, y, state = self.checked_window(where, x, y, state)
         nll = np.empty(x.shape, self.config.dtype)
         predicted = np.empty(x.shape, np.intp)
@@ -573,10 +582,11 @@ class LanguageModel(Model):
                 y[window],
                 state,
                 masks={},
-                lengths=reading.ends_within(window, ends),
+                lengths=reading.lengths_within(window, lengths),
             )
             criterion = cache["cross_entropy"]
-            nll[window], predicted[window] = criterion.nll, criterion.predicted
+            nll[window] = criterion.nll
+            predicted[window] = criterion.predicted
         return nll if inside is None else nll * inside, predicted, state
 
     def logits(self, x: ArrayLike, state: State | None = None) -> tuple[Array, State]:

@@ -5,12 +5,12 @@ The formulas are functions of `numpylstm.reference` (`sgd_update`, `momentum_upd
 """
 
 import math
-import warnings
 from collections.abc import Mapping, Sequence
 from reprlib import repr as shortened
 
 import numpy as np
 
+from numpylstm.aliases import warn_of_old_name
 from numpylstm.checks import (
     Array,
     check_finite,
@@ -131,8 +131,7 @@ class Optimizer:
     @property
     def memory(self) -> dict[str, dict[str, Array]]:
         """The old name of `state_arrays`."""
-        message = "Optimizer.memory is called state_arrays now"
-        warnings.warn(message, DeprecationWarning, stacklevel=2)
+        warn_of_old_name("Optimizer.memory")
         return self.state_arrays
 
     def take_in_unfrozen(self) -> None:

@@ -157,12 +157,12 @@ def uniform(
 def parameter_shapes(
     config: ModelConfig,
     vocab_size: int | None,
-    answer_size: int | None = None,
+    num_outputs: int | None = None,
     bidirectional: bool = False,
 ) -> Iterator[tuple[str, tuple[int, ...]]]:
     """Yield paths and shapes of the parameters of a model, without making one.
 
-    Without `answer_size` it is a `LanguageModel`, and without `vocab_size` it has no embedding. So
+    Without `num_outputs` it is a `LanguageModel`, and without `vocab_size` it has no embedding. So
     sizes can be compared with a file or with the memory before anything is allocated.
     """
     H = config.hidden_size
@@ -175,7 +175,7 @@ def parameter_shapes(
             D = config.input_size if layer == 0 else H
             for key, shape in cell.shapes(D, H, config.options).items():
                 yield f"{stack}.{layer}.{key}", shape
-    columns: Any = vocab_size if answer_size is None else answer_size
+    columns: Any = vocab_size if num_outputs is None else num_outputs
     if config.projected:
         yield "projection.W", (H, config.input_size)
     if not config.tied:
@@ -186,7 +186,7 @@ def parameter_shapes(
 def initial_arrays(
     config: ModelConfig,
     vocab_size: int | None,
-    answer_size: int,
+    num_outputs: int,
     bidirectional: bool,
     rng: np.random.Generator,
 ) -> dict[str, Array]:
@@ -210,8 +210,8 @@ def initial_arrays(
     if config.projected:
         arrays["projection.W"] = uniform(rng, (H, config.input_size), scale, dtype)
     if not config.tied:
-        arrays["decoder.W"] = uniform(rng, (H * len(stacks), answer_size), scale, dtype)
-    arrays["decoder.b"] = uniform(rng, (answer_size,), scale, dtype)
+        arrays["decoder.W"] = uniform(rng, (H * len(stacks), num_outputs), scale, dtype)
+    arrays["decoder.b"] = uniform(rng, (num_outputs,), scale, dtype)
     return arrays
 
 

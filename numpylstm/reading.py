@@ -28,7 +28,7 @@ def windows(T: int, B: int) -> Iterator[slice]:
         yield slice(first, min(first + steps, T))
 
 
-def ends_within(window: slice, lengths: Array | None) -> Array | None:
+def lengths_within(window: slice, lengths: Array | None) -> Array | None:
     """Return the lengths of what is in a window of sequences with these lengths."""
     if lengths is None:
         return None
@@ -153,9 +153,9 @@ def hidden_states(
     """Yield each window, its hs and the state after it."""
     for window in windows(*x.shape[:2]):
         part = x[window]
-        ends = ends_within(window, lengths)
+        of_window = lengths_within(window, lengths)
         if table is not None:
             part, _ = functions.embedding_forward(part, table)
-        check_finite("network.forward", "x", part, "the embedding may have overflowed", ends)
-        hs, state = stack_forward(functions, chosen, arrays, prefix, part, state, {}, {}, ends)
+        check_finite("network.forward", "x", part, "the embedding may have overflowed", of_window)
+        hs, state = stack_forward(functions, chosen, arrays, prefix, part, state, {}, {}, of_window)
         yield window, hs, state

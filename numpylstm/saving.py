@@ -196,12 +196,10 @@ def save_model(model: Model, path: str | Path) -> None:
         )
     state = model.state_dict()
     dtype = np.dtype(model.config.dtype)
-    form = {
-        "vocab_size": model.vocab_size,
-        "answer_size": model.answer_size,
-        "bidirectional": model.bidirectional,
-    }
-    for name, shape in parameter_shapes(model.config, **form):
+    shapes = parameter_shapes(
+        model.config, model.vocab_size, model.num_outputs, model.bidirectional
+    )
+    for name, shape in shapes:
         check_array("save_model", name, state[name], shape, dtype, "its arguments give the sizes")
         check_finite("save_model", name, state[name], "the training that made it had failed")
     meta = {
@@ -209,7 +207,11 @@ def save_model(model: Model, path: str | Path) -> None:
         "version": VERSION,
         "model": type(model).__name__,
         "config": model.config.to_dict(),
-        "form": form,
+        "form": {
+            "vocab_size": model.vocab_size,
+            "answer_size": model.num_outputs,  # as it was called when the format was made
+            "bidirectional": model.bidirectional,
+        },
         "every_step": model.every_step,
         "frozen": [name for name, p in model.all_parameters().items() if not p.trainable],
     }
@@ -221,21 +223,30 @@ def make_model(
     config: ModelConfig,
     parameters: Mapping[str, NDArray[Any]],
     *,
+    vocab_size: int | None,
+    num_outputs: int | None = None,
+    bidirectional: bool = False,
     every_step: bool | None = None,
     rng: Rng = None,
-    **form: Any,
 ) -> Any:
-    """Make a model of a class with these arrays; `form` are arguments of `parameter_shapes`.
+    """Make a model of a class with these arrays; the other arguments are those of `from_config`.
 
     A ValueError is raised unless all are there, in the right shapes, before any memory is taken.
     """
-    for path, shape in parameter_shapes(config, **form):
+    for path, shape in parameter_shapes(config, vocab_size, num_outputs, bidirectional):
         if path not in parameters:
             raise ValueError(f"parameter {path} is missing")
         check_array(
             "parameters", path, parameters[path], shape, None, "the settings give the sizes"
         )
-    model = kind.from_config(config, **form, every_step=every_step, rng=rng)
+    model = kind.from_config(
+        config,
+        vocab_size,
+        num_outputs,
+        bidirectional=bidirectional,
+        every_step=every_step,
+        rng=rng,
+    )
     model.load_state_dict(parameters)
     return model
 
@@ -283,7 +294,16 @@ def load_model(path: str | Path, *, rng: Rng = None) -> Any:
     with fitting_together(path):
         kind = MODELS[meta["model"]]
         config = ModelConfig(**meta["config"])
-        options = {**meta["form"], "every_step": meta["every_step"]}
-        model = make_model(kind, config, parameters, **options, rng=rng)
+        form = meta["form"]
+        model = make_model(
+            kind,
+            config,
+            parameters,
+            vocab_size=form["vocab_size"],
+            num_outputs=form["answer_size"],
+            bidirectional=form["bidirectional"],
+            every_step=meta["every_step"],
+            rng=rng,
+        )
         model.freeze(meta["frozen"])
     return model

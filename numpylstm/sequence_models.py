@@ -1,10 +1,10 @@
-"""Models of whole sequences: one answer after each sequence, or one at each step.
+"""Models of whole sequences: one output after each sequence, or one at each step.
 
-`SequenceClassifier` and `SequenceTagger` answer with one of C classes, `SequenceRegressor` with K
-real numbers. The inputs are ids (T, B), with `vocab_size`, or vectors (T, B, D), with `input_size`.
-The sequences of a batch may end at different steps: what lies past their `lengths`, in x and in y,
-is not read. The loss is the mean over all answers, or their mean by `weights`. A stream is answered
-step by step with `advance`, which takes a state and returns the next.
+`SequenceClassifier` and `SequenceTagger` predict one of C classes, `SequenceRegressor` K real
+numbers. The inputs are ids (T, B), with `vocab_size`, or vectors (T, B, D), with `input_size`. The
+sequences of a batch may end at different steps: what lies past their `lengths`, in x and in y, is
+not read. The loss is the mean over all targets, weighted by `weights`. For a stream, `advance`
+returns the outputs step by step: it takes a state and returns the next.
 """
 
 from __future__ import annotations  # so that help() says DTypeLike, not all that it stands for
@@ -45,12 +45,12 @@ MEAN_LOSS = {"tied": False, "average_across_timesteps": True, "average_across_ba
 class SequenceModel(Model):
     """Base class: inputs with lengths, forward pass, scores and predictions."""
 
-    classes = True  # answers are ids of classes, not real numbers
+    classes = True  # the targets are ids of classes, not real numbers
     unshown = Model.unshown | {"average_across_timesteps"}
 
     @classmethod
     def completed(cls, config: ModelConfig) -> ModelConfig:
-        """Return a configuration whose loss is the mean over all answers."""
+        """Return a configuration whose loss is the mean over all targets."""
         return replace(config, average_across_timesteps=True)
 
     def check_given(self, **sizes: Any) -> None:
@@ -94,27 +94,27 @@ class SequenceModel(Model):
         lengths: ArrayLike | None = None,
         weights: ArrayLike | None = None,
     ) -> float:
-        """Compute the mean loss over all answers.
+        """Compute the mean loss over all targets.
 
         Parameters
         ----------
         x : (T, B) ids or (T, B, D) vectors
-        y : the answers
+        y : the targets
             For each sequence, (B,) classes or (B, K) numbers; or at each step, (T, B) or (T, B, K).
         training : bool
             Apply dropout, and keep the caches for `backward`.
         lengths : (B,) integers in [0, T], optional
             Steps at and past the end of a sequence are not read. By default all have T steps.
         weights : (B,) or (T, B), optional
-            Weight of each answer in the mean, as real numbers or bools. An answer with a weight of
+            Weight of each target in the mean, as real numbers or bools. A target with a weight of
             0 is not read: it may be -100, or NaN. Weights of the classes are ``of_class[y]``. Of a
-            regressor also (B, K) or (T, B, K): a weight of each number of an answer.
+            regressor also (B, K) or (T, B, K): a weight of each number of a target.
         """
         self.begin_pass(training)
         where = f"{type(self).__name__}.forward"
-        x, y, ends, weights = self.check_arguments(where, x, y, lengths, weights)
+        x, y, lengths, weights = self.check_arguments(where, x, y, lengths, weights)
         if not training:
-            outputs, _ = self.outputs(where, x, None, ends)
+            outputs, _ = self.outputs(where, x, None, lengths)
             loss, _ = network.criterion_forward(
                 self.functions, self.config, outputs, y, weights, not self.classes
             )
@@ -128,7 +128,7 @@ class SequenceModel(Model):
             y,
             self.zero_state(B),
             self.draw_masks(T, B),
-            lengths=ends,
+            lengths=lengths,
             weights=weights,
             every_step=self.every_step,
             squared_error=not self.classes,
@@ -142,49 +142,49 @@ class SequenceModel(Model):
         lengths: ArrayLike | None = None,
         weights: ArrayLike | None = None,
     ) -> tuple[Array, Array]:
-        """Return the loss of each answer, in the shape (B,) or (T, B), and the predicted answers.
+        """Return the loss of each target, in the shape (B,) or (T, B), and the predictions.
 
         A loss is multiplied by its weight. At and past the end of a sequence it is 0.
         """
         where = f"{type(self).__name__}.score"
-        x, y, ends, counts = self.check_arguments(where, x, y, lengths, weights)
-        outputs, _ = self.outputs(where, x, None, ends)
+        x, y, lengths, weights = self.check_arguments(where, x, y, lengths, weights)
+        outputs, _ = self.outputs(where, x, None, lengths)
         if self.classes:
             _, criterion = self.functions.sequence_cross_entropy_forward(outputs, y)
             losses = criterion.nll
             predicted = criterion.predicted
         else:
             losses = np.square(outputs - y)
-            if counts is not None and counts.ndim == losses.ndim:
-                losses = losses * counts
-                counts = None  # they have entered
+            if weights is not None and weights.ndim == losses.ndim:
+                losses = losses * weights
+                weights = None  # they have entered
             losses = losses.mean(axis=-1)
             predicted = outputs
-        if counts is not None:
-            losses = losses * counts
+        if weights is not None:
+            losses = losses * weights
         return (losses, predicted) if self.every_step else (losses[0], predicted[0])
 
     def predict(self, x: Array, lengths: ArrayLike | None = None, batch_size: int = 512) -> Array:
-        """Return the answers (T, B, K), or (B, K) without `every_step`.
+        """Return the predictions (T, B, K), or (B, K) without `every_step`.
 
         Parameters
         ----------
         x, lengths : as in `forward`
         batch_size : int
-            Sequences to read at once; it changes the memory and the time, not the answers.
+            Sequences to read at once; it changes the memory and the time, not the predictions.
         """
-        return self._answers(f"{type(self).__name__}.predict", x, lengths, batch_size)
+        return self._predict(f"{type(self).__name__}.predict", x, lengths, batch_size)
 
-    def _answers(self, where: str, x: Array, lengths: ArrayLike | None, batch_size: int) -> Array:
+    def _predict(self, where: str, x: Array, lengths: ArrayLike | None, batch_size: int) -> Array:
         """Return the outputs for all sequences, read in batches."""
-        x, ends, _ = self._inputs(where, x, lengths)
-        B = x.shape[1]
-        size = check_whole(where, "batch_size", batch_size)
+        x, lengths, _ = self._inputs(where, x, lengths)
+        batch_size = check_whole(where, "batch_size", batch_size)
         parts = []
-        for first in range(0, B, size):
-            some = slice(first, first + size)
-            part = self._read(where, x[:, some], None, None if ends is None else ends[some])[0]
-            parts.append(part)
+        for first in range(0, x.shape[1], batch_size):
+            batch = slice(first, first + batch_size)
+            of_batch = None if lengths is None else lengths[batch]
+            outputs, _ = self._read(where, x[:, batch], None, of_batch)
+            parts.append(outputs)
         return parts[0] if len(parts) == 1 else np.concatenate(parts, axis=-2)
 
     def advance(
@@ -220,19 +220,19 @@ class SequenceModel(Model):
     def _read(
         self, where: str, x: Array, state: State | None, lengths: ArrayLike | None
     ) -> tuple[Array, State]:
-        """Return the outputs, without an axis of time if there is one answer, and the state."""
-        x, ends, _ = self._inputs(where, x, lengths)
-        outputs, state = self.outputs(where, x, state, ends)
-        check_finite(where, "the answer", outputs, "a parameter may be NaN, or a product overflow")
+        """Return the outputs, without an axis of time if not `every_step`, and the state."""
+        x, lengths, _ = self._inputs(where, x, lengths)
+        outputs, state = self.outputs(where, x, state, lengths)
+        check_finite(where, "the output", outputs, "a parameter may be NaN, or a product overflow")
         return (outputs if self.every_step else outputs[0]), state
 
     def outputs(
-        self, where: str, x: Array, state: State | None, ends: Array | None
+        self, where: str, x: Array, state: State | None, lengths: Array | None
     ) -> tuple[Array, State]:
         """Return the outputs for checked inputs, with an axis of time, and the state."""
         state = self.checked_state(where, state, x.shape[1])
         return reading.outputs(
-            self.functions, self.config, self.arrays(), x, state, ends, self.every_step
+            self.functions, self.config, self.arrays(), x, state, lengths, self.every_step
         )
 
     def check_arguments(
@@ -243,58 +243,59 @@ class SequenceModel(Model):
         lengths: ArrayLike | None,
         weights: ArrayLike | None,
     ) -> tuple[Array, Array, Array | None, Array | None]:
-        """Raise unless sequences and their answers fit this model and each other.
+        """Raise unless sequences and their targets fit this model and each other.
 
-        Return x, y, lengths and weights: x and y with 0 in place of what is not read, answers and
-        weights with an axis of time, and None for the weights if all answers count alike.
+        Return x, y, lengths and weights: x and y with 0 in place of what is not read, y and weights
+        with an axis of time, and None for the weights if all targets count alike.
         """
-        x, ends, inside = self._inputs(where, x, lengths)
+        x, lengths, inside = self._inputs(where, x, lengths)
         y = any_array(where, "y", y)
-        T, B = x.shape[:2]
-        if self.every_step:
-            answers: tuple[int, ...] = (T, B)
-            when = "at each step"
-            otherwise = "for each sequence"
-        else:
-            answers = (B,)
-            when = "for each sequence"
-            otherwise = "at each step"
-        shape = answers if self.classes else (*answers, self.answer_size)
-        because = f"an answer {when}"
-        if y.ndim == len(shape):
-            batch_first = B if self.every_step else T
-            if y.shape[0] == batch_first != shape[0]:
-                because += "; time comes first, and the x of batch-first data is x.swapaxes(0, 1)"
-        elif not self.classes:
-            because += "; one number is y[..., None], and "
-            because += f"every_step={not self.every_step} gives an answer {otherwise}"
-        elif y.ndim > 1 and y.shape[-1] == self.answer_size:
-            because += "; the ids of one-hot answers are y.argmax(axis=-1)"
-        else:
-            kind = "SequenceClassifier" if self.every_step else "SequenceTagger"
-            because += f"; {kind} gives an answer {otherwise}"
-        check_shape(where, "y", y, shape, because)
         dtype = np.dtype(self.config.dtype)
-        counts = None
+        per_target = x.shape[:2] if self.every_step else x.shape[1:2]
+        shape = per_target if self.classes else (*per_target, self.num_outputs)
+        check_shape(where, "y", y, shape, self._cause_of_shape(x, y, shape))
         if weights is not None:
-            of_numbers = not self.classes and np.ndim(weights) == len(shape)
-            counts = checked_weights(
-                where, weights, shape if of_numbers else answers, self.config.dtype
-            )
+            per_number = not self.classes and np.ndim(weights) == len(shape)
+            weights = checked_weights(where, weights, shape if per_number else per_target, dtype)
         if self.every_step and inside is not None:
-            read = inside[..., None] if counts is not None and counts.ndim == 3 else inside
-            counts = read.astype(dtype) if counts is None else counts * read
-        if counts is not None:
+            weights = weights_inside(weights, inside, dtype)
+        if weights is not None:
             y = y.copy()
-            y[counts == 0] = 0
+            y[weights == 0] = 0
         if self.classes:
-            y = check_ids(where, "y", y, self.answer_size)
+            y = check_ids(where, "y", y, self.num_outputs)
         else:
             check_array(where, "y", y, y.shape, dtype)
-            check_finite(where, "y", y, "a missing answer takes a weight of 0")
+            check_finite(where, "y", y, "a missing target takes a weight of 0")
+        if not self.every_step:
+            y = y[None]
+            weights = None if weights is None else weights[None]
+        return x, y, lengths, weights
+
+    def _cause_of_shape(self, x: Array, y: Array, shape: tuple[int, ...]) -> str:
+        """Return the likely cause, if y has another shape than this one."""
+        T, B = x.shape[:2]
         if self.every_step:
-            return x, y, ends, counts
-        return x, y[None], ends, None if counts is None else counts[None]
+            cause = "a target at each step"
+            batch_first = B
+            other = "for each sequence"
+            other_class = "SequenceClassifier"
+        else:
+            cause = "a target for each sequence"
+            batch_first = T
+            other = "at each step"
+            other_class = "SequenceTagger"
+        if y.ndim == len(shape):
+            if y.shape[0] == batch_first != shape[0]:
+                cause += "; time comes first, and the x of batch-first data is x.swapaxes(0, 1)"
+        elif not self.classes:
+            cause += "; one number is y[..., None], and "
+            cause += f"every_step={not self.every_step} takes a target {other}"
+        elif y.ndim > 1 and y.shape[-1] == self.num_outputs:
+            cause += "; the ids of one-hot targets are y.argmax(axis=-1)"
+        else:
+            cause += f"; {other_class} takes a target {other}"
+        return cause
 
     def _inputs(
         self, where: str, x: Array, lengths: ArrayLike | None
@@ -315,10 +316,10 @@ class SequenceModel(Model):
                 because = "a single sequence is x[:, None]"
         check_shape(where, "x", x, ("T", "B") if ids else ("T", "B", D), because)
         T, B = x.shape[:2]
-        ends = inside = None
+        inside = None
         if lengths is not None:
-            ends = check_lengths(where, "lengths", any_array(where, "lengths", lengths), T, B)
-            inside = before_end(ends, T)
+            lengths = check_lengths(where, "lengths", any_array(where, "lengths", lengths), T, B)
+            inside = before_end(lengths, T)
             if ids:
                 x = x.copy()
                 x[~inside] = 0
@@ -326,11 +327,20 @@ class SequenceModel(Model):
             x = check_ids(where, "x", x, self.vocab_size, (T, B))
         else:
             check_array(where, "x", x, x.shape, np.dtype(self.config.dtype))
-        return x, ends, inside
+        return x, lengths, inside
+
+
+def weights_inside(weights: Array | None, inside: Array, dtype: np.dtype[Any]) -> Array:
+    """Return the weights of targets, which are 1 by default, with 0 past the ends of sequences."""
+    if weights is None:
+        return inside.astype(dtype)
+    if weights.ndim > inside.ndim:  # one for each number of a target
+        inside = inside[..., None]
+    return weights * inside
 
 
 class SequenceClassifier(SequenceModel):
-    """A recurrent classifier: one answer after a whole sequence (many-to-one).
+    """A recurrent classifier: one class after a whole sequence (many-to-one).
 
     Embedding, recurrent layers, and a linear layer on the last hidden state of each sequence; with
     two directions, on the last one of each.
@@ -338,7 +348,7 @@ class SequenceClassifier(SequenceModel):
     Parameters
     ----------
     vocab_size, num_classes, hidden_size, num_layers : int
-        V, the number of answers C, H and L.
+        V, the number of classes C, H and L.
     input_size : int
         D, in place of `vocab_size`: the inputs are vectors (T, B, D), and there is no embedding.
     bidirectional : bool
@@ -361,7 +371,7 @@ class SequenceClassifier(SequenceModel):
     >>> model.backward()
     """
 
-    answer = "num_classes"
+    outputs_argument = "num_classes"
     fixed: Mapping[str, bool] = {**MEAN_LOSS, "every_step": False}
 
     def __init__(
@@ -425,11 +435,11 @@ class SequenceClassifier(SequenceModel):
 
     @property
     def num_classes(self) -> int:
-        """The number of answers, C."""
-        return self.answer_size
+        """The number of classes, C."""
+        return self.num_outputs
 
     def predict(self, x: Array, lengths: ArrayLike | None = None, batch_size: int = 512) -> Array:
-        """Return the most probable answers, (B,), or (T, B), meaningless past an end.
+        """Return the most probable classes, (B,), or (T, B), meaningless past an end.
 
         The arguments are those of `SequenceRegressor.predict`.
         """
@@ -438,7 +448,7 @@ class SequenceClassifier(SequenceModel):
     def probabilities(
         self, x: Array, lengths: ArrayLike | None = None, batch_size: int = 512
     ) -> Array:
-        """Return the probabilities of all answers, (B, C) or (T, B, C).
+        """Return the probabilities of all classes, (B, C) or (T, B, C).
 
         The arguments are those of `SequenceRegressor.predict`.
         """
@@ -446,10 +456,10 @@ class SequenceClassifier(SequenceModel):
 
 
 class SequenceTagger(SequenceClassifier):
-    """A recurrent tagger: one answer at each step of a sequence (many-to-many).
+    """A recurrent tagger: one class at each step of a sequence (many-to-many).
 
-    The parameters are those of `SequenceClassifier`. With ``bidirectional=True`` an answer may
-    depend on later steps.
+    The parameters are those of `SequenceClassifier`. With ``bidirectional=True`` the output at a
+    step may depend on later ones.
 
     Examples
     --------
@@ -472,9 +482,9 @@ class SequenceRegressor(SequenceModel):
     Parameters
     ----------
     vocab_size, num_outputs, hidden_size, num_layers : int
-        V, the size of an answer K, H and L.
+        V, the number of outputs K, H and L.
     every_step : bool
-        Answer at each step, (T, B, K); if False, after the end of each sequence, (B, K).
+        Outputs at each step, (T, B, K); if False, after the end of each sequence, (B, K).
     input_size, bidirectional, init_scale and other settings
         As for `SequenceClassifier`.
 
@@ -488,7 +498,7 @@ class SequenceRegressor(SequenceModel):
     (5, 3, 1)
     """
 
-    answer = "num_outputs"
+    outputs_argument = "num_outputs"
     classes = False
     fixed: Mapping[str, bool] = MEAN_LOSS
 
@@ -551,8 +561,3 @@ class SequenceRegressor(SequenceModel):
             average_across_timesteps=True,
         )
         self.build(config, vocab_size, num_outputs, bidirectional, every_step, rng)
-
-    @property
-    def num_outputs(self) -> int:
-        """The size of an answer, K."""
-        return self.answer_size

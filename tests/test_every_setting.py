@@ -23,7 +23,7 @@ from numpylstm.data.configured import ScoredText
 from numpylstm.exchange import arrays as exchange_arrays
 from numpylstm.explore import cells_of_engine, own
 
-K = 7  # answers
+K = 7  # outputs
 BASE = {"hidden_size": H, "embedding_size": D, "num_layers": 2, "init_scale": 0.5}
 FIELDS = {  # for each setting a value, and the other settings that it needs
     "cell": {"cell": "gru"},
@@ -60,9 +60,9 @@ CASES = FIELDS | {"tied, D = H": {"tied": True, "embedding_size": None}} | dict(
 EVERY_SETTING = pytest.mark.parametrize("case", CASES)
 CLASSES = {
     nl.LanguageModel: {},
-    nl.SequenceClassifier: {"answer_size": K},
-    nl.SequenceTagger: {"answer_size": K, "bidirectional": True},
-    nl.SequenceRegressor: {"answer_size": K},
+    nl.SequenceClassifier: {"num_outputs": K},
+    nl.SequenceTagger: {"num_outputs": K, "bidirectional": True},
+    nl.SequenceRegressor: {"num_outputs": K},
 }
 
 

@@ -48,7 +48,7 @@ def test_it_is_the_loop_that_one_would_write(rng):
             norms.append(nl.clip_by_global_norm(twin.parameters(), 0.02))
             optimizer.step()
         assert max(norms) > 0.02
-        counts = [lengths.sum() for *_, lengths in batches]  # answers scored
+        counts = [lengths.sum() for *_, lengths in batches]  # targets scored
         valid = [twin.forward(x, y, False, lengths) for x, y, lengths in batches[:2]]
         valid = np.average(valid, weights=counts[:2])
         want = (epoch + 1, rate, np.average(losses, weights=counts), np.mean(norms), valid)
@@ -321,7 +321,7 @@ def test_a_model_of_your_own_must_return_its_loss(rng, monkeypatch):
         nl.fit(tagger(), batches_of(rng), quiet=True)
 
 
-def test_a_validation_is_weighed_by_its_answers(rng):
+def test_a_validation_is_weighed_by_its_targets(rng):
     """Else a batch of one sequence would weigh as much as one of 63."""
     x = rng.integers(0, V, (T, 64))
     y = x[0] % 2

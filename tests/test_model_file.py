@@ -42,6 +42,12 @@ def test_a_model_comes_back(name, rng, tmp_path):
         assert model.forward(x, y, training=False)[0] == twin.forward(x, y, training=False)[0]
 
 
+def test_a_file_keeps_its_keys_when_names_in_the_code_change(tmp_path):
+    nl.save_model(MODELS["tagger"](), tmp_path / "model.npz")
+    _, meta = saving.read_arrays(tmp_path / "model.npz", saving.FORMAT, [saving.VERSION])
+    assert meta["form"] == {"vocab_size": V, "answer_size": 3, "bidirectional": True}
+
+
 def test_sizes_may_be_numbers_of_numpy(tmp_path):
     model = nl.SequenceClassifier(np.int64(V), np.uint8(3), np.int32(H), rng=0)
     nl.save_model(model, tmp_path / "model.npz")

@@ -254,13 +254,13 @@ def test_an_embedding_may_start_from_another_scale():
 def test_ids_may_be_lists(rng):
     model, classifier = language_model(), nl.SequenceClassifier(V, 3, H, rng=0)
     x, y = window(rng)
-    answers = rng.integers(0, 3, B)
+    targets = rng.integers(0, 3, B)
     for call, *ids in (
         (lambda x, y: model.forward(x, y)[0], x, y),
         (lambda x: model.logits(x)[0], x),
-        (classifier.forward, x, answers),
+        (classifier.forward, x, targets),
         (classifier.predict, x),
-        (lambda x, y: nl.evaluate_classifier(classifier, x, y).loss, x, answers),
+        (lambda x, y: nl.evaluate_classifier(classifier, x, y).loss, x, targets),
         (lambda x: nl.diagnostics.cell_activations(model, x)[0].c, x),
         (lambda ids: nl.functional.embedding_forward(ids, model.embedding.W.data)[0], x),
     ):
@@ -571,7 +571,7 @@ def load_bias(change):
         ),
         bad_call(
             lambda: nl.LanguageModel.from_config(small_model().config, 11, 7),
-            "answer_size must be the vocab_size",
+            "num_outputs must be the vocab_size",
         ),
         bad_call(
             lambda: nl.SequenceTagger.from_config(small_model().config, 11, 2, every_step=False),

@@ -17,7 +17,7 @@ from numpylstm import functional, network, reference, stack
 from numpylstm.cells import CELLS, examples
 from numpylstm.config import ModelConfig
 
-K = 7  # answers
+K = 7  # outputs
 LENGTHS = np.array([3, 0, 5])
 EXAMPLES = pytest.mark.parametrize("chosen", examples().values(), ids=examples())
 NETWORKS = {  # ids, directions, every_step, tied
@@ -47,9 +47,9 @@ class Case:
         )
         cell, d = CELLS[self.config.cell], self.config.input_size
         stacks = (cell.name,) if directions == 1 else ("forward", "backward")
-        answers, width = V if tied or kind == "language model" else K, directions * H
-        shapes = {"decoder.b": (answers,)}
-        shapes |= {} if tied else {"decoder.W": (width, answers)}
+        outputs, width = V if tied or kind == "language model" else K, directions * H
+        shapes = {"decoder.b": (outputs,)}
+        shapes |= {} if tied else {"decoder.W": (width, outputs)}
         shapes |= {"embedding.W": (V, d)} if ids else {}
         self.masks = {"input": (T, B, d), "output": (T if self.every_step else 1, B, width)}
         self.masks |= {"words": (V, d)} if ids else {}

@@ -584,9 +584,3 @@ def test_learning_rates_by_path():
     ):  # fmt: skip
         with pytest.raises(ValueError, match=says):
             optimizer.scale_lr(factors)
-
-
-def test_an_old_name_works_for_one_release(rng):
-    optimizer = nl.Adam(nl.LanguageModel(11, 6, rng=rng), lr=0.1)
-    with pytest.warns(DeprecationWarning, match="is called state_arrays now"):
-        assert optimizer.memory is optimizer.state_arrays

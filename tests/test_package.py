@@ -3,11 +3,13 @@
 import doctest
 import importlib
 import pkgutil
+from pathlib import Path
 
 import pytest
 from support.processes import run_python
 
 import numpylstm
+from numpylstm.aliases import RENAMED
 
 
 def test_import_loads_no_matplotlib_and_compiles_nothing(tmp_path):
@@ -59,3 +61,29 @@ def test_examples_in_docstrings(name):
     tried = doctest.testmod(importlib.import_module(name))
     assert tried.failed == 0
     assert tried.attempted > 0 or name not in WITH_EXAMPLES
+
+
+# --- old names -----------------------------------------------------------------------------------
+
+CHANGELOG = (Path(__file__).parents[1] / "CHANGELOG.md").read_text(encoding="utf-8")
+
+
+@pytest.fixture
+def owners():
+    """Return an object of each class with an old name."""
+    model = numpylstm.SequenceClassifier(11, 2, 6, rng=0)
+    return {"Model": model, "Optimizer": numpylstm.Adam(model)}
+
+
+@pytest.mark.parametrize("old", RENAMED)
+def test_an_old_name_works_and_warns(old, owners):
+    owner, name = old.split(".")
+    new = RENAMED[old].split(".")[1]
+    with pytest.warns(DeprecationWarning, match=f"{old} is called {new} now") as warned:
+        assert getattr(owners[owner], name) is getattr(owners[owner], new)
+    assert warned[0].filename == __file__
+
+
+@pytest.mark.parametrize("old", RENAMED)
+def test_the_changelog_has_the_new_name(old):
+    assert f"| `{old}` | `{RENAMED[old]}`; the old name warns |" in CHANGELOG

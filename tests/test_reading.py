@@ -87,7 +87,7 @@ def test_a_language_model_without_training(rng):
 
 
 @pytest.mark.parametrize("kind", [nl.SequenceClassifier, nl.SequenceTagger])
-def test_answers_are_read_in_batches(rng, kind):
+def test_sequences_are_read_in_batches(rng, kind):
     model = kind(V, 4, H, rng=0)
     x, lengths = rng.integers(0, V, (T, 7)), rng.integers(0, T + 1, 7)
     for method in (model.predict, model.probabilities):
@@ -120,7 +120,7 @@ def test_a_pass_without_training_keeps_no_gates(rng, every_step, monkeypatch):
         assert peak < T * N * 4 * H * 4  # bytes
 
 
-def test_a_stream_without_new_steps_has_the_answer_of_its_state(rng):
+def test_a_stream_without_new_steps_has_the_output_of_its_state(rng):
     """It had that of the bias of the decoder."""
     model = nl.SequenceClassifier(V, 3, H, L, dtype="float64", rng=0)
     x = rng.integers(0, V, (T, B))

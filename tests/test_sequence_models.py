@@ -19,7 +19,7 @@ from test_models import check_gradients
 
 import numpylstm as nl
 
-C, K = 7, 2  # classes, numbers of an answer
+C, K = 7, 2  # classes, numbers of a target
 LENGTHS = np.array([3, 0, 5])
 KINDS = {
     "classifier": (nl.SequenceClassifier, {"num_classes": C}),
@@ -117,7 +117,7 @@ def test_a_padded_batch_is_each_sequence_alone(rng, kind, inputs, bidirectional)
         np.testing.assert_allclose(gradient, alone[path], rtol=0, atol=1e-12 * scale, err_msg=path)
 
 
-def test_an_answer_comes_from_the_final_states_of_both_directions(rng):
+def test_an_output_comes_from_the_final_states_of_both_directions(rng):
     model = make("last regressor", "vectors", bidirectional=True)
     x, _ = data(rng, "last regressor", "vectors")
     start = model.zero_state(B)
@@ -127,12 +127,12 @@ def test_an_answer_comes_from_the_final_states_of_both_directions(rng):
     np.testing.assert_allclose(model.predict(x, LENGTHS), want, rtol=1e-12)
 
 
-def test_an_answer_after_nothing(rng):
-    """A sequence of length 0 ends in the initial state, and the answer is the bias."""
+def test_an_output_after_nothing(rng):
+    """A sequence of length 0 ends in the initial state, and the output is the bias."""
     model = make("last regressor", "vectors", bidirectional=True)
     x = np.full((T, B, D), np.nan)
-    answer = model.predict(x, np.zeros(B, int))
-    np.testing.assert_array_equal(answer, np.tile(model.parameters()["decoder.b"].data, (B, 1)))
+    output = model.predict(x, np.zeros(B, int))
+    np.testing.assert_array_equal(output, np.tile(model.parameters()["decoder.b"].data, (B, 1)))
 
 
 # --- two directions ------------------------------------------------------------------------------
@@ -180,7 +180,7 @@ def test_gradients_of_both_directions(rng, lengths):
 @EVERY
 @BOTH_WAYS
 def test_weights(rng, kind, bidirectional):
-    """A loss is the mean by weight; an answer of weight 0 is not read; with every gradient."""
+    """A loss is the mean by weight; a target of weight 0 is not read; with every gradient."""
     model = make(kind, bidirectional=bidirectional)
     x, y = data(rng, kind)
     weights = rng.random((T, B) if model.every_step else B)
@@ -213,7 +213,7 @@ def test_weights(rng, kind, bidirectional):
 @EVERY
 @INPUTS
 @pytest.mark.parametrize("cell", ["lstm", "gru", "slstm"])
-def test_a_stream_is_answered_as_the_sequence(rng, kind, inputs, cell):
+def test_a_stream_gives_the_outputs_of_the_sequence(rng, kind, inputs, cell):
     model = make(kind, inputs, cell=cell)
     x, _ = data(rng, kind, inputs)
     state, parts = model.zero_state(B), []
@@ -234,7 +234,7 @@ def test_a_stream_is_answered_as_the_sequence(rng, kind, inputs, cell):
 @EVERY
 @INPUTS
 def test_evaluation(rng, kind, inputs):
-    """Against the losses and answers of the textbook, whatever the size of the batches."""
+    """Against the losses and predictions of the textbook, whatever the size of the batches."""
     model, twin = make(kind, inputs, dropout=0.4), make(kind, inputs, impl="reference")
     twin.load_state_dict(model.state_dict())
     x, y = data(rng, kind, inputs, B=7)
@@ -251,8 +251,8 @@ def test_evaluation(rng, kind, inputs):
             assert of_all == pytest.approx(loss, rel=1e-12)
             if "regressor" not in kind:
                 confusion = np.zeros((C, C), int)
-                for right, answer in zip(y[inside], predicted[inside], strict=True):
-                    confusion[right, answer] += 1
+                for target, prediction in zip(y[inside], predicted[inside], strict=True):
+                    confusion[target, prediction] += 1
                 np.testing.assert_array_equal(result.confusion, confusion)
                 assert result.accuracy == (predicted == y)[inside].mean()
                 assert result.sequences == 7
@@ -272,11 +272,11 @@ def test_probabilities(rng, kind):
 
 
 @EVERY
-def test_an_answer_that_is_no_number_is_refused(rng, kind):
+def test_an_output_that_is_no_number_is_refused(rng, kind):
     """The largest of scores that are NaN would be the first class."""
     model = make(kind)
     model.parameters()["decoder.W"].data[...] = np.nan
-    with pytest.raises(ValueError, match=r"predict: the answer must be finite, got nan at \[0, 0"):
+    with pytest.raises(ValueError, match=r"predict: the output must be finite, got nan at \[0, 0"):
         model.predict(data(rng, kind)[0])
 
 
@@ -318,7 +318,7 @@ def test_an_answer_that_is_no_number_is_refused(rng, kind):
         ),
         bad_call(
             lambda: small_classifier().forward(X, np.eye(2)[LABELS]),
-            "the ids of one-hot answers are y.argmax(axis",
+            "the ids of one-hot targets are y.argmax(axis",
         ),
         bad_call(
             lambda: small_classifier().forward(X, LABELS, lengths=X > 3),
@@ -354,7 +354,7 @@ def test_an_answer_that_is_no_number_is_refused(rng, kind):
         ),
         bad_call(
             lambda: small_tagger().forward(X, LABELS),
-            "SequenceClassifier gives an answer for each sequence",
+            "SequenceClassifier takes a target for each sequence",
         ),
         bad_call(
             lambda: small_regressor().forward(VECTORS[..., 0], VECTORS[..., :2]),
@@ -366,11 +366,11 @@ def test_an_answer_that_is_no_number_is_refused(rng, kind):
         ),
         bad_call(
             lambda: small_regressor().forward(VECTORS, VECTORS[:, :, 0]),
-            "y must have shape (5, 3, 2), got (5, 3); an answer at each",
+            "y must have shape (5, 3, 2), got (5, 3); a target at each",
         ),
         bad_call(
             lambda: small_regressor().forward(VECTORS, VECTORS[-1, :, :2]),
-            "every_step=False gives an answer for each seq",
+            "every_step=False takes a target for each seq",
         ),
         bad_call(
             lambda: small_regressor().forward(VECTORS, np.nan * VECTORS[..., :2]),
@@ -425,7 +425,7 @@ def test_a_bad_call_gets_one_sentence(call, says, error):
 
 
 @pytest.mark.parametrize("every_step", [False, True])
-def test_single_numbers_of_an_answer_may_be_missing(rng, every_step):
+def test_single_numbers_of_a_target_may_be_missing(rng, every_step):
     """Their weights are 0, and NaN is not read; loss, gradient and score leave them out."""
     model = nl.SequenceRegressor(
         V, 2, H, every_step=every_step, dtype="float64", rng=0, init_scale=0.5
@@ -447,7 +447,7 @@ def test_single_numbers_of_an_answer_may_be_missing(rng, every_step):
     np.testing.assert_allclose(
         b.grad, 2 * residual.reshape(-1, 2).sum(axis=0) / weights.sum(), rtol=1e-10
     )
-    same = np.repeat(weights[..., :1], 2, axis=-1)  # as one weight for each answer
+    same = np.repeat(weights[..., :1], 2, axis=-1)  # as one weight for each target
     for given in (same, same[..., 0]):
         assert model.forward(x, y, weights=given) == pytest.approx(
             (same * square).sum() / same.sum(), rel=1e-12

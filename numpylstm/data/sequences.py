@@ -86,7 +86,7 @@ def minibatches(
     x : (T, N) or (T, N, D)
         Sequences, one in a column.
     y : (N,), (N, K), (T, N) or (T, N, K)
-        Their answers: one for each sequence, or one for each step.
+        Their targets: one for each sequence, or one for each step.
     lengths : (N,) integers, optional
         A minibatch ends with its longest sequence.
     size : int
@@ -94,7 +94,7 @@ def minibatches(
     rng : Generator or int, optional
         Source of the order. A Generator gives another order in each epoch.
     weights : (N,) or (T, N), optional
-        One for each answer.
+        One for each target.
 
     Yields
     ------
@@ -133,13 +133,13 @@ def minibatches(
 
     def cut() -> Iterator[tuple[Any, ...]]:
         for first in range(0, N, size):
-            some = order[first : first + size]
-            steps = T if lengths is None else max(1, lengths[some].max())
-            answers = np.s_[:steps, some] if every_step else some
-            ends = None if lengths is None else lengths[some]
-            batch = x[:steps, some], y[answers], ends
+            chosen = order[first : first + size]
+            ends = None if lengths is None else lengths[chosen]
+            steps = T if ends is None else max(1, ends.max())
+            targets = np.s_[:steps, chosen] if every_step else chosen
+            batch = x[:steps, chosen], y[targets], ends
             if weights is not None:
-                yield *batch, weights[answers]
+                yield *batch, weights[targets]
             elif lengths is not None:
                 yield batch
             else:

@@ -217,7 +217,7 @@ def torch_module(model: Model) -> Any:
             if config.projected:
                 self.projection = torch.nn.Linear(width, config.input_size, bias=False)
                 width = config.input_size
-            self.decoder = torch.nn.Linear(width, model.answer_size)
+            self.decoder = torch.nn.Linear(width, model.num_outputs)
             if config.tied:
                 self.decoder.weight = self.embedding.weight
 
@@ -471,13 +471,13 @@ def _made(
         dtype=float_dtype("model", Wx.dtype).name,
     )
     V = len(arrays["embedding.W"]) if "embedding.W" in arrays else None
-    answers = V if language else len(arrays.get("decoder.b", [0]))
+    num_outputs = V if language else len(arrays.get("decoder.b", [0]))
     return saving.make_model(
         kind,
         config,
         arrays,
         vocab_size=V,
-        answer_size=answers,
+        num_outputs=num_outputs,
         bidirectional=stack in DIRECTIONS,
         every_step=every_step,
         rng=0,

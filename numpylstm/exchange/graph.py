@@ -65,7 +65,7 @@ def onnx_model(onnx: Any, model: Model, texts: Mapping[str, str]) -> Any:
     _decoder(graph, model, hs, result)
 
     steps = ["T"] if model.every_step else []
-    outputs = [value(result, real, *steps, "B", model.answer_size)]
+    outputs = [value(result, real, *steps, "B", model.num_outputs)]
     made = onnx.helper.make_model(
         onnx.helper.make_graph(
             graph.nodes,

@@ -184,7 +184,7 @@ def squared_error_forward(y, targets, weights=None):
     ----------
     y, targets : (T, B, K) or (B, K)
     weights : (T, B) or (B,), or the shape of y, optional
-        How much each answer counts, or each number of it: then the loss is
+        How much each target counts, or each number of it: then the loss is
         ``sum(weights * (y - targets)**2) / sum(weights)``. Where a weight is 0, y and targets are
         not read. If all are 0, the loss is 0.
 
