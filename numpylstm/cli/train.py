@@ -133,7 +133,7 @@ def main(argv: list[str] | None = None) -> int:
     words = ["numpylstm-train", *(sys.argv[1:] if argv is None else argv)]
     train = partial(run, make_parser, partial(command, words), argv)
     if os.environ.keys() & {"PMI_RANK", "PMIX_RANK"}:  # mpiexec or srun has started this process
-        from numpylstm.training.parallel import on_all_ranks
+        from numpylstm.training.workers import on_all_ranks
 
         return on_all_ranks(train)
     return train()

@@ -4,18 +4,13 @@ A batch is cut into shards, blocks of columns. The gradient of each shard is com
 the gradients are added in a fixed binary tree. So the number of ranks cannot change a bit of the
 result. MPI only moves arrays and never adds them, since it guarantees no order of summation.
 
-Every rank holds the whole run and makes the same updates. Rank 0 alone reads the text and writes
-the run folder and the terminal, so it can save the run at any moment. All ranks stop together at
-the same update; an error at one of them ends all.
-
+Every rank holds the whole run and makes the same updates; `workers` starts and stops them together.
 `RANKS` are the ranks of this process; by default it is alone.
 """
 
 import os
-import sys
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -24,10 +19,9 @@ from numpylstm.cells import State
 from numpylstm.checks import Array
 from numpylstm.config import ConfigError
 from numpylstm.errors import NumpylstmError
-from numpylstm.kernels.threads import PROCESSORS, get_num_threads, set_num_threads
+from numpylstm.kernels.threads import PROCESSORS, set_num_threads
 from numpylstm.models import LanguageModel
 from numpylstm.parameters import Rows
-from numpylstm.training.signals import Stopped, stop_requests
 
 
 class Pass(NamedTuple):
@@ -39,9 +33,6 @@ class Pass(NamedTuple):
     state: State
 
 
-GRACE = 5.0  # seconds for rank 0 to save and report an error, before another rank ends all
-
-
 class RankFailed(NumpylstmError, RuntimeError):
     """The connection to another rank is lost."""
 
@@ -51,8 +42,9 @@ class RankFailed(NumpylstmError, RuntimeError):
 class Ranks:
     """The processes that train a run together; by default only this one."""
 
-    def __init__(self, comm: Any = None, missing: str = "") -> None:
-        self.comm, self.missing = comm, missing
+    def __init__(self, comm: Any = None, why_alone: str = "") -> None:
+        self.comm = comm
+        self.why_alone = why_alone  # the reason why MPI cannot be used, if there is one
         self.rank: int = 0 if comm is None else comm.rank
         self.size: int = 1 if comm is None else comm.size
         self.training = False  # True while the other ranks may wait for the next update
@@ -91,18 +83,11 @@ class Ranks:
 RANKS = Ranks()
 
 
-def on_all_ranks(command: Callable[[], int]) -> int:
-    """Call a command at rank 0, with the other ranks as workers; return the exit status."""
+def join_ranks() -> Ranks:
+    """Make this process one of those that mpiexec or srun started; return them."""
     global RANKS
     RANKS = connect()
-    if RANKS.rank > 0:
-        return work()
-    try:
-        return command()
-    finally:
-        if RANKS.training:  # an error has ended it
-            RANKS.end_all()
-        RANKS.allgather(None)
+    return RANKS
 
 
 def connect() -> Ranks:
@@ -110,11 +95,11 @@ def connect() -> Ranks:
     try:
         from mpi4py import MPI
     except (ImportError, RuntimeError) as error:  # RuntimeError: there is no library of MPI
-        return Ranks(missing=str(error))
+        return Ranks(why_alone=str(error))
     comm = MPI.COMM_WORLD
     started = os.environ.get("OMPI_COMM_WORLD_SIZE") or os.environ.get("PMI_SIZE") or "1"
     if comm.size < int(started):
-        return Ranks(missing="mpi4py has loaded the library of another MPI than mpiexec's")
+        return Ranks(why_alone="mpi4py has loaded the library of another MPI than mpiexec's")
     neighbours = comm.Split_type(MPI.COMM_TYPE_SHARED).size  # on this machine
     if neighbours > 1 and "NUMBA_NUM_THREADS" not in os.environ:
         set_num_threads(max(PROCESSORS // neighbours, 1))
@@ -124,65 +109,14 @@ def connect() -> Ranks:
 def check_shards(shards: int) -> None:
     """Raise a ConfigError unless the ranks can share this number of shards."""
     each, rest = divmod(shards, RANKS.size)
-    if RANKS.missing and shards > 1:
-        raise ConfigError("shards", f"cannot be shared by MPI ranks: {RANKS.missing}")
+    if RANKS.why_alone and shards > 1:
+        raise ConfigError("shards", f"cannot be shared by MPI ranks: {RANKS.why_alone}")
     if RANKS.size > 1 and (rest or each & (each - 1)):
         raise ConfigError(
             "shards",
             f"must be the number of MPI ranks, {RANKS.size}, or this times a power of two; got "
             f"{shards}; for separate runs, start the processes without MPI",
         )
-
-
-@contextmanager
-def with_workers(run: Any, corpus: Any) -> Iterator[None]:
-    """Broadcast a run, its text and the number of threads to the workers, for this context."""
-    RANKS.training = RANKS.size > 1
-    RANKS.allgather((run, corpus, get_num_threads()))
-    try:
-        yield
-    except Stopped:  # at all ranks
-        RANKS.training = False
-        raise
-    RANKS.training = False
-
-
-def stop_if_asked(run: Any, asked: Callable[[], int]) -> None:
-    """Raise Stopped at all ranks if one is asked to stop, unless the run has ended.
-
-    `asked` is the function of `stop_requests`.
-    """
-    status = max(RANKS.allgather(asked()))
-    if status and not run.ended:
-        raise Stopped(status)
-
-
-def work() -> int:
-    """Work on the run of rank 0, which reports its end; return the exit status 0."""
-    from numpylstm.training.loop import train  # which imports this module
-
-    with stop_requests() as asked:
-        try:
-            sent = RANKS.allgather(None)[0]
-            if sent is None:  # the command ended without a run
-                return 0
-            run, corpus, threads = sent
-            set_num_threads(threads)
-
-            def in_validation(done: int, total: int) -> None:
-                stop_if_asked(run, asked)
-
-            for _ in train(run, corpus, watch=in_validation):
-                stop_if_asked(run, asked)
-        except Stopped:
-            pass
-        except BaseException as error:
-            time.sleep(GRACE)
-            problem = f"rank {RANKS.rank}: {type(error).__name__}: {error}"
-            print(f"numpylstm-train: error: {problem}", file=sys.stderr, flush=True)
-            RANKS.end_all()
-        RANKS.allgather(None)  # rank 0 still scores the test text
-    return 0
 
 
 def add_in_tree(part: Callable[[int], Any], numbers: range) -> Any:

@@ -15,7 +15,7 @@ from numpylstm.data import Corpus, Vocabulary, batches, num_batches
 from numpylstm.data.configured import load_corpus, load_same_text, splits_punctuation
 from numpylstm.model_check import check_before_training
 from numpylstm.saving import CheckpointError
-from numpylstm.training import logs, parallel, run_folder
+from numpylstm.training import logs, run_folder
 from numpylstm.training.checkpoint import load, restore_model, restore_run
 from numpylstm.training.display import LINES, ProgressBar, Timing, waiting
 from numpylstm.training.loop import (
@@ -30,6 +30,7 @@ from numpylstm.training.metrics import Row, Step
 from numpylstm.training.minutes import new_run_of, with_recipe
 from numpylstm.training.schedules import PLANNED, SCHEDULES, Progress
 from numpylstm.training.signals import Stopped, stop_requests
+from numpylstm.training.workers import stop_if_asked, with_workers
 
 CHECKED_STREAMS, CHECKED_STEPS = 4, 8  # enough for every path that a gradient takes
 
@@ -177,9 +178,9 @@ def train_to_end(
 
     def in_validation(done: int, total: int) -> None:  # the run was saved before it
         progress.validation(done, total)
-        parallel.stop_if_asked(run, asked)
+        stop_if_asked(run, asked)
 
-    with stop_requests(deadline) as asked, parallel.with_workers(run, corpus):
+    with stop_requests(deadline) as asked, with_workers(run, corpus):
         try:
             if run.config.log_gradients:  # an unreadable file fails now, not at the next row
                 logs.read_gradients(folder / run_folder.GRADIENTS)
@@ -195,7 +196,7 @@ def train_to_end(
                     progress.follow(item)
                     if isinstance(item, Row) and item.valid_perplexity is not None:
                         draw(run)
-                    parallel.stop_if_asked(run, asked)
+                    stop_if_asked(run, asked)
                 except BaseException:  # a request to stop too
                     run_folder.save(folder, run)
                     raise
