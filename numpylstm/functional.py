@@ -66,6 +66,7 @@ try:
     from numpylstm.kernels import embedding as _embedding
     from numpylstm.kernels import gru as _gru
     from numpylstm.kernels import lstm as _lstm
+    from numpylstm.kernels import recurrence as _recurrence
     from numpylstm.kernels import rnn as _rnn
     from numpylstm.kernels import scan as _scan
     from numpylstm.kernels import softmax as _softmax
@@ -254,14 +255,14 @@ class Layout:
     ----------
     cache : class of the cache
     over_time : dict of name -> columns
-        Of the arrays in the cache that have a row for each step: x, then those that the kernel
-        reads on the way back, in its order.
+        Of the arrays in the cache that have a row for each step: x, and those that the kernel reads
+        on the way back, the fields of its `Kept`.
     weights : dict of name -> shape
         Of the matrices in the cache.
     sums : tuple of str
         The arrays that begin as sums of products: of x @ Wx + b, and the second one of a GRU.
     filled : tuple of str
-        The arrays that the kernel fills: the states, then others.
+        The arrays that the kernel fills, the fields of its `States`: the states, and others.
     states : tuple of str
     """
 
@@ -396,7 +397,13 @@ def _forward(
         (mask,) = contiguous(h_mask[batch.order])
         h_read = empty((B + N, H), x.dtype)
         np.multiply(filled["h"][:B], mask, out=h_read[:B])
-    arrays = batch.offsets, tuple(sums.values()), tuple(filled.values()), mask, h_read
+    arrays = _recurrence.ForwardArrays(
+        offsets=batch.offsets,
+        sums=tuple(sums.values()),
+        states=kernel.States(**filled),
+        h_mask=mask,
+        h_read=h_read,
+    )
     split_batch, shares = split_work(T, N, H, Wh.shape[1], Wh.itemsize, get_num_threads())
     if split_batch:
         run_parallel(kernel.forward_split_batch, (Wh, arrays, batch.steps_done), shares)
@@ -478,13 +485,20 @@ def _backward(
     da = [empty((N, Wx.shape[1]), dhs.dtype)]
     if kernel.separate_da:
         da.append(empty((N, columns), dhs.dtype))
-    dh_read = empty(mask.shape, mask.dtype)
-    passed = batch.offsets, tuple(kept.values()), dhs, tuple(dstates), tuple(da), mask, dh_read
+    arrays = _recurrence.BackwardArrays(
+        offsets=batch.offsets,
+        kept=kernel.Kept(**kept),
+        dhs=dhs,
+        dstates=tuple(dstates),
+        da=tuple(da),
+        h_mask=mask,
+        dh_read=empty(mask.shape, mask.dtype),
+    )
     split_batch, shares = split_work(T, N, H, columns, Wh.itemsize, get_num_threads())
     if split_batch:
-        run_parallel(kernel.backward_split_batch, (Wh, passed, batch.steps_done), shares)
+        run_parallel(kernel.backward_split_batch, (Wh, arrays, batch.steps_done), shares)
     else:
-        kernel.backward_split_hidden(Wh, passed, shares)
+        kernel.backward_split_hidden(Wh, arrays, shares)
 
     dWh = empty(Wh.shape, Wh.dtype)
     dx, dWx, db = _gradients(da[0], x, Wx, False, (h_read, da[-1], dWh))

@@ -116,7 +116,7 @@ TRAIN = [
     ("--data ptb --train text.txt",
      "--data cannot be combined with train: they name two corpora"),
     ("--data absent", "absent: must be a readable file"),
-    ("--data text.txt", "to use any other text, name it with --train"),
+    ("--data text.txt", "any other text is named as a training text"),
     ("--data cut.tgz", "cut.tgz: must be a readable file, got 'Compressed file ended"),
     ("--data other.tgz", "other.tgz: must hold data/ptb.train.txt"),
     # sizes and rates
@@ -163,7 +163,7 @@ TRAIN = [
     ("--threads 0", "--threads must be from 1 to"),
     ("--stop-after 0h", "--stop-after must be a time such as 90s, 30m or 2h; got '0h'"),
     ("--save-every 0", "--save-every must be a number of updates such as 500"),
-    ("--train text.txt --out run", "--out run is not empty; name a new folder, or continue"),
+    ("--train text.txt --out run", "--out run is not empty; name a new folder, or resume"),
     ("--train text.txt --out text.txt", "--out text.txt cannot be used: File exists"),
     ("--train text.txt --out text.txt/run", "--out text.txt/run cannot be used: Not a dir"),
     ("--train text.txt --out /proc/nowhere/run", "--out /proc/nowhere/run cannot be used"),
@@ -188,9 +188,9 @@ TRAIN = [
     # from another run
     ("--init-from absent", "absent: No such file or directory"),
     ("--init-from folder", "folder holds no best.npz; name the folder of a run"),
-    ("--init-from run --hidden-size 9", "--hidden-size cannot change with --init-from"),
-    ("--init-from run --level char", "--level cannot change with --init-from: it comes"),
-    ("--init-from run --activation relu", "--activation cannot change with --init-from"),
+    ("--init-from run --hidden-size 9", "--hidden-size cannot change: the parameters of run"),
+    ("--init-from run --level char", "--level cannot change: the parameters of run depend"),
+    ("--init-from run --activation relu", "--activation cannot change: the parameters of run"),
     ("--split-punctuation --level char", "--split-punctuation is for words of your"),
     ("--init-from run --preset small", "--preset cannot be combined with --init-from"),
     # numbers that go bad in the run

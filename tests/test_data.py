@@ -516,7 +516,7 @@ def test_the_embedded_corpus_in_other_tokens(embedded):
 
 def test_a_python_without_its_reference(monkeypatch):
     monkeypatch.setitem(sys.modules, "pydoc_data.topics", None)
-    with pytest.raises(DataError, match=r"^pydoc_data.topics: must hold .* with --train FILE$"):
+    with pytest.raises(DataError, match=r"^pydoc_data.topics: must hold .* a text of your own$"):
         data.load_embedded()
 
 

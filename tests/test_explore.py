@@ -140,7 +140,7 @@ def test_a_larger_model_is_recorded(folder, monkeypatch):
 @pytest.mark.parametrize(
     ("arguments", "says"),
     [
-        (["run", "--prompt", "w1"], "the text of --prompt: must hold at least 2 tokens, got 1"),
+        (["run", "--prompt", "w1"], "the prompt: must hold at least 2 tokens, got 1"),
         (["run", "--max-tokens", "1"], "--max-tokens: must be at least 2, got 1"),
         (["run", "--text", "none.txt"], "none.txt: must be a readable file"),
         (["text.txt"], "text.txt"),

@@ -288,7 +288,7 @@ def test_a_folder_in_which_another_process_trains_is_left_alone(folder):
             before = {entry.name for entry in (folder / "held").iterdir()}
             _, err = train(folder, *arguments, expect=2)
             assert err == (
-                "numpylstm-train: error: held is in use: another process trains there; "
+                "numpylstm-train: error: --resume held is in use: another process trains there; "
                 "stop it first, or wait\n"
             )
             assert {entry.name for entry in (folder / "held").iterdir()} == before

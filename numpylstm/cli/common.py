@@ -156,9 +156,11 @@ def read_text(
     from numpylstm.data.configured import scored_text
     from numpylstm.training import run_folder
 
+    advice = ""
     if named.keys().isdisjoint({"data", "file", "prompt"}):
         saved = run_folder.where_its_text_is(saved, path)
-    with waiting("reading the text"):
+        advice = "name the text with --text (numpylstm-eval: or with --data)"
+    with waiting("reading the text"), advised(advice):
         text = scored_text(saved.config, saved.vocabulary, saved.meta["fingerprint"], **named)
     if len(text.ids) < 2 * streams:
         of_each = ", 2 for each stream" if streams > 1 else ""
@@ -166,6 +168,32 @@ def read_text(
             f"{text.name}: must hold at least {2 * streams} tokens{of_each}, got {len(text.ids)}"
         )
     return text
+
+
+@contextlib.contextmanager
+def advised(advice: str) -> Iterator[None]:
+    """Add advice about flags, if there is any, to the message of a text that cannot be used."""
+    from numpylstm.data import DataError
+
+    try:
+        yield
+    except DataError as error:
+        if advice:
+            error.add_note(advice)
+        raise
+
+
+@contextlib.contextmanager
+def named_by(flag: str, folder: "contextlib.AbstractContextManager[Path]") -> "Iterator[Path]":
+    """Enter the folder of a run; if it cannot be used, the message names the flag too."""
+    from numpylstm.training.run_folder import RunFolderError
+
+    with contextlib.ExitStack() as stack:
+        try:
+            path = stack.enter_context(folder)
+        except RunFolderError as error:
+            raise CommandError(f"{flag} {error}") from error
+        yield path
 
 
 def set_threads(threads: int | None) -> None:

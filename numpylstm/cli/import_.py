@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from numpylstm.cells import RNN
-from numpylstm.cli.common import CommandError, Parser, run
+from numpylstm.cli.common import CommandError, Parser, named_by, run
 from numpylstm.levels import LEVELS
 
 
@@ -54,7 +54,7 @@ def command(*, file: Path, out: Path, level: str | None = None, **settings: Any)
             f"{file} holds a {type(model).__name__}, and a run is of a language model; "
             "numpylstm.exchange.import_model reads it"
         )
-    with run_folder.create(out, "") as folder:
+    with named_by("--out", run_folder.create(out, "")) as folder:
         used = write_run(model, vocabulary, folder, level)
     print(f"Imported {model!r}")
     if level is None:

@@ -15,7 +15,16 @@ from pathlib import Path
 from textwrap import fill
 from typing import TYPE_CHECKING, Any
 
-from numpylstm.cli.common import CommandError, Parser, check_plots, flag, run, set_threads
+from numpylstm.cli.common import (
+    CommandError,
+    Parser,
+    advised,
+    check_plots,
+    flag,
+    named_by,
+    run,
+    set_threads,
+)
 from numpylstm.cli.output import logged
 from numpylstm.config import PRESETS, from_preset
 from numpylstm.levels import LEVELS, WORD
@@ -226,7 +235,7 @@ def new_run(
                 training_run, corpus = session.tune(Path(init_from), settings)
     if check_gradients:
         session.check_gradients(training_run, corpus)
-    with run_folder.create(out, name) as folder:
+    with named_by("--out", run_folder.create(out, name)) as folder:
         run_folder.write_initial(folder, training_run)
         yield folder, training_run, corpus
 
@@ -267,8 +276,9 @@ def old_run(folder: Path, options: dict[str, Any]) -> "Iterator[tuple[Path, Run,
             raise CommandError(
                 f"{flag(name)} is for a new run; --resume continues in the old folder"
             )
-    with run_folder.locked(folder):
-        with waiting("reading the text"):
+    with named_by("--resume", run_folder.locked(folder)):
+        advice = "name a text that has moved with --train or --data"
+        with waiting("reading the text"), advised(advice):
             training_run, corpus = session.resume(folder, options)
         run_folder.write_initial(folder, training_run)
         yield folder, training_run, corpus

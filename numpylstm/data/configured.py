@@ -62,19 +62,10 @@ def check_fingerprint(corpus: Corpus, expected: str) -> None:
         )
 
 
-def load_same_text(
-    config: TrainConfig,
-    vocabulary: Vocabulary,
-    expected: str,
-    advice: str = "name a text that has moved with --train or --data",
-) -> Corpus:
+def load_same_text(config: TrainConfig, vocabulary: Vocabulary, expected: str) -> Corpus:
     """Load the text of an earlier run, whose fingerprint must be the expected one."""
-    try:
-        corpus = load_corpus(config, vocabulary)
-        check_fingerprint(corpus, expected)
-    except DataError as error:
-        error.add_note(advice)
-        raise
+    corpus = load_corpus(config, vocabulary)
+    check_fingerprint(corpus, expected)
     return corpus
 
 
@@ -131,7 +122,7 @@ def scored_text(
     be `expected`. The first `max_tokens` tokens of it; by default all, or of a split as many as the
     run uses.
     """
-    name = "the text of --prompt"
+    name = "the prompt"
     text = prompt
     if file is not None:
         name = named(file)
@@ -139,12 +130,11 @@ def scored_text(
     if text is not None:
         tokens = tokens_like(config, vocabulary, text)[:max_tokens]
         return ScoredText(name, *vocabulary.encode(tokens), tokens)
-    advice = "name the text with --text (numpylstm-eval: or with --data)"
     if data is not None:
         most = config.max_eval if max_tokens is None else max_tokens
         corpus = load_ptb(data, level=config.level, vocabulary=vocabulary, max_eval=most)
     else:
-        corpus = load_same_text(config, vocabulary, expected, advice)
+        corpus = load_same_text(config, vocabulary, expected)
         if max_tokens is not None:
             corpus = load_corpus(replace(config, max_eval=max_tokens), vocabulary)
     source = f"{split} split of {corpus.source}"

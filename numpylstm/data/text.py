@@ -112,7 +112,7 @@ def read_text(path: AnyPath) -> str:
     if sys.stdin is None or sys.stdin.isatty():
         raise DataError(
             "-: standard input must be a text, got a terminal; send the text in, as in "
-            "cat my.txt | numpylstm-train --train -"
+            "cat my.txt | COMMAND"
         )
     return decode_text(sys.stdin.buffer.read(), "standard input")
 
@@ -251,7 +251,7 @@ def read_embedded() -> dict[str, str]:
     except ImportError:
         raise DataError(
             "pydoc_data.topics: must hold Python's language reference, got no such module; "
-            "this Python was stripped of it, so name a text of your own with --train FILE"
+            "this Python was stripped of it, so name a text of your own"
         ) from None
     paragraphs: dict[str, str] = {}  # by their words
     for topic in sorted(topics):
@@ -316,7 +316,7 @@ def _read_archive(path: pathlib.Path) -> dict[str, str]:
     except Exception as error:  # tarfile raises whatever the bytes lead to
         raise DataError(
             f"{path}: must be a folder of Penn Treebank or the archive simple-examples.tgz, got a "
-            f"file that is no such archive ({error}); to use any other text, name it with --train"
+            f"file that is no such archive ({error}); any other text is named as a training text"
         ) from None
     missing = [f"data/{name}" for name in _PTB.values() if name not in found]
     if missing:

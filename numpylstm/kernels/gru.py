@@ -4,24 +4,40 @@ The candidate's sum over the past, s, is kept apart from its sum over x, since r
 the way back there are two gradients: da of ``x @ Wx + b``, and du of ``h_prev @ Wh``, where the
 block of the candidate is r times as large.
 
-sums: gates (N, 3H), which end as the activated gates, and s (N, H), which arrives as bn. states: h.
-kept: h_prev, gates, s, h. dstates: dh. da: da and du (N, 3H).
+sums: gates (N, 3H), which end as the activated gates, and s (N, H), which arrives as bn.
+dstates: dh. da: da and du (N, 3H).
 """
+
+from typing import Any, NamedTuple
 
 from .machine import row_slice, sigmoid, tanh, widest_vectors
 from .recurrence import recurrence, three_gates
+
+
+class States(NamedTuple):
+    """What the forward pass fills."""
+
+    h: Any
+
+
+class Kept(NamedTuple):
+    """What the backward pass reads."""
+
+    h_prev: Any
+    gates: Any
+    s: Any
+    h: Any
 
 
 def forward(row, before, after, j0, j1, sums, states):
     """Activate the gates and fill h."""
     widest_vectors()
     gates, s = sums
-    (h,) = states
     one = gates.dtype.type(1)
-    r, z, n = three_gates(gates, row, h.shape[1], j0, j1)
+    r, z, n = three_gates(gates, row, states.h.shape[1], j0, j1)
     s = row_slice(s, row, j0, j1)
-    h_prev = row_slice(h, before, j0, j1)
-    h = row_slice(h, after, j0, j1)
+    h_prev = row_slice(states.h, before, j0, j1)
+    h = row_slice(states.h, after, j0, j1)
     for k in range(j1 - j0):
         r_k = sigmoid(r[k])
         z_k = sigmoid(z[k])
@@ -32,20 +48,19 @@ def forward(row, before, after, j0, j1, sums, states):
         h[k] = (one - z_k) * n_k + z_k * h_prev[k]
 
 
-def backward(row, i, j0, j1, kept, dstates, da):
+def backward(row, b, j0, j1, kept, dstates, da):
     """Compute da, du and the part of dh that reaches h_prev through z, from dh."""
     widest_vectors()
-    h_prev, gates, s, _ = kept
     (dh,) = dstates
     da, du = da
-    one = gates.dtype.type(1)
+    one = dh.dtype.type(1)
     H = dh.shape[1]
-    r, z, n = three_gates(gates, row, H, j0, j1)
+    r, z, n = three_gates(kept.gates, row, H, j0, j1)
     da_r, da_z, da_n = three_gates(da, row, H, j0, j1)
     du_r, du_z, du_n = three_gates(du, row, H, j0, j1)
-    dh = row_slice(dh, i, j0, j1)
-    s = row_slice(s, row, j0, j1)
-    h_prev = row_slice(h_prev, row, j0, j1)
+    dh = row_slice(dh, b, j0, j1)
+    s = row_slice(kept.s, row, j0, j1)
+    h_prev = row_slice(kept.h_prev, row, j0, j1)
     for k in range(j1 - j0):
         r_k = r[k]
         z_k = z[k]
@@ -63,4 +78,4 @@ def backward(row, i, j0, j1, kept, dstates, da):
         dh[k] = dh_k * z_k
 
 
-GRU = recurrence("gru", forward, backward, carries_dh=True, separate_da=True)
+GRU = recurrence("gru", States, Kept, forward, backward, carries_dh=True, separate_da=True)

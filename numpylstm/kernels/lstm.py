@@ -1,26 +1,43 @@
 """The pointwise functions of the LSTM, and of the sLSTM; `recurrence` does the rest.
 
-sums: gates (N, 4H), which end as the activated gates. states: h, c, and tanh_c, whose first B rows
-are not used. kept: h_prev, c_prev, gates, c, tanh_c, h. dstates: dh, dc. da: of the gates' sums.
-
-sLSTM: states: h, c, n, m, and log_f, whose first B rows are not used. kept: h_prev, c_prev, n_prev,
-m_prev, gates, h, c, n, m, log_f. dstates: dh, dc, dn, dm.
+sums: gates (N, 4H), which end as the activated gates. dstates: dh, dc, and of the sLSTM dn and dm.
+da: of the gates' sums.
 """
+
+from typing import Any, NamedTuple
 
 from .machine import exp, log_sigmoid, row_slice, sigmoid, tanh, widest_vectors
 from .recurrence import four_gates, recurrence
 
 
-def forward(n, before, after, j0, j1, sums, states):
+class States(NamedTuple):
+    """What the forward pass of the LSTM fills."""
+
+    h: Any
+    c: Any
+    tanh_c: Any  # its first B rows are not used
+
+
+class Kept(NamedTuple):
+    """What the backward pass of the LSTM reads."""
+
+    h_prev: Any
+    c_prev: Any
+    gates: Any
+    c: Any
+    tanh_c: Any
+    h: Any
+
+
+def forward(row, before, after, j0, j1, sums, states):
     """Activate the gates and fill c and h."""
     widest_vectors()
     (gates,) = sums
-    h, c, tanh_c = states
-    i, f, g, o = four_gates(gates, n, h.shape[1], j0, j1)
-    c_prev = row_slice(c, before, j0, j1)
-    c = row_slice(c, after, j0, j1)
-    tanh_c = row_slice(tanh_c, after, j0, j1)
-    h = row_slice(h, after, j0, j1)
+    i, f, g, o = four_gates(gates, row, states.h.shape[1], j0, j1)
+    c_prev = row_slice(states.c, before, j0, j1)
+    c = row_slice(states.c, after, j0, j1)
+    tanh_c = row_slice(states.tanh_c, after, j0, j1)
+    h = row_slice(states.h, after, j0, j1)
     for k in range(j1 - j0):
         i_k = sigmoid(i[k])
         f_k = sigmoid(f[k])
@@ -37,18 +54,17 @@ def forward(n, before, after, j0, j1, sums, states):
         h[k] = o_k * tanh_c_k
 
 
-def backward(n, r, j0, j1, kept, dstates, da):
+def backward(row, b, j0, j1, kept, dstates, da):
     """Compute da, and dc of the step before, from dh and dc."""
-    _, c_prev, gates, _, tanh_c, _ = kept
     dh, dc = dstates
-    one = gates.dtype.type(1)
+    one = dh.dtype.type(1)
     H = dh.shape[1]
-    i, f, g, o = four_gates(gates, n, H, j0, j1)
-    da_i, da_f, da_g, da_o = four_gates(da[0], n, H, j0, j1)
-    dh = row_slice(dh, r, j0, j1)
-    dc = row_slice(dc, r, j0, j1)
-    c_prev = row_slice(c_prev, n, j0, j1)
-    tanh_c = row_slice(tanh_c, n, j0, j1)
+    i, f, g, o = four_gates(kept.gates, row, H, j0, j1)
+    da_i, da_f, da_g, da_o = four_gates(da[0], row, H, j0, j1)
+    dh = row_slice(dh, b, j0, j1)
+    dc = row_slice(dc, b, j0, j1)
+    c_prev = row_slice(kept.c_prev, row, j0, j1)
+    tanh_c = row_slice(kept.tanh_c, row, j0, j1)
     for k in range(j1 - j0):
         i_k = i[k]
         f_k = f[k]
@@ -64,7 +80,32 @@ def backward(n, r, j0, j1, kept, dstates, da):
         dc[k] = dc_k * f_k
 
 
-LSTM = recurrence("lstm", forward, backward)
+LSTM = recurrence("lstm", States, Kept, forward, backward)
+
+
+class SLSTMStates(NamedTuple):
+    """What the forward pass of the sLSTM fills."""
+
+    h: Any
+    c: Any
+    n: Any
+    m: Any
+    log_f: Any  # its first B rows are not used
+
+
+class SLSTMKept(NamedTuple):
+    """What the backward pass of the sLSTM reads."""
+
+    h_prev: Any
+    c_prev: Any
+    n_prev: Any
+    m_prev: Any
+    gates: Any
+    h: Any
+    c: Any
+    n: Any
+    m: Any
+    log_f: Any
 
 
 def _slstm(name, exponential):
@@ -74,16 +115,15 @@ def _slstm(name, exponential):
         """Activate the gates and fill the states."""
         widest_vectors()
         (gates,) = sums
-        h, c, n, m, log_f = states
-        i, f, z, o = four_gates(gates, row, h.shape[1], j0, j1)
-        c_prev = row_slice(c, before, j0, j1)
-        n_prev = row_slice(n, before, j0, j1)
-        m_prev = row_slice(m, before, j0, j1)
-        c = row_slice(c, after, j0, j1)
-        n = row_slice(n, after, j0, j1)
-        m = row_slice(m, after, j0, j1)
-        log_f = row_slice(log_f, after, j0, j1)
-        h = row_slice(h, after, j0, j1)
+        i, f, z, o = four_gates(gates, row, states.h.shape[1], j0, j1)
+        c_prev = row_slice(states.c, before, j0, j1)
+        n_prev = row_slice(states.n, before, j0, j1)
+        m_prev = row_slice(states.m, before, j0, j1)
+        c = row_slice(states.c, after, j0, j1)
+        n = row_slice(states.n, after, j0, j1)
+        m = row_slice(states.m, after, j0, j1)
+        log_f = row_slice(states.log_f, after, j0, j1)
+        h = row_slice(states.h, after, j0, j1)
         for k in range(j1 - j0):
             log_f_k = f[k] if exponential else log_sigmoid(f[k])
             past = log_f_k + m_prev[k]
@@ -105,24 +145,23 @@ def _slstm(name, exponential):
             log_f[k] = log_f_k
             h[k] = o_k * (c_k / n_k)
 
-    def backward(row, r, j0, j1, kept, dstates, da):
+    def backward(row, b, j0, j1, kept, dstates, da):
         """Compute da, and dc, dn and dm of the step before, from dh, dc and dn."""
         widest_vectors()
-        _, c_prev, n_prev, _, gates, _, c, n, _, log_f = kept
         dh, dc, dn, dm = dstates
-        one = gates.dtype.type(1)
+        one = dh.dtype.type(1)
         H = dh.shape[1]
-        i, f, z, o = four_gates(gates, row, H, j0, j1)
+        i, f, z, o = four_gates(kept.gates, row, H, j0, j1)
         da_i, da_f, da_z, da_o = four_gates(da[0], row, H, j0, j1)
-        dh = row_slice(dh, r, j0, j1)
-        dc = row_slice(dc, r, j0, j1)
-        dn = row_slice(dn, r, j0, j1)
-        dm = row_slice(dm, r, j0, j1)
-        c = row_slice(c, row, j0, j1)
-        n = row_slice(n, row, j0, j1)
-        c_prev = row_slice(c_prev, row, j0, j1)
-        n_prev = row_slice(n_prev, row, j0, j1)
-        log_f = row_slice(log_f, row, j0, j1)
+        dh = row_slice(dh, b, j0, j1)
+        dc = row_slice(dc, b, j0, j1)
+        dn = row_slice(dn, b, j0, j1)
+        dm = row_slice(dm, b, j0, j1)
+        c = row_slice(kept.c, row, j0, j1)
+        n = row_slice(kept.n, row, j0, j1)
+        c_prev = row_slice(kept.c_prev, row, j0, j1)
+        n_prev = row_slice(kept.n_prev, row, j0, j1)
+        log_f = row_slice(kept.log_f, row, j0, j1)
         for k in range(j1 - j0):
             i_k = i[k]
             f_k = f[k]
@@ -142,7 +181,7 @@ def _slstm(name, exponential):
             dn[k] = dn_k * f_k
             dm[k] = dlog_f
 
-    return recurrence(f"slstm_{name}", forward, backward)
+    return recurrence(f"slstm_{name}", SLSTMStates, SLSTMKept, forward, backward)
 
 
 SLSTM = {"sigmoid": _slstm("sigmoid", False), "exp": _slstm("exp", True)}

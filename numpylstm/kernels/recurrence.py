@@ -17,26 +17,7 @@ An array over time is a matrix here: the rows of one step follow those of anothe
 ordered by length, the longest first, so that the rows of a step are the first of those of the step
 before; a sequence that has ended has no more rows. N is the number of rows of all T steps.
 
-The kernels take the arrays of a pass as a tuple. Forward (offsets, sums, states, h_mask, h_read):
-
-offsets (T+3,)        Step t finds its states in the first rows from offsets[t], and leaves them in
-                      rows offsets[t+1] to offsets[t+2]; in an array without initial states all rows
-                      stand offsets[1] earlier. The last number stands at least twice, as no row is
-                      left after the last step. For lengths 3 and 1, offsets are 0, 2, 4, 5, 6, 6,
-                      and the rows of h: 0, 1 initial; 2, 3 of step 0; 4 of step 1; 5 of step 2.
-sums, each (N, .)     First x @ Wx + b, then plus h @ Wh, whose last block a second array takes;
-                      the cell leaves its gates there.
-states, each (B+N, H) The initial states first. The first array is h.
-h_mask (B, H)         Dropout of the state, or (0, H).
-h_read (B+N, H)       What is multiplied with Wh: h times the mask, or h itself, the same array.
-
-Backward (offsets, kept, dhs, dstates, da, h_mask, dh_read):
-
-kept, each (N, .)     From the forward pass.
-dhs (N, H)
-dstates, each (B, H)  First dhT, ..., and at the end dh0, .... The first array is dh.
-da, each (N, .)       The gradient of x @ Wx + b. The last array is that of h @ Wh.
-dh_read (B, H)        Room for the gradient of h times the mask, or (0, H).
+The kernels take the arrays of a pass as one record, `ForwardArrays` or `BackwardArrays`.
 """
 
 from typing import Any, NamedTuple
@@ -67,9 +48,43 @@ from .threads import run_parallel
 SECOND_CACHE = 1 << 20  # bytes
 
 
-class Recurrence(NamedTuple):
-    """The kernels of a cell."""
+class ForwardArrays(NamedTuple):
+    """The arrays of a forward pass.
 
+    Step t finds its states in the first rows from offsets[t], and leaves them in rows offsets[t+1]
+    to offsets[t+2]; in an array without initial states all rows stand offsets[1] earlier. The last
+    offset stands at least twice, as no row is left after the last step. For lengths 3 and 1,
+    offsets are 0, 2, 4, 5, 6, 6, and the rows of h: 0, 1 initial; 2, 3 of step 0; 4 of step 1; 5 of
+    step 2.
+
+    The sums are x @ Wx + b, then plus h @ Wh, whose last block a second array takes; the cell
+    leaves its gates there.
+    """
+
+    offsets: Any  # (T+3,)
+    sums: Any  # (N, .) each
+    states: Any  # (B+N, H) each, a record of the cell; the initial states first
+    h_mask: Any  # (B, H) dropout of the state, or (0, H)
+    h_read: Any  # (B+N, H) what is multiplied with Wh: h times the mask, or h itself
+
+
+class BackwardArrays(NamedTuple):
+    """The arrays of a backward pass."""
+
+    offsets: Any  # as of the forward pass
+    kept: Any  # (N, .) each, a record of the cell: from the forward pass
+    dhs: Any  # (N, H)
+    dstates: Any  # (B, H) each: first dhT, ..., and at the end dh0, ...; the first array is dh
+    da: Any  # (N, .) each: the gradient of x @ Wx + b; the last array is that of h @ Wh
+    h_mask: Any
+    dh_read: Any  # (B, H) room for the gradient of h times the mask, or (0, H)
+
+
+class Recurrence(NamedTuple):
+    """The kernels of a cell, and the records of its arrays."""
+
+    States: Any  # the states, and what else the forward pass fills
+    Kept: Any  # what the backward pass reads
     forward_split_batch: Any
     forward_split_hidden: Any
     backward_split_batch: Any
@@ -132,15 +147,16 @@ def four_gates(gates, row, H, j0, j1):
     )
 
 
-def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
+def recurrence(name, States, Kept, forward, backward, carries_dh=False, separate_da=False):
     """Make the kernels of a cell from its two pointwise functions, which are compiled here.
 
-    ``forward(n, before, after, j0, j1, sums, states)`` reads the weighted sums in row n and the
+    ``forward(row, before, after, j0, j1, sums, states)`` reads the weighted sums in a row and the
     states in row `before`, and fills the states in row `after`, for units j0:j1.
-    ``backward(n, i, j0, j1, kept, dstates, da)`` reads row n of `kept` and the gradients of the
-    states of sequence i in `dstates`, dh complete, and fills row n of `da`. It leaves the gradients
-    of the other states of the step before in `dstates`, and with `carries_dh` also the part of dh
-    that reaches h of the step before without Wh.
+    ``backward(row, b, j0, j1, kept, dstates, da)`` reads a row of `kept` and the gradients of the
+    states of sequence b in `dstates`, dh complete, and fills this row of `da`. It leaves the
+    gradients of the other states of the step before in `dstates`, and with `carries_dh` also the
+    part of dh that reaches h of the step before without Wh. `States` and `Kept` are the classes of
+    `states` and `kept`.
     """
 
     def of_cell(decorate):
@@ -160,7 +176,8 @@ def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
     @fused_of_cell
     def step_forward(Wh, copy, t, arrays, rows, units):
         """Step t for some sequences and units; `copy` is Wh packed, if that pays."""
-        offsets, sums, states, h_mask, h_read = arrays
+        offsets = arrays.offsets
+        sums = arrays.sums
         i0, i1 = rows
         j0, j1 = units
         H, columns = Wh.shape
@@ -170,7 +187,7 @@ def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
         i1 = min(i1, offsets[t + 2] - after)
         if i1 <= i0:
             return
-        h = block(h_read, before + i0, before + i1, 0, H)
+        h = block(arrays.h_read, before + i0, before + i1, 0, H)
         gates_in_block = columns // H // copy.blocks  # all, or 1 for a GRU or a share of the units
         columns_of_units = gates_in_block * j0, gates_in_block * j1
         for number in range(copy.blocks):
@@ -186,21 +203,21 @@ def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
                 W = block(Wh, 0, H, number * copy.size, (number + 1) * copy.size)
                 multiply_in_place(h, W, total, total, columns_of_units)
         for i in range(i0, i1):
-            forward(n + i, before + i, after + i, j0, j1, sums, states)
-        if len(h_mask) > 0:
+            forward(n + i, before + i, after + i, j0, j1, sums, arrays.states)
+        if len(arrays.h_mask) > 0:
+            h = arrays.states.h
             for i in range(i0, i1):
                 for j in range(j0, j1):
-                    h_read[after + i, j] = states[0][after + i, j] * h_mask[i, j]
+                    arrays.h_read[after + i, j] = h[after + i, j] * arrays.h_mask[i, j]
 
     @fused_of_cell
     def steps_forward(Wh, arrays, rows):
         """All steps for some sequences."""
         H, columns = Wh.shape
-        offsets, sums = arrays[:2]
-        blocks = 1 if len(sums) == 1 else columns // H
-        rows_to_pack = H if pays_to_pack(offsets, Wh) else 0
+        blocks = 1 if len(arrays.sums) == 1 else columns // H
+        rows_to_pack = H if pays_to_pack(arrays.offsets, Wh) else 0
         copy = packed(block(Wh, 0, rows_to_pack, 0, columns), blocks)
-        for t in range(len(offsets) - 3):
+        for t in range(len(arrays.offsets) - 3):
             step_forward(Wh, uncounted(copy), t, arrays, rows, (0, H))
 
     @kernel_of_cell
@@ -213,7 +230,7 @@ def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
     def step_forward_split_hidden(Wh, panels, t, arrays, share, shares):
         """Step t; `panels` is room for Wh packed, for all threads."""
         H, columns = Wh.shape
-        offsets = arrays[0]
+        offsets = arrays.offsets
         units = units_of(share, shares, Wh)
         copy = Packed(panels, columns // H, H)
         if t == 0 and pays_to_pack(offsets, Wh):
@@ -223,7 +240,7 @@ def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
     def forward_split_hidden(Wh, arrays, shares):
         """All steps, one after the other."""
         panels = empty(panels_shape(Wh, Wh.shape[1] // len(Wh)), Wh.dtype)
-        for t in range(_steps(arrays[0])):
+        for t in range(_steps(arrays.offsets)):
             run_parallel(step_forward_split_hidden, (Wh, panels, t, arrays), shares)
 
     # --- Backward, from the last step, where dh is dhT, to step -1, where dh becomes dh0 ---
@@ -231,14 +248,16 @@ def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
     @fused_of_cell
     def step_backward(copy, t, arrays, rows, units):
         """Step t for some sequences and units; `copy` is Wh.T packed."""
-        offsets, kept, dhs, dstates, da, h_mask, dh_read = arrays
-        masked = len(h_mask) > 0
+        offsets = arrays.offsets
+        dhs = arrays.dhs
+        dh_read = arrays.dh_read
+        masked = len(arrays.h_mask) > 0
         i0, i1 = rows
         j0, j1 = units
         n = offsets[t + 1] - offsets[1]  # row where the step begins
         n_next = offsets[t + 2] - offsets[1]
         continued = min(i1, offsets[t + 3] - offsets[t + 2])
-        dh = dstates[0]
+        dh = arrays.dstates[0]
         H = dh.shape[1]
         # dh = dhs[t] + da[t + 1] @ Wh.T, and with carries_dh also what dh holds already; with a
         # mask the product comes first, in dh_read
@@ -256,26 +275,27 @@ def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
                 for i in range(i0, continued):
                     for j in range(j0, j1):
                         dh[i, j] = 0
-            da_next = block(da[-1], n_next + i0, n_next + continued, 0, da[-1].shape[1])
+            du = arrays.da[-1]  # of h @ Wh
+            da_next = block(du, n_next + i0, n_next + continued, 0, du.shape[1])
             multiply_packed(da_next, copy, 0, start, through_h, units)
             if masked:
                 for i in range(i0, continued):
                     for j in range(j0, j1):
                         if not carries_dh:
                             dh[i, j] = 0
-                        dh[i, j] += dh_read[i, j] * h_mask[i, j]
+                        dh[i, j] += dh_read[i, j] * arrays.h_mask[i, j]
         if t >= 0:
             for i in range(i0, min(i1, offsets[t + 2] - offsets[t + 1])):
                 # the last step of a sequence begins with dhT
                 if i >= continued or carries_dh or masked:
                     for j in range(j0, j1):
                         dh[i, j] += dhs[n + i, j]
-                backward(n + i, i, j0, j1, kept, dstates, da)
+                backward(n + i, i, j0, j1, arrays.kept, arrays.dstates, arrays.da)
 
     @fused_of_cell
     def steps_backward(Wh, arrays, rows):
         """All steps for some sequences, last to first."""
-        T = len(arrays[0]) - 3
+        T = len(arrays.offsets) - 3
         copy = packed(transposed(Wh), 1)
         for step in range(T + 1):
             step_backward(uncounted(copy), T - 1 - step, arrays, rows, (0, len(Wh)))
@@ -291,7 +311,7 @@ def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
         """Step t."""
         units = units_of(share, shares, Wh)
         copy = Packed(panels, 1, len(Wh))
-        offsets = arrays[0]
+        offsets = arrays.offsets
         if offsets[t + 2] == offsets[-1]:  # no row is left after this step
             pack(transposed(Wh), copy, units)
         step_backward(copy, t, uncounted(arrays), (0, offsets[1]), units)
@@ -299,15 +319,17 @@ def recurrence(name, forward, backward, carries_dh=False, separate_da=False):
     def backward_split_hidden(Wh, arrays, shares):
         """All steps, last to first."""
         panels = empty(panels_shape(Wh.T, 1), Wh.dtype)
-        for t in reversed(range(-1, _steps(arrays[0]))):
+        for t in reversed(range(-1, _steps(arrays.offsets))):
             run_parallel(step_backward_split_hidden, (Wh, panels, t, arrays), shares)
 
     return Recurrence(
-        forward_split_batch,
-        forward_split_hidden,
-        backward_split_batch,
-        backward_split_hidden,
-        separate_da,
+        States=States,
+        Kept=Kept,
+        forward_split_batch=forward_split_batch,
+        forward_split_hidden=forward_split_hidden,
+        backward_split_batch=backward_split_batch,
+        backward_split_hidden=backward_split_hidden,
+        separate_da=separate_da,
     )
 
 

@@ -1,38 +1,51 @@
 """The pointwise functions of the vanilla network, for each activation; `recurrence` does the rest.
 
-sums: a (N, H). states: h. kept: h_prev, h. dstates: dh. da: that of a.
+sums: a (N, H). dstates: dh. da: that of a.
 """
+
+from typing import Any, NamedTuple
 
 from .machine import inlined, row_slice, sigmoid, tanh, widest_vectors
 from .recurrence import recurrence
 
 
+class States(NamedTuple):
+    """What the forward pass fills."""
+
+    h: Any
+
+
+class Kept(NamedTuple):
+    """What the backward pass reads."""
+
+    h_prev: Any
+    h: Any
+
+
 def _cell(name, activate, slope):
     """Make the kernels of one activation; `slope` is its derivative as a function of h."""
 
-    def forward(n, before, after, j0, j1, sums, states):
+    def forward(row, before, after, j0, j1, sums, states):
         """Fill h."""
         widest_vectors()
         (a,) = sums
-        (h,) = states
-        a = row_slice(a, n, j0, j1)
-        h = row_slice(h, after, j0, j1)
+        a = row_slice(a, row, j0, j1)
+        h = row_slice(states.h, after, j0, j1)
         for k in range(j1 - j0):
             h[k] = activate(a[k])
 
-    def backward(n, i, j0, j1, kept, dstates, da):
+    def backward(row, b, j0, j1, kept, dstates, da):
         """Compute da from dh."""
         widest_vectors()
-        _, h = kept
         (dh,) = dstates
         (da,) = da
-        h = row_slice(h, n, j0, j1)
-        dh = row_slice(dh, i, j0, j1)
-        da = row_slice(da, n, j0, j1)
+        h = row_slice(kept.h, row, j0, j1)
+        dh = row_slice(dh, b, j0, j1)
+        da = row_slice(da, row, j0, j1)
         for k in range(j1 - j0):
             da[k] = dh[k] * slope(h[k])
 
-    return recurrence(f"rnn_{name}", forward, backward)
+    return recurrence(f"rnn_{name}", States, Kept, forward, backward)
 
 
 @inlined

@@ -4,10 +4,10 @@ By itself, all arrays are (T, N), and each of the N entries is a chain of its ow
 read once and used once, so the time is that of the memory.
 
 For a layer, `recurrence` does the rest, with a Wh of no columns. sums: gates (N, 2H) or (N, 3H),
-which end as the activated gates. states: h, and for the minLSTM log_odds, whose first B rows are
-not used. kept: h_prev, gates, h, and log_odds. dstates: dh. da: of the gates' sums, and that of
-h @ Wh, (N, 0).
+which end as the activated gates. dstates: dh. da: of the gates' sums, and that of h @ Wh, (N, 0).
 """
+
+from typing import Any, NamedTuple
 
 from .machine import kernel, log_sigmoid, part, row_slice, sigmoid, widest_vectors
 from .recurrence import recurrence, three_gates
@@ -46,6 +46,20 @@ def backward(dhs, a, h_prev, da, db, dh, share, shares):
             dh_t[k] = db_t[k] * a_t[k]
 
 
+class MinGRUStates(NamedTuple):
+    """What the forward pass of the minGRU fills."""
+
+    h: Any
+
+
+class MinGRUKept(NamedTuple):
+    """What the backward pass of the minGRU reads."""
+
+    h_prev: Any
+    gates: Any
+    h: Any
+
+
 def _mingru(name, times):
     """Make the kernels of the minGRU whose factor is 1 - times * z."""
 
@@ -53,34 +67,32 @@ def _mingru(name, times):
         """Activate z and fill h."""
         widest_vectors()
         (gates,) = sums
-        (h,) = states
         one = gates.dtype.type(1)
         scale = gates.dtype.type(times)
-        H = h.shape[1]
+        H = states.h.shape[1]
         z = row_slice(gates, row, j0, j1)
         n = row_slice(gates, row, H + j0, H + j1)
-        h_prev = row_slice(h, before, j0, j1)
-        h = row_slice(h, after, j0, j1)
+        h_prev = row_slice(states.h, before, j0, j1)
+        h = row_slice(states.h, after, j0, j1)
         for k in range(j1 - j0):
             z_k = sigmoid(z[k])
             z[k] = z_k
             h[k] = (one - scale * z_k) * h_prev[k] + z_k * n[k]
 
-    def backward(row, i, j0, j1, kept, dstates, da):
+    def backward(row, b, j0, j1, kept, dstates, da):
         """Compute da, and dh of the step before, from dh."""
         widest_vectors()
-        h_prev, gates, _ = kept
         (dh,) = dstates
         da, _ = da
-        one = gates.dtype.type(1)
-        scale = gates.dtype.type(times)
+        one = dh.dtype.type(1)
+        scale = dh.dtype.type(times)
         H = dh.shape[1]
-        z = row_slice(gates, row, j0, j1)
-        n = row_slice(gates, row, H + j0, H + j1)
+        z = row_slice(kept.gates, row, j0, j1)
+        n = row_slice(kept.gates, row, H + j0, H + j1)
         da_z = row_slice(da, row, j0, j1)
         da_n = row_slice(da, row, H + j0, H + j1)
-        h_prev = row_slice(h_prev, row, j0, j1)
-        dh = row_slice(dh, i, j0, j1)
+        h_prev = row_slice(kept.h_prev, row, j0, j1)
+        dh = row_slice(dh, b, j0, j1)
         for k in range(j1 - j0):
             z_k = z[k]
             dh_k = dh[k]
@@ -88,22 +100,44 @@ def _mingru(name, times):
             da_n[k] = dh_k * z_k
             dh[k] = dh_k * (one - scale * z_k)
 
-    return recurrence(f"mingru_{name}", forward, backward, carries_dh=True, separate_da=True)
+    return recurrence(
+        f"mingru_{name}",
+        MinGRUStates,
+        MinGRUKept,
+        forward,
+        backward,
+        carries_dh=True,
+        separate_da=True,
+    )
 
 
 MINGRU = {"positive": _mingru("positive", 1), "signed": _mingru("signed", 2)}
 
 
-def _forward(n, before, after, j0, j1, sums, states):
+class MinLSTMStates(NamedTuple):
+    """What the forward pass of the minLSTM fills."""
+
+    h: Any
+    log_odds: Any  # its first B rows are not used
+
+
+class MinLSTMKept(NamedTuple):
+    """What the backward pass of the minLSTM reads."""
+
+    h_prev: Any
+    gates: Any
+    h: Any
+    log_odds: Any
+
+
+def _forward(row, before, after, j0, j1, sums, states):
     """Activate i and f and fill h."""
     widest_vectors()
     (gates,) = sums
-    h, log_odds = states
-    H = h.shape[1]
-    i, f, g = three_gates(gates, n, H, j0, j1)
-    h_prev = row_slice(h, before, j0, j1)
-    h = row_slice(h, after, j0, j1)
-    log_odds = row_slice(log_odds, after, j0, j1)
+    i, f, g = three_gates(gates, row, states.h.shape[1], j0, j1)
+    h_prev = row_slice(states.h, before, j0, j1)
+    h = row_slice(states.h, after, j0, j1)
+    log_odds = row_slice(states.log_odds, after, j0, j1)
     for k in range(j1 - j0):
         log_odds_k = log_sigmoid(f[k]) - log_sigmoid(i[k])
         i[k] = sigmoid(i[k])
@@ -112,19 +146,18 @@ def _forward(n, before, after, j0, j1, sums, states):
         h[k] = sigmoid(log_odds_k) * h_prev[k] + sigmoid(-log_odds_k) * g[k]
 
 
-def _backward(n, r, j0, j1, kept, dstates, da):
+def _backward(row, b, j0, j1, kept, dstates, da):
     """Compute da, and dh of the step before, from dh."""
     widest_vectors()
-    h_prev, gates, _, log_odds = kept
     (dh,) = dstates
     da, _ = da
-    one = gates.dtype.type(1)
+    one = dh.dtype.type(1)
     H = dh.shape[1]
-    i, f, g = three_gates(gates, n, H, j0, j1)
-    da_i, da_f, da_g = three_gates(da, n, H, j0, j1)
-    h_prev = row_slice(h_prev, n, j0, j1)
-    dh = row_slice(dh, r, j0, j1)
-    log_odds = row_slice(log_odds, n, j0, j1)
+    i, f, g = three_gates(kept.gates, row, H, j0, j1)
+    da_i, da_f, da_g = three_gates(da, row, H, j0, j1)
+    h_prev = row_slice(kept.h_prev, row, j0, j1)
+    dh = row_slice(dh, b, j0, j1)
+    log_odds = row_slice(kept.log_odds, row, j0, j1)
     for k in range(j1 - j0):
         dh_k = dh[k]
         a = sigmoid(log_odds[k])
@@ -136,4 +169,12 @@ def _backward(n, r, j0, j1, kept, dstates, da):
         dh[k] = dh_k * a
 
 
-MINLSTM = recurrence("minlstm", _forward, _backward, carries_dh=True, separate_da=True)
+MINLSTM = recurrence(
+    "minlstm",
+    MinLSTMStates,
+    MinLSTMKept,
+    _forward,
+    _backward,
+    carries_dh=True,
+    separate_da=True,
+)

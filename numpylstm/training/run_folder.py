@@ -54,7 +54,7 @@ def locked(folder: Path) -> Iterator[Path]:
         if (folder / name).is_symlink():
             raise RunFolderError(f"{folder / name} is a link; remove it, or copy its target here")
     if not folder.is_dir():
-        raise RunFolderError(f"--resume {folder} is not a folder; name the folder of a run")
+        raise RunFolderError(f"{folder} is not a folder; name the folder of a run")
     descriptor = None if fcntl is None else os.open(folder, os.O_RDONLY)
     try:
         if descriptor is not None:
@@ -81,10 +81,10 @@ def lock(folder: Path, descriptor: int) -> None:
 
 
 @contextmanager
-def create(path: Path | None, preset: str) -> Iterator[Path]:
+def create(path: Path | None, name: str) -> Iterator[Path]:
     """Make and lock the folder of a new run, which must be new or empty.
 
-    Without a path it is the first of ``runs/PRESET-1``, ``runs/PRESET-2``, ... that does not exist.
+    Without a path it is the first of ``runs/NAME-1``, ``runs/NAME-2``, ... that does not exist.
     """
     parent = Path("runs")
     try:
@@ -92,16 +92,18 @@ def create(path: Path | None, preset: str) -> Iterator[Path]:
         while path is None:
             parent.mkdir(exist_ok=True)
             with suppress(FileExistsError):
-                numbered = parent / f"{preset}-{next(numbers)}"
+                numbered = parent / f"{name}-{next(numbers)}"
                 numbered.mkdir()
                 path = numbered
         path.mkdir(parents=True, exist_ok=True)
     except OSError as error:
-        raise RunFolderError(f"--out {path or parent} cannot be used: {error.strerror}") from error
+        raise RunFolderError(f"{path or parent} cannot be used: {error.strerror}") from error
     with locked(path):
         if any(path.iterdir()):
-            advice = f", or continue its run with --resume {path}" * (path / LAST).exists()
-            raise RunFolderError(f"--out {path} is not empty; name a new folder{advice}")
+            advice = "name a new folder"
+            if (path / LAST).exists():
+                advice += ", or resume its run"
+            raise RunFolderError(f"{path} is not empty; {advice}")
         yield path
 
 

@@ -104,7 +104,7 @@ def tune(path: Path, changes: Mapping[str, Any]) -> tuple[Run, Corpus]:
     old, vocabulary = saved.config, saved.vocabulary
     for name in sorted(changes.keys() - setting_names(shapes=False)):
         if changes.pop(name) != old.flattened().get(name):
-            raise ConfigError(name, f"cannot change with --init-from: it comes from {path}")
+            raise ConfigError(name, f"cannot change: the parameters of {path} depend on it")
     if changes.keys().isdisjoint({"data", "train"}):
         if not saved.meta["fingerprint"]:
             raise ConfigError("train", f"must be given: {path} was imported, without a text")
