@@ -102,10 +102,10 @@ def test_a_padded_batch_is_each_sequence_alone(rng, kind, inputs, bidirectional)
     predicted, (losses, _) = model.predict(padded[0], lengths), model.score(*padded, lengths)
 
     sums, alone = 0.0, dict.fromkeys(gradients, 0)
-    answers = lengths if model.every_step else np.ones(B, int)
+    targets = lengths if model.every_step else np.ones(B, int)
     for b, length in enumerate(lengths):
         own = np.s_[:length, [b]] if model.every_step else [b]
-        one, share = (x[:length, [b]], y[own]), answers[b] / answers.sum()
+        one, share = (x[:length, [b]], y[own]), targets[b] / targets.sum()
         np.testing.assert_allclose(predicted[own], model.predict(one[0]), atol=1e-12)
         np.testing.assert_allclose(losses[own], model.score(*one)[0], rtol=1e-12)
         loss_of_one, gradients_of_one = loss_and_gradients(model, *one)
