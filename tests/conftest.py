@@ -8,6 +8,9 @@ os.environ.setdefault("OPENBLAS_NUM_THREADS", "1")
 import numpy as np
 import pytest
 from hypothesis import settings
+
+pytest.register_assert_rewrite("support")  # its asserts print their values too; before its imports
+
 from support.compiling import compile_a_part
 from support.runs import SHORT, write_words
 from support.silence import in_silence

@@ -170,31 +170,61 @@ def test_a_home_that_is_not_known(monkeypatch, folder):
     assert not Path("~").exists()
 
 
-PRIVATE = {
-    "simd, views: the parts of an array": "from numba.core.cgutils import create_struct_proxy",
-    "simd, tile: the value of a function that returns nothing": (
-        "from numba.core.registry import cpu_target as t; t.target_context.get_dummy_value()"
-    ),
-    "compiling: the tile is defined before a kernel is compiled": (
-        "from numba import njit; d = njit(lambda: 0); d.compile = d.compile"
-    ),
-    "compiling: a cache of our own": (
-        "from numba import njit; cache = njit(lambda: 0)._cache; "
-        "cache.load_overload, cache.save_overload"
-    ),
-    "compiling: an option": "from numba import njit; njit(forceinline=True)(lambda: 0)()",
-    "caching: a compiled kernel as bytes, and back": (
-        "from numba.core.serialize import dumps; "
-        "from numba.core.compiler import CompileResult as C; C._reduce, C._rebuild"
-    ),
-    "caching: the processor in the name of a file": (
-        "from numba.core.registry import cpu_target as t; t.target_context.refresh(); "
-        "t.target_context.codegen().magic_tuple()"
-    ),
-}
+def use_the_parts_of_an_array():
+    from numba.core.cgutils import create_struct_proxy
+
+    assert callable(create_struct_proxy)
 
 
-@pytest.mark.parametrize("use", PRIVATE.values(), ids=PRIVATE)
+def use_the_value_of_a_function_that_returns_nothing():
+    from numba.core.registry import cpu_target
+
+    cpu_target.target_context.get_dummy_value()
+
+
+def define_the_tile_before_a_kernel_is_compiled():
+    dispatcher = numba.njit(lambda: 0)
+    dispatcher.compile = dispatcher.compile
+
+
+def replace_the_cache():
+    cache = numba.njit(lambda: 0)._cache
+    assert callable(cache.load_overload)
+    assert callable(cache.save_overload)
+
+
+def compile_with_an_option():
+    numba.njit(forceinline=True)(lambda: 0)()
+
+
+def turn_a_compiled_kernel_into_bytes_and_back():
+    from numba.core.compiler import CompileResult
+    from numba.core.serialize import dumps
+
+    assert callable(dumps)
+    assert callable(CompileResult._reduce)
+    assert callable(CompileResult._rebuild)
+
+
+def name_a_file_after_the_processor():
+    from numba.core.registry import cpu_target
+
+    cpu_target.target_context.refresh()
+    cpu_target.target_context.codegen().magic_tuple()
+
+
+@pytest.mark.parametrize(
+    "use",
+    [
+        pytest.param(use_the_parts_of_an_array, id="simd, views"),
+        pytest.param(use_the_value_of_a_function_that_returns_nothing, id="simd, tile"),
+        pytest.param(define_the_tile_before_a_kernel_is_compiled, id="compiling, tile"),
+        pytest.param(replace_the_cache, id="compiling, a cache of our own"),
+        pytest.param(compile_with_an_option, id="compiling, an option"),
+        pytest.param(turn_a_compiled_kernel_into_bytes_and_back, id="caching, bytes"),
+        pytest.param(name_a_file_after_the_processor, id="caching, name of a file"),
+    ],
+)
 def test_the_private_names_of_numba(use):
     """Without the first two nothing compiles; without the others, each start compiles again."""
-    exec(use, {})
+    use()

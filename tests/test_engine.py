@@ -5,10 +5,10 @@ import unicodedata
 
 import numpy as np
 import pytest
+from support.arguments import recurrent_arrays
+from support.leaves import leaves
 from support.node import assert_close, needs_node, node
 from support.pages import data_of
-from test_reference import recurrent_arrays
-from test_tape import leaves
 
 from numpylstm import reference, tape
 from numpylstm.cells import CELLS

@@ -15,23 +15,16 @@ from itertools import product
 
 import numpy as np
 import pytest
-import test_sequence_models
 from conftest import B, D, H, L, T, V, random_state
+from support.pytorch import IN_PYTORCH, torch_state
 from support.runs import call
+from support.sequence_models import SEQUENCE_MODELS, make_sequence_model, sequence_data
 
 import numpylstm as nl
 from numpylstm import cells, exchange
 from numpylstm.cli import import_ as import_command
 from numpylstm.saving import CheckpointError
 
-KINDS = {
-    "lstm": {"embedding_size": D},
-    "tied lstm": {"tied": True},
-    "tied lstm, projected": {"tied": True, "embedding_size": D},
-    "tanh": {"cell": "rnn", "embedding_size": D},
-    "relu": {"cell": "rnn", "activation": "relu", "embedding_size": D},
-    "gru": {"cell": "gru", "embedding_size": D},
-}
 NOT_IN_PYTORCH = {
     "reset before": {"cell": "gru", "reset": "before", "embedding_size": D},
     "sigmoid": {"cell": "rnn", "activation": "sigmoid", "embedding_size": D},
@@ -104,24 +97,21 @@ def torch_module(settings, dtype="float64", bias=True):
     return Theirs().to(getattr(torch, dtype)).eval()
 
 
-def torch_state(torch, state):
-    parts = tuple(torch.from_numpy(part) for part in state)
-    return parts if len(parts) == 2 else parts[0]
-
-
 # --- PyTorch ------------------------------------------------------------------------------------
 
 
 @pytest.mark.parametrize("dtype", TOLERANCES)
-@pytest.mark.parametrize("kind", KINDS)
+@pytest.mark.parametrize("kind", IN_PYTORCH)
 class TestPyTorch:
     def test_a_module_comes_in_with_its_outputs(self, rng, kind, dtype):
         """Its two biases become one (but for bn). `test_torch` compares the gradients."""
         torch = needed("torch")
         torch.manual_seed(3)
-        theirs = torch_module(KINDS[kind], dtype)
-        cell = KINDS[kind].get("cell")
-        activation = {"activation": KINDS[kind].get("activation", "tanh")} if cell == "rnn" else {}
+        theirs = torch_module(IN_PYTORCH[kind], dtype)
+        cell = IN_PYTORCH[kind].get("cell")
+        activation = (
+            {"activation": IN_PYTORCH[kind].get("activation", "tanh")} if cell == "rnn" else {}
+        )
         arrays = exchange.from_torch(theirs.state_dict())
         ours = exchange.language_model(arrays, **activation)
         assert (ours.config.dtype, ours.config.tied) == (dtype, "tied" in kind)
@@ -136,7 +126,7 @@ class TestPyTorch:
 
     def test_a_module_and_a_file_go_out_and_the_file_back(self, rng, kind, dtype, tmp_path):
         torch = needed("torch")
-        model = random_model(rng, dtype, **KINDS[kind])
+        model = random_model(rng, dtype, **IN_PYTORCH[kind])
         x, before = random_window(rng, model)
         module = exchange.torch_module(model)
         with torch.no_grad():
@@ -158,7 +148,7 @@ class TestPyTorch:
 
 
 def test_arrays_need_no_pytorch_and_a_negative_zero_stays(rng):
-    model = random_model(rng, **KINDS["gru"])
+    model = random_model(rng, **IN_PYTORCH["gru"])
     for parameter in model.parameters().values():
         parameter.data.flat[::3] = -0.0
     twin = exchange.language_model(exchange.from_torch(exchange.to_torch(model)))
@@ -167,13 +157,13 @@ def test_arrays_need_no_pytorch_and_a_negative_zero_stays(rng):
 
 @pytest.mark.parametrize("prefix", ["", "module.", "a.b.c."])
 def test_prefixes_of_a_module(rng, prefix):
-    model = random_model(rng, **KINDS["lstm"])
+    model = random_model(rng, **IN_PYTORCH["lstm"])
     state = {prefix + key: array for key, array in exchange.to_torch(model).items()}
     assert_same_bytes(model, exchange.language_model(exchange.from_torch(state)))
 
 
 def test_biases_may_be_missing():
-    theirs = torch_module(KINDS["gru"], bias=False)
+    theirs = torch_module(IN_PYTORCH["gru"], bias=False)
     model = exchange.language_model(exchange.from_torch(theirs.state_dict()))
     assert not any(model.parameters()[f"gru.1.{name}"].data.any() for name in ("b", "bn"))
 
@@ -189,7 +179,7 @@ def test_biases_may_be_missing():
     ],
 )
 def test_other_modules_of_pytorch_are_refused(rng, change):
-    state = change(exchange.to_torch(random_model(rng, **KINDS["lstm"])))
+    state = change(exchange.to_torch(random_model(rng, **IN_PYTORCH["lstm"])))
     with pytest.raises(ValueError, match=r"^from_torch: state must be of one LSTM, GRU or RNN"):
         exchange.from_torch(state)
 
@@ -255,7 +245,7 @@ CELLS = {
 
 
 @pytest.fixture(
-    params=product(test_sequence_models.KINDS, ("ids", "vectors"), ("forward", "both"), CELLS),
+    params=product(SEQUENCE_MODELS, ("ids", "vectors"), ("forward", "both"), CELLS),
     ids=" ".join,
 )
 def sequence_case(request, rng):
@@ -264,8 +254,8 @@ def sequence_case(request, rng):
     settings = {"bidirectional": directions == "both", "init_scale": 0.5} | CELLS[cell]
 
     def of(dtype):
-        model = test_sequence_models.make(kind, inputs, dtype=dtype, **settings)
-        x, _ = test_sequence_models.data(rng, kind, inputs)
+        model = make_sequence_model(kind, inputs, dtype=dtype, **settings)
+        x, _ = sequence_data(rng, kind, inputs)
         if inputs == "vectors":
             x = x.astype(dtype)
         lengths = np.array([3, 1, 5])
@@ -363,10 +353,10 @@ def test_a_run_is_of_a_language_model(tmp_path, capsys):
 
 
 @pytest.mark.parametrize("dtype", TOLERANCES)
-@pytest.mark.parametrize("kind", KINDS | NOT_IN_PYTORCH | ONLY_HERE)
+@pytest.mark.parametrize("kind", IN_PYTORCH | NOT_IN_PYTORCH | ONLY_HERE)
 def test_safetensors_out_and_back(rng, kind, dtype, tmp_path):
     needed("safetensors")
-    model = random_model(rng, dtype, **(KINDS | NOT_IN_PYTORCH | ONLY_HERE)[kind])
+    model = random_model(rng, dtype, **(IN_PYTORCH | NOT_IN_PYTORCH | ONLY_HERE)[kind])
     exchange.export_model(model, tmp_path / "m", "safetensors", VOCABULARY)
     twin, vocabulary = exchange.import_model(tmp_path / "m")
     assert_same_bytes(model, twin)
@@ -381,7 +371,7 @@ def test_safetensors_of_pytorch(rng, tmp_path):
     needed("torch"), needed("safetensors")
     from safetensors.torch import save_model
 
-    theirs = torch_module(KINDS["tied lstm"])
+    theirs = torch_module(IN_PYTORCH["tied lstm"])
     save_model(theirs, str(tmp_path / "m.safetensors"))
     model, vocabulary = exchange.import_model(tmp_path / "m.safetensors")
     expected = exchange.language_model(exchange.from_torch(theirs.state_dict()))
@@ -503,12 +493,12 @@ NOT_INTERPRETED = {("relu", "float64"), ("sigmoid", "float64")}  # it has tanh o
 
 @pytest.mark.parametrize(
     ("kind", "dtype"),
-    sorted({*product(KINDS | NOT_IN_PYTORCH, TOLERANCES)} - NOT_INTERPRETED),
+    sorted({*product(IN_PYTORCH | NOT_IN_PYTORCH, TOLERANCES)} - NOT_INTERPRETED),
 )
 def test_onnx_computes_the_same_for_any_window(rng, kind, dtype, tmp_path):
     """Float32 in onnxruntime, which has no other; float64 in the interpreter of ONNX."""
     onnx = needed("onnx")
-    model = random_model(rng, dtype, **(KINDS | NOT_IN_PYTORCH)[kind])
+    model = random_model(rng, dtype, **(IN_PYTORCH | NOT_IN_PYTORCH)[kind])
     path = tmp_path / "m.onnx"
     exchange.export_model(model, path, "onnx", VOCABULARY)
     graph = onnx.load(path)

@@ -6,16 +6,16 @@ Errors are relative to the largest entry of each array: 1e-10 in float64, 1e-5 i
 import numpy as np
 import pytest
 from conftest import B, D, H, T, V
+from support.agreement import DTYPES, all_close, close
+from support.arguments import normal
 from support.bad_calls import assert_refused, bad_call
+from support.every_cell import CALLS as TEXTBOOK_CALLS
+from support.every_cell import SIZES as TEXTBOOK_SIZES
 from support.processes import run_python
-from test_reference import CALLS as TEXTBOOK_CALLS
-from test_reference import SIZES as TEXTBOOK_SIZES
 
 from numpylstm import functional, reference
 from numpylstm.cells import CELLS
 
-TOLERANCE = {"float64": 1e-10, "float32": 1e-5}
-DTYPES = pytest.mark.parametrize("dtype", TOLERANCE)
 SIZES = [  # T, B, D, H
     *TEXTBOOK_SIZES,
     pytest.param((T, B, 1, H), id="D=1"),
@@ -23,34 +23,6 @@ SIZES = [  # T, B, D, H
     pytest.param((4, 19, 40, 130), id="shared by threads", marks=pytest.mark.big),
     pytest.param((3, 30, 300, 70), id="several blocks", marks=pytest.mark.big),
 ]
-
-
-def close(got, want, dtype, scale=None):
-    """Assert the same shape, dtype and numbers."""
-    got, want = np.asarray(got), np.asarray(want)
-    assert got.shape == want.shape
-    assert got.dtype == want.dtype
-    if got.dtype.kind in "iu":
-        assert np.array_equal(got, want)
-        return
-    scale = np.abs(want).max() if scale is None else scale
-    assert np.abs(got - want).max() <= TOLERANCE[dtype] * max(scale, np.finfo(dtype).tiny)
-
-
-def all_close(got, want, dtype):
-    """Compare tuples of results, gradients and caches entry by entry."""
-    assert len(got) == len(want)
-    for g, w in zip(got, want, strict=True):
-        if isinstance(w, tuple) and w and isinstance(w[0], np.ndarray):
-            all_close(g, w, dtype)
-        elif isinstance(w, np.ndarray | np.number):
-            close(g, w, dtype)
-        else:
-            assert g == w
-
-
-def normal(rng, dtype, *shape):
-    return rng.standard_normal(shape).astype(dtype)
 
 
 CALLS = TEXTBOOK_CALLS | {"gru without-bn": ("gru", {"reset": "after"})}

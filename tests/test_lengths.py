@@ -6,38 +6,12 @@ Past the end of a sequence all that is passed in is NaN, so nothing there can ha
 import numpy as np
 import pytest
 from conftest import B, D, H, T
-from test_reference import EVERY_CALL, recurrent_arrays
+from support.arguments import recurrent_arrays
+from support.every_cell import EVERY_CALL
+from support.lengths import EVERY_LENGTHS, EVERY_MODULE, both_ways, past, with_nan
 
 from numpylstm import functional, reference
 from numpylstm.cells import CELLS
-
-LENGTHS = {
-    "unsorted": (2, T, 1),
-    "sorted": (T, 3, 2),
-    "all equal": (T, T, T),
-    "T longer than the longest": (1, 3, 3),
-    "one is empty": (4, 0, 2),
-    "all are empty": (0, 0, 0),
-}
-EVERY_LENGTHS = pytest.mark.parametrize("lengths", LENGTHS.values(), ids=LENGTHS)
-MODULES = {"reference": reference, "fast": functional}
-EVERY_MODULE = pytest.mark.parametrize("module", MODULES.values(), ids=MODULES)
-
-
-def past(lengths, steps=T):
-    """Return a mask (T, B): the steps past the end of each sequence."""
-    return np.arange(steps)[:, None] >= lengths
-
-
-def with_nan(values, lengths):
-    return np.where(past(lengths, len(values))[..., None], np.nan, values)
-
-
-def both_ways(module, cell, arrays, options, upstream, **lengths):
-    """Return hs and the states, and all gradients."""
-    *results, cache = getattr(module, f"{cell}_forward")(**arrays, **options, **lengths)
-    gradients = getattr(module, f"{cell}_backward")(*upstream, cache)
-    return results, [d for d in gradients if d is not None]
 
 
 def one_by_one(cell, arrays, options, upstream, lengths):

@@ -13,8 +13,8 @@ from types import FunctionType, SimpleNamespace
 import numpy as np
 import pytest
 from conftest import B, D, H, L, T, V
+from support.gradients import check_gradients
 from support.textbook_layers import of_textbook
-from test_models import check_gradients
 
 import numpylstm as nl
 from numpylstm import diagnostics, doctor, functional, museum, reference

@@ -1,23 +1,13 @@
 """The smallest whole program, docs/examples/one_file.py, computes what the engine computes."""
 
 import runpy
-from pathlib import Path
 
 import numpy as np
 import pytest
 from conftest import B, H, T, V
+from support.one_file import ONE_FILE, PATHS
 
 import numpylstm as nl
-
-ONE_FILE = Path(__file__).parents[1] / "docs" / "examples" / "one_file.py"
-PATHS = {
-    "embedding.W": "E",
-    "lstm.0.Wx": "Wx",
-    "lstm.0.Wh": "Wh",
-    "lstm.0.b": "b",
-    "decoder.W": "Wy",
-    "decoder.b": "by",
-}
 
 
 @pytest.fixture

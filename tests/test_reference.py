@@ -4,86 +4,19 @@ Each case is a scalar function of named arrays, all random: biases, initial stat
 gradients that arrive from above, from the next window and at the loss.
 """
 
-import itertools
 from functools import partial
 
 import numpy as np
 import pytest
 from conftest import B, D, H, T, V
+from support.arguments import matrix_arrays, recurrent_arrays
+from support.every_cell import EVERY_CALL, SIZES
+from support.gradients import prove
 
 from numpylstm import gradcheck, reference
 from numpylstm.cells import CELLS
 
-SIZES = [  # T, B, D, H: the usual, then each size one
-    pytest.param((T, B, D, H), id="usual"),
-    pytest.param((1, B, D, H), id="T=1"),
-    pytest.param((T, 1, D, H), id="B=1"),
-    pytest.param((T, B, D, 1), id="H=1"),
-    pytest.param((1, 1, 1, 1), id="all 1"),
-]
-
-
-def prove(rng, forward, backward, arrays, methods=("complex", "central"), read=None):
-    """Check ``backward`` by each method, with random gradients of all that ``forward`` returns.
-
-    If `read` is given, the loss reads only so many of the results. No array is written to. Complex
-    arrays have the same gradients, although those from above are real.
-    """
-    for array in arrays.values():
-        array.setflags(write=False)
-    *results, cache = forward(*arrays.values())
-    upstream = [rng.standard_normal(result.shape) for result in results]
-    for unread in upstream[read:] if read else ():
-        unread[...] = 0
-
-    def loss(a):
-        *results, _ = forward(*a.values())
-        return sum((u * result).sum() for u, result in zip(upstream, results, strict=True))
-
-    def gradients_from(cache):
-        gradients = backward(*upstream, cache)
-        gradients = gradients if isinstance(gradients, tuple) else (gradients,)
-        assert all(gradient is None for gradient in gradients[len(arrays) :])
-        return dict(zip(arrays, gradients, strict=False))
-
-    gradients = gradients_from(cache)
-    *_, cache = forward(*(array + 0j for array in arrays.values()))
-    for name, other in gradients_from(cache).items():
-        gradient = gradients[name]
-        np.testing.assert_allclose(other, gradient, rtol=1e-12, atol=1e-12 * np.abs(gradient).max())
-    for method in methods:
-        report = gradcheck.check(loss, arrays, gradients, method=method)
-        assert report.passed, f"\n{report}"
-
-
-def calls():
-    """Yield each cell with each choice of its options, by name."""
-    for cell in CELLS.values():
-        options = cell.arguments(cell.options)
-        choices = [option.choices or (option.default,) for option in options.values()]
-        for values in itertools.product(*choices):
-            chosen = dict(zip(options, values, strict=True))
-            yield " ".join([cell.name, *map(str, values)]), (cell.name, chosen)
-
-
-CALLS = dict(calls())
-EVERY_CALL = pytest.mark.parametrize(("cell", "options"), CALLS.values(), ids=CALLS)
 WITHOUT_BN = {"reset": "before"}  # the parameters of such a GRU fit one that resets after, too
-
-
-def recurrent_arrays(rng, sizes, cell, options=None):
-    """Return the arguments of a forward pass by name, in order; a normaliser is positive.
-
-    `options` tell which parameters the cell has; by default they have their defaults.
-    """
-    T, B, D, H = sizes
-    arrays = {"x": rng.standard_normal((T, B, D))}
-    arrays |= {f"{name}0": rng.standard_normal((B, H)) for name in CELLS[cell].states}
-    if "n0" in arrays:
-        arrays["n0"] = 0.5 + np.abs(arrays["n0"])
-    chosen = {name: option.default for name, option in CELLS[cell].options.items()}
-    shapes = CELLS[cell].shapes(D, H, chosen | (options or {}))
-    return arrays | {name: rng.standard_normal(shape) for name, shape in shapes.items()}
 
 
 # --- recurrent layers --------------------------------------------------------------------------
@@ -419,17 +352,6 @@ def test_attention_to_a_padded_batch_is_that_to_each_sequence_alone(rng):
 # --- a state that is a matrix --------------------------------------------------------------------
 
 MATRIX_SIZES = [{}, {"T": 1}, {"B": 1}, {"K": 1}, {"M": 1}]
-
-
-def matrix_arrays(rng, kind, T=T, B=B, K=K, M=7):
-    """Return the arguments of a forward pass by name, in order; values have M entries."""
-    arrays = {name: rng.standard_normal((T, B, K)) for name in "qk"}
-    arrays["v"] = rng.standard_normal((T, B, M))
-    if kind != "linear_attention":
-        arrays["beta"] = rng.uniform(0, 2, (T, B))
-    if kind == "gated_delta_rule":
-        arrays["decay"] = rng.uniform(0, 1, (T, B))
-    return arrays | {"S0": rng.standard_normal((B, K, M))}
 
 
 @pytest.mark.parametrize("sizes", MATRIX_SIZES, ids=str)

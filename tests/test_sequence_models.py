@@ -4,7 +4,9 @@ import numpy as np
 import pytest
 from conftest import B, D, H, L, T, V
 from support.bad_calls import assert_refused, bad_call
+from support.gradients import check_gradients
 from support.plain_pass import plain_pass
+from support.sequence_models import SEQUENCE_MODELS, C, make_sequence_model, sequence_data
 from support.small import (
     LABELS,
     VECTORS,
@@ -15,36 +17,13 @@ from support.small import (
     small_rnn,
     small_tagger,
 )
-from test_models import check_gradients
 
 import numpylstm as nl
 
-C, K = 7, 2  # classes, numbers of a target
 LENGTHS = np.array([3, 0, 5])
-KINDS = {
-    "classifier": (nl.SequenceClassifier, {"num_classes": C}),
-    "tagger": (nl.SequenceTagger, {"num_classes": C}),
-    "regressor": (nl.SequenceRegressor, {"num_outputs": K}),
-    "last regressor": (nl.SequenceRegressor, {"num_outputs": K, "every_step": False}),
-}
-EVERY = pytest.mark.parametrize("kind", KINDS)
+EVERY = pytest.mark.parametrize("kind", SEQUENCE_MODELS)
 BOTH_WAYS = pytest.mark.parametrize("bidirectional", [False, True], ids=["forward", "both"])
 INPUTS = pytest.mark.parametrize("inputs", ["ids", "vectors"])
-
-
-def make(kind, inputs="ids", **settings):
-    cls, own = KINDS[kind]
-    size = {"vocab_size": V} if inputs == "ids" else {"input_size": D}
-    usual = {"num_layers": L, "dtype": "float64", "init_scale": 0.8, "rng": 0}
-    return cls(**size, hidden_size=H, **own, **usual | settings)
-
-
-def data(rng, kind, inputs="ids", B=B):
-    x = rng.integers(0, V, (T, B)) if inputs == "ids" else rng.standard_normal((T, B, D))
-    shape = (T, B) if kind in ("tagger", "regressor") else (B,)
-    if "regressor" in kind:
-        return x, rng.standard_normal((*shape, K))
-    return x, rng.integers(0, C, shape)
 
 
 def spoil(array, lengths):
@@ -71,8 +50,8 @@ def loss_and_gradients(model, x, y, lengths=None):
 @pytest.mark.parametrize("lengths", [None, LENGTHS], ids=["all", "padded"])
 def test_gradients(rng, kind, inputs, bidirectional, lengths):
     dropping = {"dropout": 0.3, "dropout_locked": bidirectional, "dropout_weights": 0.2}
-    model = make(kind, inputs, bidirectional=bidirectional, num_layers=3, **dropping)
-    x, y = data(rng, kind, inputs)
+    model = make_sequence_model(kind, inputs, bidirectional=bidirectional, num_layers=3, **dropping)
+    x, y = sequence_data(rng, kind, inputs)
     check_gradients(model, lambda m: m.forward(x, y, lengths=lengths))
 
 
@@ -81,8 +60,10 @@ def test_gradients(rng, kind, inputs, bidirectional, lengths):
 @pytest.mark.parametrize("impl", ["fast", "reference"])
 def test_gradients_of_every_cell(rng, kind, cell, impl):
     dropping = {"dropout": 0.3, "dropout_locked": True, "dropout_weights": 0.3}
-    model = make(kind, cell=cell, embedding_size=D, impl=impl, dropout_words=0.2, **dropping)
-    x, y = data(rng, kind)
+    model = make_sequence_model(
+        kind, cell=cell, embedding_size=D, impl=impl, dropout_words=0.2, **dropping
+    )
+    x, y = sequence_data(rng, kind)
     check_gradients(model, lambda m: m.forward(x, y, lengths=LENGTHS))
 
 
@@ -94,8 +75,8 @@ def test_gradients_of_every_cell(rng, kind, cell, impl):
 @INPUTS
 def test_a_padded_batch_is_each_sequence_alone(rng, kind, inputs, bidirectional):
     """The loss, the predictions and every gradient, with nonsense past the ends."""
-    model = make(kind, inputs, bidirectional=bidirectional)
-    x, y = data(rng, kind, inputs)
+    model = make_sequence_model(kind, inputs, bidirectional=bidirectional)
+    x, y = sequence_data(rng, kind, inputs)
     lengths = np.array([3, 1, 5])
     padded = spoil(x, lengths), spoil(y, lengths) if model.every_step else y
     loss, gradients = loss_and_gradients(model, *padded, lengths)
@@ -118,8 +99,8 @@ def test_a_padded_batch_is_each_sequence_alone(rng, kind, inputs, bidirectional)
 
 
 def test_an_output_comes_from_the_final_states_of_both_directions(rng):
-    model = make("last regressor", "vectors", bidirectional=True)
-    x, _ = data(rng, "last regressor", "vectors")
+    model = make_sequence_model("last regressor", "vectors", bidirectional=True)
+    x, _ = sequence_data(rng, "last regressor", "vectors")
     start = model.zero_state(B)
     _, states = plain_pass(model.config, model.state_dict(), x, start, {}, LENGTHS)
     ends = np.concatenate([h[-1] for h, *_ in states], axis=-1)
@@ -129,7 +110,7 @@ def test_an_output_comes_from_the_final_states_of_both_directions(rng):
 
 def test_an_output_after_nothing(rng):
     """A sequence of length 0 ends in the initial state, and the output is the bias."""
-    model = make("last regressor", "vectors", bidirectional=True)
+    model = make_sequence_model("last regressor", "vectors", bidirectional=True)
     x = np.full((T, B, D), np.nan)
     output = model.predict(x, np.zeros(B, int))
     np.testing.assert_array_equal(output, np.tile(model.parameters()["decoder.b"].data, (B, 1)))
@@ -181,8 +162,8 @@ def test_gradients_of_both_directions(rng, lengths):
 @BOTH_WAYS
 def test_weights(rng, kind, bidirectional):
     """A loss is the mean by weight; a target of weight 0 is not read; with every gradient."""
-    model = make(kind, bidirectional=bidirectional)
-    x, y = data(rng, kind)
+    model = make_sequence_model(kind, bidirectional=bidirectional)
+    x, y = sequence_data(rng, kind)
     weights = rng.random((T, B) if model.every_step else B)
     weights[..., 1] = 0
     losses, _ = model.score(x, y)
@@ -214,8 +195,8 @@ def test_weights(rng, kind, bidirectional):
 @INPUTS
 @pytest.mark.parametrize("cell", ["lstm", "gru", "slstm"])
 def test_a_stream_gives_the_outputs_of_the_sequence(rng, kind, inputs, cell):
-    model = make(kind, inputs, cell=cell)
-    x, _ = data(rng, kind, inputs)
+    model = make_sequence_model(kind, inputs, cell=cell)
+    x, _ = sequence_data(rng, kind, inputs)
     state, parts = model.zero_state(B), []
     for piece in np.split(x, [1, 2, 4]):
         outputs, state = model.advance(piece, state)
@@ -235,9 +216,10 @@ def test_a_stream_gives_the_outputs_of_the_sequence(rng, kind, inputs, cell):
 @INPUTS
 def test_evaluation(rng, kind, inputs):
     """Against the losses and predictions of the textbook, whatever the size of the batches."""
-    model, twin = make(kind, inputs, dropout=0.4), make(kind, inputs, impl="reference")
+    model = make_sequence_model(kind, inputs, dropout=0.4)
+    twin = make_sequence_model(kind, inputs, impl="reference")
     twin.load_state_dict(model.state_dict())
-    x, y = data(rng, kind, inputs, B=7)
+    x, y = sequence_data(rng, kind, inputs, B=7)
     lengths = np.array([3, 0, 5, 1, 2, 5, 4])
     evaluate = nl.evaluate_regressor if "regressor" in kind else nl.evaluate_classifier
     for ends in (None, lengths, lengths // 5 * [1, 1, 1, 0, 1, 0, 1]):
@@ -260,8 +242,8 @@ def test_evaluation(rng, kind, inputs):
 
 @pytest.mark.parametrize("kind", ["classifier", "tagger"])
 def test_probabilities(rng, kind):
-    model = make(kind)
-    x, y = data(rng, kind)
+    model = make_sequence_model(kind)
+    x, y = sequence_data(rng, kind)
     p, (nll, predicted) = model.probabilities(x), model.score(x, y)
     np.testing.assert_allclose(p.sum(axis=-1), 1, rtol=1e-14)
     np.testing.assert_allclose(
@@ -274,10 +256,10 @@ def test_probabilities(rng, kind):
 @EVERY
 def test_an_output_that_is_no_number_is_refused(rng, kind):
     """The largest of scores that are NaN would be the first class."""
-    model = make(kind)
+    model = make_sequence_model(kind)
     model.parameters()["decoder.W"].data[...] = np.nan
     with pytest.raises(ValueError, match=r"predict: the output must be finite, got nan at \[0, 0"):
-        model.predict(data(rng, kind)[0])
+        model.predict(sequence_data(rng, kind)[0])
 
 
 # --- bad calls ---------------------------------------------------------------------------------

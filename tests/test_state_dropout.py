@@ -10,10 +10,12 @@ from functools import partial
 import numpy as np
 import pytest
 from conftest import B, D, H, L, T, V
+from support.agreement import DTYPES, all_close
+from support.arguments import normal, recurrent_arrays
 from support.bad_calls import assert_refused, bad_call
-from test_functional import DTYPES, all_close, normal
-from test_lengths import EVERY_LENGTHS, EVERY_MODULE, both_ways, past, with_nan
-from test_reference import CALLS, prove, recurrent_arrays
+from support.every_cell import CALLS
+from support.gradients import prove
+from support.lengths import EVERY_LENGTHS, EVERY_MODULE, both_ways, past, with_nan
 
 import numpylstm as nl
 from numpylstm import functional, reference

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from support.leaves import leaves
 from support.node import NODE, needs_node
 from support.pages import data_of
 from support.processes import run_python
@@ -29,18 +30,6 @@ TEMPLATES = Path(__file__).parent.parent / "docs" / "laboratory" / "golden-tape.
 EXACT = dict(rtol=0, atol=1e-12)
 
 each_cell = pytest.mark.parametrize("cell", TAPES)
-
-
-def leaves(tree, name=""):
-    """Yield every number of a tree in order, with the name that grading gives it."""
-    if isinstance(tree, dict):
-        for key, value in tree.items():
-            yield from leaves(value, f"{name}.{key}" if name else key)
-    elif isinstance(tree, list):
-        for k, value in enumerate(tree):
-            yield from leaves(value, f"{name}[{k}]")
-    else:
-        yield name, tree
 
 
 IDS, TARGETS = (np.array(GOLDEN["inputs"][name])[:, None] for name in ("ids", "targets"))  # (T, B)

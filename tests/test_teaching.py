@@ -16,8 +16,8 @@ import pytest
 from conftest import H, T, V
 from fontTools.ttLib import TTFont
 from support.notebook_cells import read, source
-from test_one_file import PATHS
-from test_workbook import functions, graded
+from support.one_file import ONE_FILE, PATHS
+from support.workbook import functions, graded
 
 import numpylstm as nl
 from numpylstm import grading
@@ -25,7 +25,6 @@ from numpylstm import grading
 ROOT = Path(__file__).parents[1]
 DOCS = ROOT / "docs"
 FONT = DOCS / "_static" / "stix-two-math.woff"
-ONE_FILE = (DOCS / "examples" / "one_file.py").read_text(encoding="utf-8")
 sys.path += [str(DOCS / "teaching"), str(DOCS / "_ext")]
 
 import class_summary  # noqa: E402
@@ -236,7 +235,10 @@ def test_a_hunt(secret):
     assert "\n".join(lines) + "\n" == hunted.right
 
     # A comparison with one_file.py shows every line of the backward pass.
-    known = {line.strip() for line in ast.unparse(ast.parse(ONE_FILE)).splitlines()}
+    known = {
+        line.strip()
+        for line in ast.unparse(ast.parse(ONE_FILE.read_text(encoding="utf-8"))).splitlines()
+    }
     functions = {f.name: f for f in ast.parse(hunted.program).body if hasattr(f, "name")}
     own = ast.unparse(functions[hunted.names["backward"]]).splitlines()
     assert len(own) > 25

@@ -10,8 +10,8 @@ a GRU, where it is our bn. `test_exchange` proves the functions that turn one in
 import numpy as np
 import pytest
 from conftest import B, D, H, L, T, V, random_state
-from test_exchange import KINDS, torch_state
-from test_reference import matrix_arrays
+from support.arguments import matrix_arrays
+from support.pytorch import IN_PYTORCH, torch_state
 
 import numpylstm as nl
 from numpylstm import reference
@@ -45,9 +45,9 @@ def assert_close(ours, theirs):
         np.testing.assert_allclose(array, theirs[path], rtol=0, atol=1e-10 * scale, err_msg=path)
 
 
-@pytest.fixture(params=KINDS)
+@pytest.fixture(params=IN_PYTORCH)
 def pair(request):
-    options = KINDS[request.param]
+    options = IN_PYTORCH[request.param]
     model = nl.LanguageModel(V, H, L, dtype="float64", init_scale=0.5, rng=0, **options)
     return model, twin_of(model)
 

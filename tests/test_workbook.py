@@ -6,11 +6,9 @@ import json
 import os
 import re
 import sys
-from pathlib import Path
 
 import numpy as np
 import pytest
-from numba import njit
 from support.bad_calls import assert_refused, bad_call
 from support.notebook_cells import (
     code_cells,
@@ -19,13 +17,12 @@ from support.notebook_cells import (
     in_jupyter,
     outputs,
     printed,
-    read,
-    solution_code,
     source,
     tagged,
     tags,
 )
 from support.processes import run_program
+from support.workbook import NAMES, NOTEBOOK, PATH, SOLUTIONS, functions, graded
 
 import numpylstm as nl
 from numpylstm import grading
@@ -35,26 +32,7 @@ from numpylstm.laboratory.workbook.places import FIRST, FIXED, others
 from numpylstm.tape.__main__ import main
 from numpylstm.tape.comparison import LARGEST
 
-PATH = Path(__file__).parent.parent / "notebooks" / "workbook.ipynb"
-NOTEBOOK = read(PATH)
-NAMES = list(grading.BLANKS)
 BOBS = ("rnn_step_backward", "(1 - h * h)", "(1 - h)")
-
-
-SOLUTIONS = dict(zip(NAMES, map(solution_code, tagged(NOTEBOOK, "solution")), strict=True))
-
-
-def functions(changed=None, *pieces):
-    """Return the solutions as functions by name, one with pieces of its code exchanged."""
-    space = {"np": np, "njit": njit}
-    for name, code in SOLUTIONS.items():
-        exec(exchanged(code, *pieces) if name == changed else code, space)
-    return {name: space[name] for name in NAMES}
-
-
-def graded(name, *pieces):
-    """Grade a solution with pieces of its code exchanged."""
-    return grading.grade(functions(name, *pieces)[name])
 
 
 class TestAsItIsDelivered:
