@@ -28,7 +28,8 @@ import numpylstm as nl
 from numpylstm import grading
 from numpylstm.laboratory.mistakes.record import Mistake
 from numpylstm.laboratory.workbook import desk, engine, words
-from numpylstm.laboratory.workbook.places import FIRST, FIXED, others
+from numpylstm.laboratory.workbook.outcomes import Outcome, Outcomes
+from numpylstm.laboratory.workbook.places import FIRST, FIXED, places
 from numpylstm.tape.__main__ import main
 from numpylstm.tape.comparison import LARGEST
 
@@ -315,7 +316,7 @@ def lstm_backward(dhs, dhT, dcT, x, h0, c0, steps, Wx, Wh):
 def test_a_loop_that_writes_the_step_out_is_judged(name, pieces, words):
     space = {"np": np}
     exec(exchanged(INLINED[name], *pieces), space)
-    verdict = grading.judge(name, grading.numbers_of(space[name], "ada"), "ada")
+    verdict = grading.judge(name, grading.outcomes_of(space[name], "ada"), "ada")
     assert verdict.state == ("wrong" if pieces else "right")
     assert re.search(words, verdict.diagnosis), verdict
 
@@ -673,8 +674,10 @@ class TestVerdicts:
 
         said = "new_W must be real numbers of the shape (4, 6), got ellipsis."
         assert said in str(grading.grade(sgd))
-        assert json.loads(grading.submission([sgd]))["answers"]["sgd"]["new_W"] == "ellipsis"
-        assert grading.judge("sgd", {"new_W": [10**400]}).state == "wrong"
+        (sgd_of_file,) = json.loads(grading.submission([sgd]))["answers"].values()
+        assert sgd_of_file["at"]["first"]["results"] == {"new_W": "ellipsis"}
+        huge = Outcomes(at={"first": Outcome({"new_W": [10**400]})})
+        assert grading.judge("sgd", huge).state == "wrong"
 
 
 def rows_of(folder, capsys):
@@ -695,7 +698,7 @@ class TestTheTeachersDesk:
             (tmp_path / f"{student}.json").write_text(text, encoding="utf-8")
         (tmp_path / "dan.json").write_text("__import__('os').abort()", encoding="utf-8")
         (tmp_path / "group").mkdir()
-        (tmp_path / "group" / "eve.JSON").write_text('{"answers": {"sgd": {"new_W": "print(1)"}}}')
+        (tmp_path / "group" / "eve.JSON").write_text('{"answers": {"sgd": {"at": "print(1)"}}}')
         status, rows = rows_of(tmp_path, capsys)
         assert status == 1  # the file of dan cannot be graded
         assert list(rows) == ["ada.json", "bob.json", "cyd.json", "dan.json", "group/eve.JSON"]
@@ -745,7 +748,7 @@ class TestTheTeachersDesk:
 
     def test_numbers_of_a_neighbour_are_wrong(self):
         """The name of a student seeds them."""
-        answers = {name: grading.numbers_of(mine, "ada") for name, mine in functions().items()}
+        answers = {name: grading.outcomes_of(mine, "ada") for name, mine in functions().items()}
         for student, state in (("ada", "right"), ("abe", "wrong")):
             assert {verdict.state for verdict in desk.verdicts_of(student, answers)} == {state}
 
@@ -798,7 +801,7 @@ class TestTheTeachersDesk:
         self.hand_in(tmp_path, "ada.json", "ada")
         self.hand_in(tmp_path, "copy.json", "ada", said="eve")
         content = json.loads((tmp_path / "copy.json").read_text())
-        content["answers"]["sgd"]["new_W"][0][0] += 1
+        content["answers"]["sgd"]["at"]["first"]["results"]["new_W"][0][0] += 1
         content["answers"]["sigmoid_slope"]["calls"] = ["sigmoid"]
         (tmp_path / "copy.json").write_text(json.dumps(content))
         self.hand_in(tmp_path, "new.json", "your name", answers=())
@@ -816,11 +819,11 @@ class TestTheTeachersDesk:
         _, rows = rows_of(tmp_path, capsys)
         assert [row["note"] for row in rows.values()] == ["", ""]
 
-    @pytest.mark.parametrize("place", [place.name for place in others(0)])
+    @pytest.mark.parametrize("place", [place.name for place in places(0)])
     def test_a_submission_that_lacks_a_place_is_not_right(self, place):
-        numbers = grading.numbers_of(functions()["sgd"])
-        del numbers[place]
-        assert grading.judge("sgd", numbers).state == "wrong"
+        outcomes = grading.outcomes_of(functions()["sgd"])
+        del outcomes.at[place]
+        assert grading.judge("sgd", outcomes).state == "wrong"
 
     def test_the_exam_has_no_solutions_and_no_hints(self, capsys, tmp_path):
         assert main(["strip", str(PATH)]) == 0
@@ -959,7 +962,7 @@ class TestBlanksThatCallOthers:
     def test_a_function_of_numpy_with_the_name_of_a_blank_is_none(self):
         sgd = functions("sgd", "lr * dW", "np.clip(lr * dW, -1e9, 1e9)")["sgd"]
         sgd.__globals__["clip"] = None
-        assert grading.numbers_of(sgd)["calls"] == []
+        assert grading.outcomes_of(sgd).calls == []
 
 
 @pytest.mark.slow

@@ -22,10 +22,11 @@ import numpy as np
 from numpylstm import tape
 from numpylstm.laboratory.workbook import engine
 from numpylstm.laboratory.workbook.blanks import BLANKS
-from numpylstm.laboratory.workbook.calls import as_numbers
 from numpylstm.laboratory.workbook.findings import Trouble, What
-from numpylstm.laboratory.workbook.grading import judge, right_at
+from numpylstm.laboratory.workbook.grading import comparisons, judge
+from numpylstm.laboratory.workbook.outcomes import Outcome, Outcomes, outcomes_in
 from numpylstm.laboratory.workbook.places import FIRST
+from numpylstm.laboratory.workbook.results import as_numbers
 from numpylstm.laboratory.workbook.words import NOT_ANSWERED, Verdict
 from numpylstm.printing import printable
 
@@ -39,20 +40,19 @@ TITLES = ["file", "student", "points", "of", *BLANKS, "engine", "errors", "note"
 
 @dataclass
 class Submission:
-    """The file of a student: the name in it, the numbers by blank, and those of the engine."""
+    """The file of a student: the name in it, the outcomes by blank, and those of the engine."""
 
     file: str
     student: str = ""
-    answers: dict[str, Any] = field(default_factory=dict)
+    answers: Mapping[str, Outcomes | None] = field(default_factory=dict)
     engine: Any = None
     error: str = ""  # why it cannot be graded
     notes: list[str] = field(default_factory=list)
 
     @property
-    def given(self) -> dict[str, Mapping[str, Any]]:
-        """The numbers of each blank that is answered."""
-        of_blanks = {name: self.answers.get(name) for name in BLANKS}
-        return {name: numbers for name, numbers in of_blanks.items() if isinstance(numbers, dict)}
+    def given(self) -> dict[str, Outcomes]:
+        """The outcomes of each blank that is answered."""
+        return {name: found for name, found in self.answers.items() if found is not None}
 
     @property
     def guilty(self) -> list[str]:
@@ -69,21 +69,21 @@ def read_submission(path: Path, file: str = "") -> Submission:
     if not isinstance(content, dict) or not isinstance(content.get("answers"), dict):
         raise tape.TapeError(f"{path}: must be a submission that the workbook wrote")
     student = str(content.get("student", ""))
-    return Submission(file or path.name, student, content["answers"], content.get("engine"))
+    answers = {name: outcomes_in(content["answers"].get(name)) for name in BLANKS}
+    return Submission(file or path.name, student, answers, content.get("engine"))
 
 
 def verdicts_of(
-    student: str, answers: Mapping[str, Any], guilty: Sequence[str] = ()
+    student: str, answers: Mapping[str, Outcomes | None], guilty: Sequence[str] = ()
 ) -> list[Verdict]:
     """Return a verdict for each blank; nothing in the answers is executed.
 
     `guilty` are the blanks that are wrong in the engine.
     """
-    states, verdicts = dict[str, str](), []
+    states: dict[str, str] = {}
+    verdicts = []
     for name in BLANKS:
-        numbers = answers.get(name)
-        given = numbers if isinstance(numbers, dict) else None
-        verdict = judge(name, given, student, states)
+        verdict = judge(name, answers.get(name), student, states)
         if name in guilty and verdict.state == "right":
             verdict = Verdict(name, "wrong", trouble=Trouble(What.ENGINE))
         verdicts.append(verdict)
@@ -168,7 +168,8 @@ def seed_of(submission: Submission, names: Sequence[str]) -> str:
     """Return the name that seeded the numbers: the student's, or one with which some are right."""
 
     def fits(name: str) -> bool:
-        return any(right_at(FIRST, blank, n, name) for blank, n in submission.given.items())
+        firsts = (next(comparisons(blank, o, name)) for blank, o in submission.given.items())
+        return not all(case.trouble for case in firsts)
 
     student = submission.student
     tried = [student, *_spellings(student), Path(submission.file).stem]
@@ -209,9 +210,10 @@ def _note_names(class_: Sequence[Submission]) -> None:
                 submission.notes.append(f"the same student as in {', '.join(others)}")
 
 
-def _first_drawn(numbers: Mapping[str, Any]) -> str:
-    """Return the first result that depends on the points, as text; a constant is nobody's."""
-    for value in numbers.values():
+def _first_drawn(outcomes: Outcomes) -> str:
+    """Return the first result that depends on the name, as text; a constant is nobody's."""
+    first = outcomes.at.get(FIRST.name, Outcome())
+    for value in first.results.values():
         array = as_numbers(value) if isinstance(value, list) else ""
         if isinstance(array, np.ndarray) and len(np.unique(array)) > 2:
             return json.dumps(value)
@@ -222,8 +224,9 @@ def _note_copies(class_: Sequence[Submission]) -> None:
     """Mark all files that have the numbers of a blank in common."""
     holders: dict[tuple[str, str], list[Submission]] = {}
     for submission in class_:
-        for name, numbers in submission.given.items():
-            if drawn := _first_drawn(numbers):
+        for name, outcomes in submission.given.items():
+            drawn = _first_drawn(outcomes)
+            if drawn:
                 holders.setdefault((name, drawn), []).append(submission)
     for submission in class_:
         common: dict[str, int] = {}

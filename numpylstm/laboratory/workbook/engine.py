@@ -18,14 +18,11 @@ from numpylstm import reference
 from numpylstm.checks import Array
 from numpylstm.data import Vocabulary, batches
 from numpylstm.laboratory.mistakes.record import enumeration
-from numpylstm.laboratory.workbook.blanks import BLANKS, steps_of
-from numpylstm.laboratory.workbook.calls import (
-    Answer,
-    NotGradable,
-    called_values,
-    stopped,
-    textbook_parts,
-)
+from numpylstm.laboratory.workbook.answers import Answer, textbook_parts
+from numpylstm.laboratory.workbook.arguments import steps_of
+from numpylstm.laboratory.workbook.blanks import BLANKS
+from numpylstm.laboratory.workbook.calls import called_values, stopped
+from numpylstm.laboratory.workbook.results import NotGradable
 from numpylstm.models import LanguageModel
 
 Functions = Mapping[str, Callable[..., Any]]  # by the names of the blanks

@@ -5,14 +5,17 @@ Nothing here is a sentence: `numpylstm.laboratory.workbook.words` makes those, l
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from enum import Enum
+from enum import Enum, StrEnum
 from typing import Any
 
 from numpylstm.laboratory.mistakes.record import Mistake
 
 
-class What(Enum):
-    """What is wrong first: of a function, of what it returns, of one result, or of a number."""
+class What(StrEnum):
+    """What is wrong first: of a function, of what it returns, of one result, or of a number.
+
+    Files of students hold the values.
+    """
 
     STOPPED = "stopped"
     CHANGES = "changes an argument"

@@ -47,8 +47,9 @@ def _sizes(*numbers: int) -> Mapping[str, int]:
 
 
 FIRST = Place("first", _sizes(5, 3, 4, 6, 7))
+OTHER_NUMBERS = replace(FIRST, name="again", new=New.NUMBERS, seed=1)
 FIXED = (
-    replace(FIRST, name="again", new=New.NUMBERS, seed=1),
+    OTHER_NUMBERS,
     replace(FIRST, name="layout", new=New.LAYOUT),
     Place("larger", _sizes(9, 5, 7, 8, 11), New.SIZES),
     Place("rows", _sizes(2, 70, 3, 4, 6), New.SIZES),
@@ -65,8 +66,8 @@ DRAWN = 3
 """Number of places that a seed draws."""
 
 
-def others(seed: int) -> list[Place]:
-    """Return the places after the first; the last ones are drawn with a seed.
+def places(seed: int) -> list[Place]:
+    """Return all places; the last ones are drawn with a seed.
 
     Their five sizes are drawn from three numbers, so that some are equal.
     """
@@ -76,4 +77,4 @@ def others(seed: int) -> list[Place]:
         sizes = _sizes(*map(int, rng.choice(rng.integers(2, 12, 3), 5)))
         scale = float(10 ** rng.uniform(-8, 8))
         drawn.append(Place(f"drawn {k}", sizes, New.DRAWN, scale, int(rng.integers(2**32))))
-    return [*FIXED, *drawn]
+    return [FIRST, *FIXED, *drawn]

@@ -1,7 +1,8 @@
 """Solutions of blanks that the textbook has in another form, or not at all.
 
 Like the textbook, they are plain code without annotations: the grader tries wrong forms of their
-lines and shows the right ones.
+lines and shows the right ones. Where the textbook has a blank, but with other arguments, a function
+``of_...`` makes its arguments of those of the workbook.
 """
 
 import numpy as np
@@ -53,11 +54,64 @@ def sgd(W, dW, lr):
     return new_W
 
 
+# --- arguments of the textbook --------------------------------------------------------------------
+
+
+def of_rnn_step(dh, x, h_prev, h, Wx, Wh):
+    """Arguments of `reference.rnn_step_backward`."""
+    return dh, reference.RNNCache(x, h_prev, h, Wx, Wh, "tanh")
+
+
+def of_lstm_step(dh, dc, x, h_prev, c_prev, i, f, g, o, tanh_c, Wx, Wh):
+    """Arguments of `reference.lstm_step_backward`."""
+    gates = np.concatenate([i, f, g, o], axis=1)
+    c = h = np.full_like(tanh_c, np.nan)  # the backward pass reads neither
+    return dh, dc, reference.LSTMCache(x, h_prev, c_prev, gates, c, tanh_c, h, Wx, Wh)
+
+
+def of_lstm(dhs, dhT, dcT, x, h0, c0, steps, Wx, Wh):
+    """Arguments of `lstm_backward` below, with the steps as one array (T, 7, B, H)."""
+    return dhs, dhT, dcT, x, h0, c0, np.array(steps), Wx, Wh
+
+
+def of_gru_step(dh, x, h_prev, r, z, n, Wx, Wh):
+    """Arguments of `reference.gru_step_backward`."""
+    gates = np.concatenate([r, z, n], axis=1)
+    h = np.full_like(n, np.nan)  # the backward pass does not read it
+    return dh, reference.GRUCache(x, h_prev, gates, r * h_prev, h, Wx, Wh, None, "before")
+
+
+def of_embedding(dx, ids, V):
+    """Arguments of `reference.embedding_backward`."""
+    return dx, reference.EmbeddingCache(ids, (V, dx.shape[-1]))
+
+
+# --- loops back through time ----------------------------------------------------------------------
+
+
+def rnn_step_backward(dh, x, h_prev, h, Wx, Wh):
+    """Backward pass of a step, with the workbook's arguments."""
+    return reference.rnn_step_backward(*of_rnn_step(dh, x, h_prev, h, Wx, Wh))
+
+
+def rnn_backward(dhs, dhT, x, h_prev, h, Wx, Wh):
+    """Backward pass of a sequence."""
+    dx, dWx, dWh, db = (np.zeros_like(like) for like in (x, Wx, Wh, Wh[0]))
+    dh = dhT
+    for t in reversed(range(len(x))):
+        dx[t], dh, dWx_t, dWh_t, db_t = rnn_step_backward(
+            dhs[t] + dh, x[t], h_prev[t], h[t], Wx, Wh
+        )
+        dWx += dWx_t
+        dWh += dWh_t
+        db += db_t
+    return dx, dh, dWx, dWh, db
+
+
 def lstm_step_backward(dh, dc, x, h_prev, c_prev, i, f, g, o, tanh_c, Wx, Wh):
     """Backward pass of a step, with the workbook's arguments."""
-    gates = np.concatenate([i, f, g, o], axis=1)
-    kept = reference.LSTMCache(x, h_prev, c_prev, gates, tanh_c, tanh_c, tanh_c, Wx, Wh)
-    return reference.lstm_step_backward(dh, dc, kept)
+    given = of_lstm_step(dh, dc, x, h_prev, c_prev, i, f, g, o, tanh_c, Wx, Wh)
+    return reference.lstm_step_backward(*given)
 
 
 def lstm_backward(dhs, dhT, dcT, x, h0, c0, steps, Wx, Wh):
@@ -75,22 +129,3 @@ def lstm_backward(dhs, dhT, dcT, x, h0, c0, steps, Wx, Wh):
         dWh += dWh_t
         db += db_t
     return dx, dh, dc, dWx, dWh, db
-
-
-def rnn_step_backward(dh, x, h_prev, h, Wx, Wh):
-    """Backward pass of a step, with the workbook's arguments."""
-    return reference.rnn_step_backward(dh, reference.RNNCache(x, h_prev, h, Wx, Wh, "tanh"))
-
-
-def rnn_backward(dhs, dhT, x, h_prev, h, Wx, Wh):
-    """Backward pass of a sequence."""
-    dx, dWx, dWh, db = (np.zeros_like(like) for like in (x, Wx, Wh, Wh[0]))
-    dh = dhT
-    for t in reversed(range(len(x))):
-        dx[t], dh, dWx_t, dWh_t, db_t = rnn_step_backward(
-            dhs[t] + dh, x[t], h_prev[t], h[t], Wx, Wh
-        )
-        dWx += dWx_t
-        dWh += dWh_t
-        db += db_t
-    return dx, dh, dWx, dWh, db

@@ -12,7 +12,8 @@ import numpy as np
 from numpylstm.laboratory.doctor.words import named_factor
 from numpylstm.laboratory.mistakes.record import enumeration
 from numpylstm.laboratory.mistakes.source import mentions
-from numpylstm.laboratory.workbook.blanks import BLANKS, OF_STEP
+from numpylstm.laboratory.workbook.arguments import Step
+from numpylstm.laboratory.workbook.blanks import BLANKS
 from numpylstm.laboratory.workbook.findings import Cause, Trouble, What, Why
 from numpylstm.laboratory.workbook.places import FIRST, New, Place
 
@@ -28,7 +29,7 @@ TROUBLES = {
     What.ALONE: "It must return {results} alone, got {got}.",
     What.LIST: "It must return a list of as many arrays as it gets, {count}, got {got}.",
     What.STEPS: "The list of steps must have an entry for each of {count} steps, got {got}.",
-    What.STEP: f"Each of the steps must hold {', '.join(OF_STEP)}, got {{got}}.",
+    What.STEP: f"Each of the steps must hold {', '.join(Step._fields)}, got {{got}}.",
     What.OVERWRITTEN: "What it returned changes later: the next call overwrites it; make a "
     "new array in each call.",
     What.KEPT: "Called again with the same arguments it returns other "

@@ -1,0 +1,185 @@
+"""Arguments: the arrays with which a blank is called at a place, drawn by the name of a student.
+
+Some blanks are called several times at a place, so these functions return a list of calls.
+"""
+
+from collections.abc import Sequence
+from itertools import cycle, islice
+from typing import Any, NamedTuple
+
+import numpy as np
+
+from numpylstm import reference
+from numpylstm.checks import Array
+from numpylstm.laboratory.doctor.lines import Layer
+from numpylstm.laboratory.workbook.places import FIRST, New, Place
+
+Call = dict[str, Any]
+"""The arguments of a call by name, and other arrays of the same pass."""
+Generator = np.random.Generator
+
+
+class Step(NamedTuple):
+    """The results of a step of an LSTM: a tuple, whose parts have names too."""
+
+    i: Array
+    f: Array
+    g: Array
+    o: Array
+    c: Array
+    tanh_c: Array
+    h: Array
+
+
+def steps_of(columns: Sequence[Any]) -> list[Step]:
+    """Return the steps of a sequence from its results, each over time."""
+    return [Step._make(column[t] for column in columns) for t in range(len(columns[0]))]
+
+
+# --- recurrent layers -----------------------------------------------------------------------------
+
+
+def of_layer(layer: Layer, place: Place, rng: Generator) -> list[Call]:
+    """Draw the arrays of a layer, and compute everything that its forward pass keeps.
+
+    Of an LSTM over a sequence also ``steps``, a tuple of arrays for each step.
+    """
+    p: Call = {n: 0.7 * rng.standard_normal(s) for n, s in layer.shapes(place.sizes).items()}
+    for name in layer.upstream:
+        p[name] *= place.scale
+    if place.new is New.EXTREMES:
+        _make_extreme(layer, p)
+    kept = layer.run(p)[-1]
+    p |= {name: array for name, array in kept._asdict().items() if name not in p}
+    for gate in layer.gates:
+        p[gate] = getattr(kept, gate)
+    if layer.name == "lstm":
+        p["steps"] = steps_of([p[name] for name in Step._fields])
+    return [p]
+
+
+def _make_extreme(layer: Layer, p: Call) -> None:
+    """Write rows of zeros, cells up to 900, and biases that close or open a gate."""
+    for k, name in enumerate(layer.upstream):
+        p[name][1 + k] = 0  # a row, or all rows of a step; another one in each array
+        p[name][..., k, :2] = 0
+    p["x"][..., 1, :] = 0
+    for name in layer.inputs:
+        if name.startswith("h"):
+            p[name][1] = 0
+        if name.startswith("c"):
+            p[name][:, 3:8] = [9, -12, 25, -40, 900]
+            p[name][1, -1] = 0
+    H = p["Wh"].shape[0]
+    for block in range(len(layer.gates) or 1):
+        start = block * H + block
+        p["b"][start : start + 4] = [-900, 40, -22, 900]
+        p["b"][(block + 1) * H - 1] = 0  # in row 1 this sum is 0
+
+
+# --- functions of each element --------------------------------------------------------------------
+
+FAR_OUT = np.array([1e-9, 9.0, 12.0, 16.0, 20.0, 31.0, 40.0, 100.0])
+
+
+def of_sigmoid(place: Place, rng: Generator) -> list[Call]:
+    """Draw sums of a gate; some are so large that exp overflows."""
+    a = 2 * rng.standard_normal((place.sizes["B"], place.sizes["H"]))
+    if place.new is New.EXTREMES:
+        far = [0.0, *FAR_OUT, *-FAR_OUT]
+        a.flat[: len(far)] = far
+    elif a.size > 1:
+        a.flat[:2] = 800.0, -800.0
+    return [{"a": a}]
+
+
+def of_slope(place: Place, rng: Generator) -> list[Call]:
+    """Draw outputs of a sigmoid."""
+    s = reference.sigmoid(rng.standard_normal((place.sizes["B"], place.sizes["H"])))
+    if place.new is New.EXTREMES:
+        s.flat[:8] = 0.0, 1.0, 1e-9, 1e-7, 1 - 1e-9, 0.5, 0.99995, 1 - 1e-12
+    return [{"s": s}]
+
+
+# --- embedding and loss ---------------------------------------------------------------------------
+
+
+def of_embedding(place: Place, rng: Generator) -> list[Call]:
+    """Draw ids; at the first sizes the last two do not occur, elsewhere all may."""
+    T, B, D, V = (place.sizes[letter] for letter in "TBDV")
+    if place.sizes == FIRST.sizes:
+        ids = rng.integers(0, V - 2, (T, B))
+        ids[0] = ids[0, 0]
+    else:
+        ids = rng.integers(0, V, (T, B))
+        ids.flat[-3:] = V - 1
+    dx = place.scale * rng.standard_normal((T, B, D))
+    if place.new is New.EXTREMES:
+        dx[1] = 0
+        dx[:, 2] = 0
+        ids[2:5] = [[V - 1], [0], [V - 1]]  # whole steps
+    return [{"dx": dx, "ids": ids, "V": V}]
+
+
+def of_loss(place: Place, rng: Generator) -> list[Call]:
+    """Draw several batches: a loss is one number, and one number is easily hit."""
+    B, V = place.sizes["B"], place.sizes["V"]
+
+    def batch() -> Call:
+        return {"logits": rng.standard_normal((B, V)), "targets": rng.integers(0, V, B)}
+
+    last = batch()
+    last["targets"][-1] = V - 1
+    overflowing = batch()
+    overflowing["logits"][-1] += 800  # exp is infinite
+    usual = [batch(), batch()]
+    if place.new is not New.EXTREMES:
+        return [last, overflowing, *usual]
+    underflowing = batch()
+    underflowing["logits"] -= 5000  # exp is 0
+    unlikely = batch()
+    unlikely["logits"][0, unlikely["targets"][0]] -= 700  # its probability is about 1e-304
+    sure = batch()
+    sure["logits"][np.arange(B), sure["targets"]] += 12  # all gradients are below 1e-4
+    large = batch()
+    large["logits"] *= 100
+    equal = batch()
+    equal["logits"][:] = 3
+    return [last, overflowing, underflowing, unlikely, sure, large, equal]
+
+
+# --- updates --------------------------------------------------------------------------------------
+
+
+def of_clipping(place: Place, rng: Generator) -> list[Call]:
+    """Draw two arrays, or B; limits far below and above their norm, next to it, below 1, and 0."""
+    B, D, H, V = (place.sizes[letter] for letter in "BDHV")
+    shapes = [(D, H), (H, H), (H,), (V, D), (H, V), (V,)]
+    count = 2 if place.sizes == FIRST.sizes else B
+    gradients = [place.scale * rng.standard_normal(s) for s in islice(cycle(shapes), count)]
+    if place.new is New.EXTREMES:
+        gradients[0][1] = 0
+        gradients[-1][:] = 0
+    norm = float(np.sqrt(sum((g * g).sum() for g in gradients))) or 1.0
+    # At the first place the low limit is above 1, which would hide its square and its root.
+    limits = [rng.uniform(0.2, 0.3) * norm, 12 * norm]
+    if place.new in (New.EXTREMES, New.DRAWN):
+        limits += [(1 - 1e-6) * norm, (1 + 1e-6) * norm, rng.uniform(0.3, 0.9), 0.0]
+    return [{"gradients": gradients, "max_norm": limit} for limit in limits]
+
+
+def of_update(place: Place, rng: Generator) -> list[Call]:
+    """Draw an array of one to three axes; rates: usual, tiny, large, negative, and 0."""
+    T, B, D, H = (place.sizes[letter] for letter in "TBDH")
+    shape: tuple[int, ...] = (D, H)
+    if place.sizes != FIRST.sizes:
+        shape = ((H,), (D, H), (T, B, D))[T % 3]
+    W = rng.standard_normal(shape)
+    dW = place.scale * rng.standard_normal(shape)
+    if place.new is New.EXTREMES:
+        W[1] = 0
+        dW[2] = 0
+    rates = [rng.uniform(0.1, 0.9)]
+    if place.new in (New.EXTREMES, New.DRAWN):
+        rates += [3e-4 * rates[0], 30 * rates[0], -rates[0], 0.0]
+    return [{"W": W, "dW": dW, "lr": rate} for rate in rates]
