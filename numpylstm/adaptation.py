@@ -17,7 +17,7 @@ from numpylstm import network
 from numpylstm.cells import State
 from numpylstm.checks import Array, NotFinite, check_in, check_sizes
 from numpylstm.config import CACHE_SHARE, CACHE_THETA
-from numpylstm.evaluation import Evaluation, Ids, Scores, Watch, score_windows
+from numpylstm.evaluation import Evaluation, Ids, ProgressCallback, Scores, score_windows
 from numpylstm.functional import softmax
 from numpylstm.models import LanguageModel, check_language_model
 from numpylstm.optim import SGD
@@ -30,7 +30,7 @@ def evaluate_dynamic(
     num_steps: int = 35,
     *,
     rate: float,
-    watch: Watch | None = None,
+    watch: ProgressCallback | None = None,
 ) -> Evaluation:
     """Score a text, with a step of gradient descent after each window (Mikolov et al. 2010).
 
@@ -80,7 +80,7 @@ def evaluate_with_cache(
     size: int = 500,
     theta: float = CACHE_THETA,
     share: float = CACHE_SHARE,
-    watch: Watch | None = None,
+    watch: ProgressCallback | None = None,
 ) -> Evaluation:
     """Score a text with a cache of the tokens that followed similar states (Grave et al. 2017).
 
@@ -119,7 +119,8 @@ def evaluate_with_cache(
         p = softmax(logits)
         log_p = -criterion.nll
         start = len(keys)
-        keys, following = np.concatenate([keys, hs]), np.concatenate([following, y])
+        keys = np.concatenate([keys, hs])
+        following = np.concatenate([following, y])
         for t, h in enumerate(hs):
             end = start + t
             if end > 0:  # the first token of a stream has nothing before it
@@ -147,7 +148,7 @@ def evaluate_at_temperature(
     num_steps: int = 35,
     *,
     temperature: float,
-    watch: Watch | None = None,
+    watch: ProgressCallback | None = None,
 ) -> Evaluation:
     """Score a text with the logits divided by a temperature (Guo et al. 2017).
 
@@ -188,7 +189,7 @@ def choose_temperature(
     batch_size: int = 1,
     num_steps: int = 35,
     *,
-    watch: Watch | None = None,
+    watch: ProgressCallback | None = None,
 ) -> float:
     """Return the temperature of `TEMPERATURES` with the lowest perplexity of a text.
 

@@ -9,6 +9,7 @@ import warnings
 RENAMED = {
     "Optimizer.memory": "Optimizer.state_arrays",
     "Model.answer_size": "Model.num_outputs",
+    "Cell.memory": "Cell.memory_field",
 }
 """The new name of each. The table "If you come from ..." of the changelog has the same rows."""
 

@@ -13,11 +13,11 @@ from typing import Any
 from numpy.typing import DTypeLike
 
 from numpylstm.checks import Array, Rng, check_array, generator
+from numpylstm.inference import bidirectional_outputs
 from numpylstm.layers import PendingStack, RecurrentStack
 from numpylstm.masks import check_masks
 from numpylstm.parameters import Module, Parameter
-from numpylstm.reading import both_outputs
-from numpylstm.stack import both_backward, both_forward
+from numpylstm.stack import bidirectional_backward, bidirectional_forward
 
 
 class Bidirectional(Module):
@@ -150,11 +150,13 @@ class Bidirectional(Module):
             check_masks(where, masks, self.mask_names())
         arrays = {path: parameter.data for path, parameter in self.by_path().items()}
         if not training:
-            return both_outputs(self.ahead.functions, self.ahead.chosen, arrays, x, state, lengths)
+            return bidirectional_outputs(
+                self.ahead.functions, self.ahead.chosen, arrays, x, state, lengths
+            )
         if masks is None:
             masks = self.draw_masks(T, B)
         cache: dict[str, Any] = {}
-        hs, state = both_forward(
+        hs, state = bidirectional_forward(
             self.ahead.functions, self.ahead.chosen, arrays, x, state, masks, cache, lengths
         )
         self.pending = PendingStack(hs.shape, cache)
@@ -172,7 +174,7 @@ class Bidirectional(Module):
         if dstate is not None:
             self.check_pair(where, "dstate", dstate, pending.shape[1])
         gradients: dict[str, Array] = {}
-        dx, dstate = both_backward(
+        dx, dstate = bidirectional_backward(
             stack.functions, stack.chosen, stack.num_layers, dhs, dstate, pending.cache, gradients
         )
         for path, parameter in self.by_path().items():

@@ -13,6 +13,8 @@ from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
+from numpylstm.aliases import warn_of_old_name
+
 LARGEST_SIZE = 500_000_000  # a matrix (H, 4H) still has a number of bytes that fits 64 bits
 
 
@@ -117,8 +119,8 @@ class Cell:
         forward functions.
     keep : str, optional
         The attribute of the cache that scales the memory on its direct path from step to step.
-    memory : str
-        The field of the state that is the long-term memory.
+    memory_field : str
+        The field of the state that is the long-term memory, such as "c".
     start : mapping of field -> float
         The fields of the state that do not start at 0.
     orders : mapping of program -> str
@@ -136,9 +138,15 @@ class Cell:
     options: Mapping[str, Option] = field(default_factory=dict)
     biases: Mapping[str, str] = field(default_factory=dict)
     keep: str | None = None
-    memory: str = "h"
+    memory_field: str = "h"
     start: Mapping[str, float] = field(default_factory=dict)
     orders: Mapping[str, str] = field(default_factory=dict)
+
+    @property
+    def memory(self) -> str:
+        """The old name of `memory_field`."""
+        warn_of_old_name("Cell.memory")
+        return self.memory_field
 
     @functools.cached_property
     def states(self) -> tuple[str, ...]:
@@ -241,7 +249,7 @@ LSTM = Cell(
     options={"forget_bias": FORGET_BIAS._replace(examples=(0.0, 1.0, 3.0))},
     biases={"f": "forget_bias"},
     keep="f",
-    memory="c",
+    memory_field="c",
     orders={"PyTorch": "ifgo", "Keras": "ifgo", "ONNX": "iofg"},
 )
 
@@ -335,7 +343,7 @@ SLSTM = Cell(
     },
     biases={"f": "forget_bias"},
     keep="f_scaled",
-    memory="c",
+    memory_field="c",
     start={"m": -1e30},  # with 0, the first weight, exp(a_i - m), could underflow, and n be 0
 )  # fmt: skip
 

@@ -64,13 +64,15 @@ def child_setting(
 
     `defaults` are these values, each with its default. With another value the setting is None.
     """
-    shown = ", ".join(f"{as_typed(default)} with {choice}" for choice, default in defaults.items())
+    shown = ", ".join(
+        f"{on_command_line(default)} with {choice}" for choice, default in defaults.items()
+    )
     text = f"{help} (default: {shown})"
     return setting(None, group, text, parent=parent, defaults=defaults, **others)
 
 
-def as_typed(value: Any) -> str:
-    """Return a number, or several, as they are written on the command line."""
+def on_command_line(value: Any) -> str:
+    """Write a number, or several, as on the command line."""
     values = value if isinstance(value, tuple) else (value,)
     return " ".join(f"{one:g}" for one in values)
 
@@ -81,8 +83,9 @@ OPTIMIZERS = {"sgd": 1.0, "adam": 0.001, "adamw": 0.001}
 SCHEDULES = "epoch", "plateau", "one-cycle", "cosine"
 LARGEST_OPTION = 1_000
 LARGEST = 3e38  # which float32 can hold
-SHARE: dict[str, Any] = {"at_least": 0, "below": 1}
-CACHE_THETA, CACHE_SHARE = 0.3, 0.1
+FRACTION: dict[str, Any] = {"at_least": 0, "below": 1}
+CACHE_THETA = 0.3
+CACHE_SHARE = 0.1
 """Defaults of `numpylstm.adaptation.evaluate_with_cache` and of its command."""
 
 BOUNDS = {"at_least": ge, "above": gt, "at_most": le, "below": lt}
@@ -126,21 +129,21 @@ class ModelConfig:
         MODEL,
         "probability of dropping a non-recurrent connection",
         outputs=False,
-        **SHARE,
+        **FRACTION,
     )
     dropout_input: float | None = setting(
         None,
         MODEL,
         "dropout after the embedding (default: as --dropout)",
         outputs=False,
-        **SHARE,
+        **FRACTION,
     )
     dropout_output: float | None = setting(
         None,
         MODEL,
         "dropout before the decoder, and before a projection (default: as --dropout)",
         outputs=False,
-        **SHARE,
+        **FRACTION,
     )
     dropout_locked: bool = setting(
         False,
@@ -153,21 +156,21 @@ class ModelConfig:
         MODEL,
         "probability of dropping an entry of Wh, for a whole window (weight drop)",
         outputs=False,
-        **SHARE,
+        **FRACTION,
     )
     dropout_state: float = setting(
         0.0,
         MODEL,
         "probability of dropping a unit of h from the product with Wh, for a whole window",
         outputs=False,
-        **SHARE,
+        **FRACTION,
     )
     dropout_words: float = setting(
         0.0,
         MODEL,
         "probability of dropping a word: its row of the embedding table, for a whole window",
         outputs=False,
-        **SHARE,
+        **FRACTION,
     )
     tied: bool = setting(
         False,
@@ -213,11 +216,11 @@ class ModelConfig:
             object.__setattr__(self, each.name, checked(each, getattr(self, each.name)))
         for each in config_fields(type(self)):
             if each.metadata["parent"] is not None:
-                self._settle(each)
+                self._follow_parent(each)
         object.__setattr__(self, "options", cell_options(self.cell, self.options))
         check_recurrent_drops(self.cell, self.options, self.dropout_weights, self.dropout_state)
 
-    def _settle(self, each: "Field[Any]") -> None:
+    def _follow_parent(self, each: "Field[Any]") -> None:
         """Give a child setting the default for the value of its parent; refuse it with others."""
         name = each.name
         value = getattr(self, name)
@@ -229,7 +232,7 @@ class ModelConfig:
         elif value in (None, next(iter(defaults.values()))):
             value = None
         else:
-            raise left_over(name, value, defaults, parent, choice)
+            raise refused_child(name, value, defaults, parent, choice)
         object.__setattr__(self, name, value)
 
     @functools.cached_property
@@ -261,12 +264,12 @@ class ModelConfig:
 
         `options` are further ones, which come before those of the same name.
         """
-        named = {name for cell in CELLS.values() for name in cell.options}
-        own = {name: settings.pop(name) for name in [*settings] if name in named}
-        return cls(options=own | dict(options or {}), **settings)
+        option_names = {name for cell in CELLS.values() for name in cell.options}
+        by_name = {name: settings.pop(name) for name in [*settings] if name in option_names}
+        return cls(options=by_name | dict(options or {}), **settings)
 
-    def of_model(self) -> "ModelConfig":
-        """Return the settings of the model alone, without those of a run."""
+    def model_settings(self) -> "ModelConfig":
+        """Return the settings of the model alone, without those of its training."""
         return ModelConfig(**{each.name: getattr(self, each.name) for each in fields(ModelConfig)})
 
     def to_dict(self) -> dict[str, Any]:
@@ -376,12 +379,12 @@ def cell_options(cell: str, given: Mapping[str, Any]) -> dict[str, Any]:
         raise ConfigError("cell", f"must be {either(CELLS)}, got {cell!r}")
     if not isinstance(given, Mapping):
         raise ConfigError("options", f"must be a dict of name -> value, got {shortened(given)}")
-    own = {name: option.default for name, option in CELLS[cell].options.items()}
+    options = {name: option.default for name, option in CELLS[cell].options.items()}
     for name, value in given.items():
         defaults = {c.name: c.options[name].default for c in CELLS.values() if name in c.options}
         if not defaults:
             raise TypeError(f"{name!r} is not an option of any cell; got {shortened(value)}")
-        if name in own:
+        if name in options:
             option = CELLS[cell].options[name]
             known = Metadata(
                 MODEL,
@@ -390,14 +393,14 @@ def cell_options(cell: str, given: Mapping[str, Any]) -> dict[str, Any]:
                 at_least=-LARGEST_OPTION,
                 at_most=LARGEST_OPTION,
             )
-            own[name] = plain(value)
-            check_value(name, own[name], type(option.default), known._asdict())
+            options[name] = plain(value)
+            check_value(name, options[name], type(option.default), known._asdict())
         elif value not in defaults.values():
-            raise left_over(name, value, defaults, "cell", cell)
-    return own
+            raise refused_child(name, value, defaults, "cell", cell)
+    return options
 
 
-def left_over(
+def refused_child(
     name: str, value: Any, choices: Iterable[str], parent: str, choice: str
 ) -> ConfigError:
     """Return the error of a child setting that its parent's value does not have."""
@@ -540,7 +543,7 @@ class TrainConfig(ModelConfig):
         {"one-cycle": 0.3, "cosine": 0.0},
         OPTIMISATION,
         "share of all updates in which the learning rate rises",
-        **SHARE,
+        **FRACTION,
     )
     decay_patience: int | None = child_setting(
         "schedule",
@@ -551,7 +554,7 @@ class TrainConfig(ModelConfig):
     )
     optimizer: str = setting("sgd", OPTIMISATION, "optimiser", choices=OPTIMIZERS)
     momentum: float | None = child_setting(
-        "optimizer", {"sgd": 0.0}, OPTIMISATION, "momentum of SGD", **SHARE
+        "optimizer", {"sgd": 0.0}, OPTIMISATION, "momentum of SGD", **FRACTION
     )
     betas: tuple[float, float] | None = child_setting(
         "optimizer",
@@ -559,7 +562,7 @@ class TrainConfig(ModelConfig):
         OPTIMISATION,
         "decay of Adam's mean of the gradients and of its mean of their squares, at each update",
         length=2,
-        **SHARE,
+        **FRACTION,
     )
     weight_decay: float | None = child_setting(
         "optimizer",

@@ -21,7 +21,7 @@ from numpylstm.data import batches
 from numpylstm.models import LanguageModel, check_language_model
 from numpylstm.sequence_models import SequenceClassifier, SequenceModel, SequenceRegressor
 
-Watch = Callable[[int, int], object]
+ProgressCallback = Callable[[int, int], object]
 """Progress callback, called now and then with the amount done and the total."""
 
 Ids = NDArray[Any]
@@ -80,7 +80,7 @@ def evaluate(
     batch_size: int = 1,
     num_steps: int = 35,
     *,
-    watch: Watch | None = None,
+    watch: ProgressCallback | None = None,
 ) -> Evaluation:
     """Score a text with a language model.
 
@@ -125,13 +125,15 @@ def score_windows(
     batch_size: int,
     num_steps: int,
     score: Callable[[Ids, Ids, State], Scores],
-    watch: Watch | None,
+    watch: ProgressCallback | None,
 ) -> Evaluation:
     """Cut a text into windows, score one after the other and carry the state, as in `evaluate`."""
     ids = check_ids(where, "ids", ids, model.vocab_size, ("N",))
     batch_size, num_steps = check_sizes(where, batch_size=batch_size, num_steps=num_steps)
     state = model.zero_state(batch_size)
-    nll_sum, correct, tokens = 0.0, 0, 0
+    nll_sum = 0.0
+    correct = 0
+    tokens = 0
     for x, y in batches(ids, batch_size, num_steps, keep_last=True):
         tokens += y.size
         try:
@@ -308,7 +310,8 @@ def _score(
     return loss / (total or 1), scored
 
 
-WINDOWS, WARM_UP = 30, 5  # of the tutorial
+WINDOWS = 30  # of the tutorial
+WARM_UP = 5  # windows that do not count
 
 
 @dataclass(frozen=True)
@@ -422,6 +425,8 @@ def _passage(
     [length] = check_sizes(where, length=length)
     length = min(length, len(ids) - 1)
     start = min(check_whole(where, "start", start, 0), len(ids) - 1 - length)
-    x, y = ids[: start + length, None], ids[1 : start + length + 1, None]
+    end = start + length
+    x = ids[:end, None]
+    y = ids[1 : end + 1, None]
     nll, predicted, _ = model.score(x, y, model.zero_state(1))
     return y[start:, 0].copy(), nll[start:, 0], predicted[start:, 0]

@@ -43,7 +43,7 @@ from numpylstm.checks import (
     check_weights,
     check_whole,
 )
-from numpylstm.kernels.batch import Batch, batch_of, put
+from numpylstm.kernels.batch import Batch, batch_of, place_rows
 from numpylstm.kernels.memory import empty
 from numpylstm.kernels.threads import get_num_threads, run_parallel
 from numpylstm.reference import (
@@ -422,27 +422,30 @@ def _forward(
         array = steps[name]
         over_time[name] = array.reshape(*batch.shape, array.shape[1])
     cache = layout.cache(**over_time, **weights, **options)
-    hs = put(steps["h"], batch.place, T, B)
+    hs = place_rows(steps["h"], batch.place, T, B)
     return hs, *last, cache if lengths is None else PaddedCache(cache, lengths)
 
 
 def _check_backward(
     where: str, layout: Layout, cache: Any, dhs: Array, *dstate: Array
 ) -> tuple[Batch, Any]:
-    """Check the arguments of a backward pass; return its batch, and the cache without lengths."""
-    own: Any = cache.packed if isinstance(cache, PaddedCache) else cache
-    check_cache(where, own, layout.cache)
-    arrays = layout.arrays_of(own)
-    if own is cache:
+    """Check the arguments of a backward pass; return its batch, and the cache of the cell.
+
+    That is the cache itself, or the one that a `PaddedCache` holds.
+    """
+    cell_cache: Any = cache.packed if isinstance(cache, PaddedCache) else cache
+    check_cache(where, cell_cache, layout.cache)
+    arrays = layout.arrays_of(cell_cache)
+    if cell_cache is cache:
         sizes = check_shapes(where, layout.shapes, *arrays, dhs, *dstate)
-        _check_mask(where, layout, own, sizes, dhs)
-        return batch_of(sizes["T"], sizes["B"], None), own
+        _check_mask(where, layout, cell_cache, sizes, dhs)
+        return batch_of(sizes["T"], sizes["B"], None), cell_cache
     sizes = check_shapes(where, layout.shapes_with_lengths, *arrays, dhs, *dstate)
     T = sizes["T"]
     B = sizes["B"]
-    _check_mask(where, layout, own, sizes, dhs)
+    _check_mask(where, layout, cell_cache, sizes, dhs)
     lengths = check_lengths(where, "cache.lengths", cache.lengths, T, B, sizes["N"])
-    return batch_of(T, B, lengths.tobytes()), own
+    return batch_of(T, B, lengths.tobytes()), cell_cache
 
 
 def _check_mask(where: str, layout: Layout, cache: Any, sizes: dict[str, int], dhs: Array) -> None:
@@ -502,7 +505,7 @@ def _backward(
 
     dWh = empty(Wh.shape, Wh.dtype)
     dx, dWx, db = _gradients(da[0], x, Wx, False, (h_read, da[-1], dWh))
-    dx = put(dx, batch.place, T, B)
+    dx = place_rows(dx, batch.place, T, B)
     for k, array in enumerate(dstates):
         dstates[k] = array[batch.rank]
     dweights = (dWx, dWh, db) if layout.has_Wh else (dWx, db)
@@ -532,9 +535,9 @@ def rnn_forward(
 def rnn_backward(dhs: Array, dhT: Array, cache: RNNCache | PaddedCache) -> tuple[Any, ...]:
     """Backpropagate through time; return dx, dh0, dWx, dWh and db."""
     where = "rnn_backward"
-    batch, own = _check_backward(where, RNN, cache, dhs, dhT)
-    check_choice(where, "cache.activation", own.activation, _rnn.CELLS)
-    gradients, _ = _backward(RNN, _rnn.CELLS[own.activation], batch, own, dhs, dhT)
+    batch, cell_cache = _check_backward(where, RNN, cache, dhs, dhT)
+    check_choice(where, "cache.activation", cell_cache.activation, _rnn.CELLS)
+    gradients, _ = _backward(RNN, _rnn.CELLS[cell_cache.activation], batch, cell_cache, dhs, dhT)
     return gradients
 
 
@@ -560,8 +563,8 @@ def lstm_backward(
     dhs: Array, dhT: Array, dcT: Array, cache: LSTMCache | PaddedCache
 ) -> tuple[Any, ...]:
     """Backpropagate through time; return dx, dh0, dc0, dWx, dWh and db."""
-    batch, own = _check_backward("lstm_backward", LSTM, cache, dhs, dhT, dcT)
-    gradients, _ = _backward(LSTM, _lstm.LSTM, batch, own, dhs, dhT, dcT)
+    batch, cell_cache = _check_backward("lstm_backward", LSTM, cache, dhs, dhT, dcT)
+    gradients, _ = _backward(LSTM, _lstm.LSTM, batch, cell_cache, dhs, dhT, dcT)
     return gradients
 
 
@@ -601,16 +604,16 @@ def gru_forward(
 def gru_backward(dhs: Array, dhT: Array, cache: GRUCache | PaddedCache) -> tuple[Any, ...]:
     """Backpropagate through time; return dx, dh0, dWx, dWh, db and dbn."""
     where = "gru_backward"
-    batch, own = _check_backward(where, GRU, cache, dhs, dhT)
-    _check_reset(where, "cache.", own.bn, own.reset, own.Wh)
-    if own.reset == "before":
+    batch, cell_cache = _check_backward(where, GRU, cache, dhs, dhT)
+    _check_reset(where, "cache.", cell_cache.bn, cell_cache.reset, cell_cache.Wh)
+    if cell_cache.reset == "before":
         if isinstance(cache, PaddedCache):
-            cache = PaddedCache(own, cache.lengths.astype(np.int64))
+            cache = PaddedCache(cell_cache, cache.lengths.astype(np.int64))
         dhs, dhT = contiguous(dhs, dhT)
         return reference.gru_backward(dhs, dhT, cache)
-    gradients, du = _backward(GRU, _gru.GRU, batch, own, dhs, dhT)
-    H = len(own.Wh)
-    dbn = None if own.bn is None else du[:, 2 * H :].sum(axis=0)
+    gradients, du = _backward(GRU, _gru.GRU, batch, cell_cache, dhs, dhT)
+    H = len(cell_cache.Wh)
+    dbn = None if cell_cache.bn is None else du[:, 2 * H :].sum(axis=0)
     return *gradients, dbn
 
 
@@ -647,9 +650,9 @@ def mingru_forward(
 def mingru_backward(dhs: Array, dhT: Array, cache: MinGRUCache | PaddedCache) -> tuple[Any, ...]:
     """Backpropagate through time; return dx, dh0, dWx and db."""
     where = "mingru_backward"
-    batch, own = _check_backward(where, MINGRU, cache, dhs, dhT)
-    check_choice(where, "cache.factors", own.factors, _scan.MINGRU)
-    gradients, _ = _backward(MINGRU, _scan.MINGRU[own.factors], batch, own, dhs, dhT)
+    batch, cell_cache = _check_backward(where, MINGRU, cache, dhs, dhT)
+    check_choice(where, "cache.factors", cell_cache.factors, _scan.MINGRU)
+    gradients, _ = _backward(MINGRU, _scan.MINGRU[cell_cache.factors], batch, cell_cache, dhs, dhT)
     return gradients
 
 
@@ -664,8 +667,8 @@ def minlstm_forward(
 
 def minlstm_backward(dhs: Array, dhT: Array, cache: MinLSTMCache | PaddedCache) -> tuple[Any, ...]:
     """As `mingru_backward`; return dx, dh0, dWx and db."""
-    batch, own = _check_backward("minlstm_backward", MINLSTM, cache, dhs, dhT)
-    gradients, _ = _backward(MINLSTM, _scan.MINLSTM, batch, own, dhs, dhT)
+    batch, cell_cache = _check_backward("minlstm_backward", MINLSTM, cache, dhs, dhT)
+    gradients, _ = _backward(MINLSTM, _scan.MINLSTM, batch, cell_cache, dhs, dhT)
     return gradients
 
 
@@ -703,10 +706,10 @@ def slstm_backward(
     """
     where = "slstm_backward"
     dstate = dhT, dcT, dnT, dmT
-    batch, own = _check_backward(where, SLSTM, cache, dhs, *dstate)
-    check_choice(where, "cache.forget_gate", own.forget_gate, _lstm.SLSTM)
-    kernel = _lstm.SLSTM[own.forget_gate]
-    gradients, _ = _backward(SLSTM, kernel, batch, own, dhs, *dstate)
+    batch, cell_cache = _check_backward(where, SLSTM, cache, dhs, *dstate)
+    check_choice(where, "cache.forget_gate", cell_cache.forget_gate, _lstm.SLSTM)
+    kernel = _lstm.SLSTM[cell_cache.forget_gate]
+    gradients, _ = _backward(SLSTM, kernel, batch, cell_cache, dhs, *dstate)
     return gradients
 
 
@@ -872,18 +875,18 @@ def sum_of_squares(g: Array) -> float:
     return float(sums[0] if len(sums) == 1 else sums.cumsum()[-1])  # in order
 
 
-def _check_update(where: str, w: Array, dw: Array, **memories: Array) -> None:
-    """Raise unless a gradient fits w, which it changes in place, and the memories of w."""
+def _check_update(where: str, w: Array, dw: Array, **state: Array) -> None:
+    """Raise unless w, which changes in place, its gradient and the optimiser state fit together."""
     check_in_place(where, "w", w)
     before = {"w": w}
-    for name, array in {**memories, "dw": dw}.items():
+    for name, array in {**state, "dw": dw}.items():
         check_array(where, name, array, w.shape, w.dtype, "it has the shape of w")
         if array is not dw:
             check_in_place(where, name, array)
-        for one in before:
-            if np.may_share_memory(before[one], array):  # threads would race
+        for other in before:
+            if np.may_share_memory(before[other], array):  # threads would race
                 raise ValueError(
-                    f"{where}: {one} must not share memory with {name}; copy one of them"
+                    f"{where}: {other} must not share memory with {name}; copy one of them"
                 )
         before[name] = array
 

@@ -48,13 +48,13 @@ from numpylstm.checks import (
     real_array,
 )
 from numpylstm.config import cell_options, check_recurrent_drops
+from numpylstm.inference import stack_outputs
 from numpylstm.masks import check_masks, draw_mask, draw_stack_masks, stack_mask_names
 from numpylstm.network import table_backward
 from numpylstm.parameters import IMPLEMENTATIONS as IMPLEMENTATIONS
 from numpylstm.parameters import Module, initial_layer, uniform
 from numpylstm.parameters import Parameter as Parameter
 from numpylstm.parameters import Rows as Rows
-from numpylstm.reading import stack_outputs
 from numpylstm.stack import stack_backward, stack_forward, zero_state
 
 

@@ -18,7 +18,7 @@ from typing import Any, Self
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from numpylstm import network, reading
+from numpylstm import inference, network
 from numpylstm.aliases import warn_of_old_name
 from numpylstm.cells import CELLS, State
 from numpylstm.checks import (
@@ -89,8 +89,8 @@ class Model(Module):
 
     outputs_argument = "vocab_size"  # the argument that gives the number of outputs
     fixed: Mapping[str, bool] = {}  # what is no argument of the class, and its value
-    unshown: frozenset[str] = frozenset({"hidden_size", "num_layers", "init_scale"})
-    other_functions: Any = None  # in place of those of `impl`; see `numpylstm.museum.infect`
+    left_out_of_repr: frozenset[str] = frozenset({"hidden_size", "num_layers", "init_scale"})
+    replaced_functions: Any = None  # in place of those of `impl`; see `numpylstm.museum.infect`
 
     hidden_size = Setting()
     num_layers = Setting()
@@ -149,12 +149,12 @@ class Model(Module):
         if cls.outputs_argument == "vocab_size" and num_outputs != vocab_size:
             raise ConfigError("num_outputs", f"must be the vocab_size, got {num_outputs}")
         model = cls.__new__(cls)
-        config = cls.completed(config.of_model())
+        config = cls.with_defaults_of_class(config.model_settings())
         model.build(config, vocab_size, num_outputs, bidirectional, every_step, rng)
         return model
 
     @classmethod
-    def completed(cls, config: ModelConfig) -> ModelConfig:
+    def with_defaults_of_class(cls, config: ModelConfig) -> ModelConfig:
         """Return a configuration with those defaults that differ in this class."""
         return config
 
@@ -209,7 +209,7 @@ class Model(Module):
         check_kind(f"{type(self).__name__}.config", "config", config, ModelConfig)
         self.check_config(config)
         check_same_shapes(self._config, config)
-        self._config = config.of_model()
+        self._config = config.model_settings()
         for parameter in self.by_path.values():
             parameter.impl = config.impl
 
@@ -246,8 +246,8 @@ class Model(Module):
     @property
     def functions(self) -> Any:
         """The module with the mathematics."""
-        if self.other_functions is not None:
-            return self.other_functions
+        if self.replaced_functions is not None:
+            return self.replaced_functions
         return IMPLEMENTATIONS[self._config.impl]
 
     @property
@@ -313,7 +313,7 @@ class Model(Module):
             shown["input_size"] = config.input_size
         for each in config_fields(ModelConfig):
             value = getattr(config, each.name)
-            if each.name not in self.unshown and value != each.default:
+            if each.name not in self.left_out_of_repr and value != each.default:
                 shown[each.name] = value
         if self.vocab_size is None:
             shown.pop("embedding_size", None)
@@ -488,7 +488,7 @@ class LanguageModel(Model):
         """
         self.begin_pass(training)
         where = "LanguageModel.forward"
-        x, y, lengths, inside = self.up_to_ends(where, x, y, lengths)
+        x, y, lengths, inside = self.mask_padding(where, x, y, lengths)
         x, y, state = self.checked_window(where, x, y, state)
         functions = self.functions
         config = self.config
@@ -501,7 +501,7 @@ class LanguageModel(Model):
         if masks is not None:
             check_masks(where, masks, self.mask_names())
         if not training:
-            logits, state = reading.outputs(functions, config, arrays, x, state, lengths)
+            logits, state = inference.outputs(functions, config, arrays, x, state, lengths)
             loss, _ = network.criterion_forward(functions, config, logits, y, weights, False)
             return float(loss), state
         if masks is None:
@@ -520,7 +520,7 @@ class LanguageModel(Model):
         y = check_ids(where, "y", y, self.vocab_size, x.shape, "it has the shape of x")
         return x, y, self.checked_state(where, state, x.shape[1])
 
-    def up_to_ends(
+    def mask_padding(
         self, where: str, x: ArrayLike, y: ArrayLike, lengths: ArrayLike | None
     ) -> tuple[ArrayLike, ArrayLike, Array | None, Array | None]:
         """Return x and y with id 0 past the ends, the lengths, and (T, B) with 1 before the ends.
@@ -569,11 +569,11 @@ class LanguageModel(Model):
         Past the end of a sequence, by its `lengths`, the nll is 0.
         """
         where = "LanguageModel.score"
-        x, y, lengths, inside = self.up_to_ends(where, x, y, lengths)
+        x, y, lengths, inside = self.mask_padding(where, x, y, lengths)
         x, y, state = self.checked_window(where, x, y, state)
         nll = np.empty(x.shape, self.config.dtype)
         predicted = np.empty(x.shape, np.intp)
-        for window in reading.windows(*x.shape):
+        for window in inference.windows(*x.shape):
             _, state, cache = network.loss_forward(
                 self.functions,
                 self.config,
@@ -582,7 +582,7 @@ class LanguageModel(Model):
                 y[window],
                 state,
                 masks={},
-                lengths=reading.lengths_within(window, lengths),
+                lengths=inference.lengths_within(window, lengths),
             )
             criterion = cache["cross_entropy"]
             nll[window] = criterion.nll
@@ -594,7 +594,7 @@ class LanguageModel(Model):
         where = "LanguageModel"
         x = check_ids(where, "x", x, self.vocab_size, ("T", "B"), "time comes first")
         state = self.checked_state(where, state, x.shape[1])
-        return reading.outputs(self.functions, self.config, self.arrays(), x, state)
+        return inference.outputs(self.functions, self.config, self.arrays(), x, state)
 
     def probabilities(self, x: ArrayLike, state: State | None = None) -> tuple[Array, State]:
         """Return the probabilities of all next tokens, (T, B, V), and the state."""

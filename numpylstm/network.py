@@ -35,8 +35,8 @@ from numpylstm.masks import Arrays, Cache, drop_backward, drop_forward
 from numpylstm.parameters import Rows
 from numpylstm.stack import (
     Gradients,
-    both_backward,
-    both_forward,
+    bidirectional_backward,
+    bidirectional_forward,
     stack_backward,
     stack_forward,
 )
@@ -85,7 +85,9 @@ def forward(
     x = drop_forward(functions, "input", x, masks, cache)
     check_finite("network.forward", "x", x, "the embedding may have overflowed", lengths)
     if "backward.0.Wx" in arrays:
-        hs, state = both_forward(functions, chosen, arrays, x, state, masks, cache, lengths)
+        hs, state = bidirectional_forward(
+            functions, chosen, arrays, x, state, masks, cache, lengths
+        )
     else:
         hs, state = stack_forward(
             functions, chosen, arrays, f"{config.cell}.", x, state, masks, cache, lengths
@@ -124,7 +126,7 @@ def backward(
     if "last" in cache:
         dhs = last_backward(dhs, cache.pop("last"))
     if "backward.0" in cache:
-        dx, dstate = both_backward(functions, chosen, L, dhs, dstate, cache, gradients)
+        dx, dstate = bidirectional_backward(functions, chosen, L, dhs, dstate, cache, gradients)
     else:
         dx, dstate = stack_backward(
             functions, chosen, f"{config.cell}.", L, dhs, dstate, cache, gradients
@@ -136,7 +138,7 @@ def backward(
     else:
         gradients["x"] = dx
     if config.tied:  # one array at two places has the sum of their gradients
-        gradients["embedding.W"] = sum_of(dW.T, gradients["embedding.W"])
+        gradients["embedding.W"] = add_gradient(dW.T, gradients["embedding.W"])
     else:
         gradients["decoder.W"] = dW
     return gradients, dstate
@@ -239,9 +241,9 @@ def loss_backward(
 
 
 class LastCache(NamedTuple):
-    """The places of the last hidden states."""
+    """The indices of the last hidden states."""
 
-    place: tuple[Array, Array, Array]  # indices of hs
+    indices: tuple[Array, Array, Array]  # of hs
     shape: tuple[int, ...]  # of hs
 
 
@@ -254,14 +256,14 @@ def last_forward(hs: Array, lengths: Array | None, H: int) -> tuple[Array, LastC
     ends = np.full(B, T) if lengths is None else lengths
     unit = np.arange(width)
     t = np.where(unit < H, ends[:, None] - 1, 0)  # of an empty sequence -1, where hs is 0
-    place = t[None], np.arange(B)[:, None], unit
-    return hs[place], LastCache(place, hs.shape)
+    indices = t[None], np.arange(B)[:, None], unit
+    return hs[indices], LastCache(indices, hs.shape)
 
 
 def last_backward(dlast: Array, cache: LastCache) -> Array:
     """Return dhs: zero where hs was not taken, since gradients reach it through time only."""
     dhs = np.zeros(cache.shape, dlast.dtype)
-    dhs[cache.place] = dlast
+    dhs[cache.indices] = dlast
     return dhs
 
 
@@ -273,7 +275,7 @@ def table_backward(functions: Any, dx: Array, cache: Any) -> Array | Rows:
     return functions.embedding_backward(dx, cache)
 
 
-def sum_of(dense: Array, gradient: Array | Rows) -> Array:
+def add_gradient(dense: Array, gradient: Array | Rows) -> Array:
     """Add a gradient to another one, in place."""
     if isinstance(gradient, Rows):
         dense[gradient.rows] += gradient.values

@@ -68,7 +68,7 @@ def clip_by_global_norm(parameters: Owners, max_norm: float) -> float:
     return norm
 
 
-def frozen_of(owners: Owners) -> dict[str, Parameter]:
+def frozen_parameters(owners: Owners) -> dict[str, Parameter]:
     """Return the frozen parameters of modules, by path."""
     found: dict[str, Parameter] = {}
     for owner in owners if isinstance(owners, list | tuple) else [owners]:
@@ -100,7 +100,7 @@ class Optimizer:
         The number of steps made.
     state_arrays : dict of name -> dict of path -> array
         Arrays with the shapes of the parameters, such as velocities; zero at the start.
-    joined : dict of path -> int
+    unfrozen_at : dict of path -> int
         The steps that were made before a parameter was unfrozen, where there were any.
     lr_factors : dict of path -> float
         See `scale_lr`.
@@ -120,8 +120,8 @@ class Optimizer:
                 check_in_place(where, path, p.data)
         self.lr = lr
         self.steps = 0
-        self.frozen = frozen_of(parameters)
-        self.joined: dict[str, int] = {}
+        self.frozen = frozen_parameters(parameters)
+        self.unfrozen_at: dict[str, int] = {}
         self.lr_factors: dict[str, float] = {}
         self.state_arrays: dict[str, dict[str, Array]] = {
             name: {k: np.zeros(p.data.shape, p.data.dtype) for k, p in self.parameters.items()}
@@ -134,13 +134,13 @@ class Optimizer:
         warn_of_old_name("Optimizer.memory")
         return self.state_arrays
 
-    def take_in_unfrozen(self) -> None:
+    def add_unfrozen(self) -> None:
         """Add the parameters that were frozen when the optimiser was made, and are no longer."""
         for path, p in list(self.frozen.items()):
             if p.trainable:
                 check_in_place(type(self).__name__, path, p.data)
                 self.parameters[path] = self.frozen.pop(path)
-                self.joined[path] = self.steps
+                self.unfrozen_at[path] = self.steps
                 for by_path in self.state_arrays.values():
                     by_path[path] = np.zeros(p.data.shape, p.data.dtype)
 
@@ -160,29 +160,30 @@ class Optimizer:
             self.lr_factors |= dict.fromkeys(paths, float(factor))
 
     def state_dict(self) -> dict[str, Array]:
-        """Return copies of what the optimiser remembers, by names such as ``velocity/lstm.0.Wx``.
+        """Return copies of the optimiser's state, by names such as ``velocity/lstm.0.Wx``.
 
-        `numpy.savez` can store it. ``lr``, ``steps``, ``joined/PATH`` of parameters that were
-        unfrozen later and ``lr_factors/PATH`` of `scale_lr` are arrays of one number.
+        `numpy.savez` can store it. ``lr``, ``steps``, ``joined/PATH`` of `unfrozen_at` and
+        ``lr_factors/PATH`` of `scale_lr` are arrays of one number.
         """
-        kept: dict[str, Array] = {"lr": np.array(self.lr), "steps": np.array(self.steps)}
-        for path, step in self.joined.items():
-            kept[f"joined/{path}"] = np.array(step)
+        state: dict[str, Array] = {"lr": np.array(self.lr), "steps": np.array(self.steps)}
+        for path, step in self.unfrozen_at.items():
+            state[f"joined/{path}"] = np.array(step)
         for path, factor in self.lr_factors.items():
-            kept[f"lr_factors/{path}"] = np.array(factor)
+            state[f"lr_factors/{path}"] = np.array(factor)
         for name, by_path in self.state_arrays.items():
             for path, array in by_path.items():
-                kept[f"{name}/{path}"] = array.copy()
-        return kept
+                state[f"{name}/{path}"] = array.copy()
+        return state
 
     def load_state_dict(self, arrays: Mapping[str, Array]) -> None:
-        """Copy in what another optimiser of the same parameters remembered, all or nothing."""
+        """Copy in the state of another optimiser of the same parameters, all or nothing."""
         where = f"{type(self).__name__}.load_state_dict"
-        self.take_in_unfrozen()
-        mine = self.state_dict()
+        self.add_unfrozen()
+        state = self.state_dict()
         known = {**self.parameters, **self.frozen}
-        of_some = {f"{name}/{path}" for name in ("joined", "lr_factors") for path in known}
-        if wrong := sorted((mine.keys() ^ arrays.keys()) - of_some):
+        optional = {f"{name}/{path}" for name in ("joined", "lr_factors") for path in known}
+        wrong = sorted((state.keys() ^ arrays.keys()) - optional)
+        if wrong:
             raise ValueError(
                 f"{where}: the arrays must be those of an optimiser of the same parameters; "
                 f"missing or unknown: {', '.join(wrong)}"
@@ -190,15 +191,16 @@ class Optimizer:
         for name in arrays:
             array = np.asarray(arrays[name])
             check_finite(where, name, array)
-            shape = mine[name].shape if name in mine else ()
+            shape = state[name].shape if name in state else ()
             if array.shape != shape:
                 raise ValueError(f"{where}: {name} must have shape {shape}, got {array.shape}")
         self.lr = float(arrays["lr"])
         self.steps = int(arrays["steps"])
-        self.joined, self.lr_factors = {}, {}
+        self.unfrozen_at = {}
+        self.lr_factors = {}
         for path in known:
             if f"joined/{path}" in arrays:
-                self.joined[path] = int(arrays[f"joined/{path}"])
+                self.unfrozen_at[path] = int(arrays[f"joined/{path}"])
             if f"lr_factors/{path}" in arrays:
                 self.lr_factors[path] = float(arrays[f"lr_factors/{path}"])
         for name, by_path in self.state_arrays.items():
@@ -214,7 +216,7 @@ class Optimizer:
         check_in(type(self).__name__, "lr", self.lr, f"[0, {LARGEST:g}]")
         self.lr = lr = float(self.lr)  # a float64 of NumPy would turn float32 data into float64
         if self.frozen:
-            self.take_in_unfrozen()
+            self.add_unfrozen()
         self.steps += 1
         for path, parameter in self.parameters.items():
             if parameter.trainable:
@@ -225,7 +227,7 @@ class Optimizer:
     def zero_grad(self) -> None:
         """Set every gradient to zero."""
         if self.frozen:
-            self.take_in_unfrozen()
+            self.add_unfrozen()
         for parameter in self.parameters.values():
             parameter.gradient = None
 
@@ -338,7 +340,7 @@ class Adam(Optimizer):
             self.state_arrays["first_moment"][path],
             self.state_arrays["second_moment"][path],
             parameter.grad,
-            self.steps - self.joined.get(path, 0),
+            self.steps - self.unfrozen_at.get(path, 0),
             self.lr,
             beta1,
             beta2,
@@ -383,7 +385,8 @@ class AveragedParameters:
     """
 
     def __init__(self, model: Module, after: int) -> None:
-        self.model, self.after = model, after
+        self.model = model
+        self.after = after
         self.count = np.zeros(1, np.int64)  # updates in the mean
         self.mean = {path: np.zeros_like(p.data) for path, p in model.all_parameters().items()}
 

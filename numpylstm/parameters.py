@@ -408,7 +408,8 @@ class Module:
             raise TypeError(
                 f"{where}: arrays must be a dict of path -> array, got {type(arrays).__name__}"
             )
-        missing, unknown = parameters.keys() - arrays.keys(), arrays.keys() - parameters.keys()
+        missing = parameters.keys() - arrays.keys()
+        unknown = arrays.keys() - parameters.keys()
         if missing or unknown:
             raise ValueError(
                 f"{where}: the arrays must match the parameters; "

@@ -18,9 +18,9 @@ from numpylstm.checks import (
 )
 from numpylstm.models import LanguageModel, check_language_model
 
-LONGEST = 1_000_000_000
+MAX_LENGTH = 1_000_000_000
 NOT_FINITE = "generate: the scores of the model are not finite; its parameters have exploded"
-READ_AT_ONCE = 1000  # tokens of a prompt; the logits of all of them are held in memory
+PROMPT_WINDOW = 1000  # tokens of a prompt; the logits of all of them are held in memory
 
 
 def generate(
@@ -105,32 +105,34 @@ def stream(
     check_language_model("generate", model)
     V = model.vocab_size
     prompt = check_ids("generate", "prompt", prompt, V, ("N",), "one id or more in a row")
-    never, last = ids_of("banned", banned, V), ids_of("stop", stop, V)
+    banned_ids = ids_of("banned", banned, V)
+    stop_ids = ids_of("stop", stop, V)
     check_in("generate", "temperature", temperature, "[0, inf)")
-    check_whole("generate", "length", length, 0, LONGEST)
-    choices = V - len(never)
+    check_whole("generate", "length", length, 0, MAX_LENGTH)
+    choices = V - len(banned_ids)
     if choices == 0:
         raise ValueError(f"generate: banned must leave a token to draw, got all {V} of them")
     k = choices if top_k is None else top_k
     k = min(check_whole("generate", "top_k", k), choices)
     check_in("generate", "top_p", top_p, "(0, 1]")
-    before = model.checked_state("generate", state, 1)
+    initial_state = model.checked_state("generate", state, 1)
     if temperature == 0:
-        temperature, k = 1.0, 1
-    source = generator(rng)
+        temperature = 1.0
+        k = 1
+    rng = generator(rng)
 
     def drawn() -> Iterator[int]:
-        state = before
-        read = prompt[:-1, None]  # (T, 1)
+        state = initial_state
+        x = prompt[:-1, None]  # (T, 1)
         try:
-            for first in range(0, len(read), READ_AT_ONCE):
-                _, state = model.logits(read[first : first + READ_AT_ONCE], state)
+            for first in range(0, len(x), PROMPT_WINDOW):
+                _, state = model.logits(x[first : first + PROMPT_WINDOW], state)
             token = prompt[-1]
             for _ in range(length):
                 logits, state = model.logits(np.array([[token]]), state)
-                token = draw(logits[0, 0], float(temperature), k, never, source, float(top_p))
+                token = draw(logits[0, 0], float(temperature), k, banned_ids, rng, float(top_p))
                 yield token  # and read it next
-                if token in last:
+                if token in stop_ids:
                     return
         except NotFinite as error:  # found by a layer or in the scores
             raise NotFinite(NOT_FINITE) from error
@@ -170,8 +172,9 @@ def draw(
         weights = np.exp((scores - scores.max()) / temperature)
     if p < 1:
         order = np.argsort(-weights, kind="stable")
-        upto = np.cumsum(weights[order])
-        weights[order[1 + np.searchsorted(upto, p * upto[-1]) :]] = 0
+        cumulative = np.cumsum(weights[order])
+        enough = 1 + np.searchsorted(cumulative, p * cumulative[-1])
+        weights[order[enough:]] = 0
     # Inverse transform: the weights lie end to end on a line, and a random number is a place on it.
-    upto = np.cumsum(weights)
-    return int(np.searchsorted(upto, rng.random() * upto[-1], side="right"))
+    cumulative = np.cumsum(weights)
+    return int(np.searchsorted(cumulative, rng.random() * cumulative[-1], side="right"))

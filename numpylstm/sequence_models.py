@@ -17,7 +17,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import ArrayLike, DTypeLike
 
-from numpylstm import network, reading
+from numpylstm import inference, network
 from numpylstm.cells import State
 from numpylstm.checks import (
     Array,
@@ -46,10 +46,10 @@ class SequenceModel(Model):
     """Base class: inputs with lengths, forward pass, scores and predictions."""
 
     classes = True  # the targets are ids of classes, not real numbers
-    unshown = Model.unshown | {"average_across_timesteps"}
+    left_out_of_repr = Model.left_out_of_repr | {"average_across_timesteps"}
 
     @classmethod
-    def completed(cls, config: ModelConfig) -> ModelConfig:
+    def with_defaults_of_class(cls, config: ModelConfig) -> ModelConfig:
         """Return a configuration whose loss is the mean over all targets."""
         return replace(config, average_across_timesteps=True)
 
@@ -231,7 +231,7 @@ class SequenceModel(Model):
     ) -> tuple[Array, State]:
         """Return the outputs for checked inputs, with an axis of time, and the state."""
         state = self.checked_state(where, state, x.shape[1])
-        return reading.outputs(
+        return inference.outputs(
             self.functions, self.config, self.arrays(), x, state, lengths, self.every_step
         )
 

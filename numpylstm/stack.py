@@ -38,22 +38,22 @@ def stack_forward(
     The caches are entered into `cache`. Returns hs (T, B, H) and the state after the last step.
     """
     cell = chosen.cell
-    run = cell.function(functions, "forward")
+    cell_forward = cell.function(functions, "forward")
     hs = x
     after: dict[str, list[Array]] = {}  # the last states, of all layers
     for k in range(len(state[0])):
         layer = f"{prefix}{k}"
-        given = {"x": hs}
+        inputs = {"x": hs}
         for name in chosen.parameters:
-            given[name] = arrays[f"{layer}.{name}"]
-        for name in given:
+            inputs[name] = arrays[f"{layer}.{name}"]
+        for name, array in inputs.items():
             if f"{layer}.{name}" in masks:
-                given[name] = drop_forward(functions, f"{layer}.{name}", given[name], masks, cache)
+                inputs[name] = drop_forward(functions, f"{layer}.{name}", array, masks, cache)
         if f"{layer}.h" in masks:
-            given["h_mask"] = masks[f"{layer}.h"]
+            inputs["h_mask"] = masks[f"{layer}.h"]
         for name, initial in zip(cell.states, state, strict=True):
-            given[f"{name}0"] = initial[k]
-        results = run(**given, **chosen.arguments, lengths=lengths)
+            inputs[f"{name}0"] = initial[k]
+        results = cell_forward(**inputs, **chosen.arguments, lengths=lengths)
         hs = results[0]  # then one array for each field of the state, then the cache
         for name, final in zip(cell.states, results[1:-1], strict=True):
             after.setdefault(name, []).append(final)
@@ -77,7 +77,7 @@ def stack_backward(
     the gradient of the state before the first step.
     """
     cell = chosen.cell
-    run = cell.function(functions, "backward")
+    cell_backward = cell.function(functions, "backward")
     if dstate is None:
         zeros = np.zeros((num_layers, *dhs.shape[1:]), dhs.dtype)
         dstate = [zeros] * len(cell.states)
@@ -87,20 +87,21 @@ def stack_backward(
         dafter = []
         for part in dstate:
             dafter.append(part[k])
-        results = run(dhs, *dafter, cache.pop(layer))
-        own = dict(zip(cell.gradients, results, strict=True))
+        results = cell_backward(dhs, *dafter, cache.pop(layer))
+        of_layer = dict(zip(cell.gradients, results, strict=True))
         for name in ("x", *chosen.parameters):
-            if f"{layer}.{name}" in cache:
-                own[name] = drop_backward(functions, f"{layer}.{name}", own[name], cache)
-        dhs = own["x"]
+            path = f"{layer}.{name}"
+            if path in cache:
+                of_layer[name] = drop_backward(functions, path, of_layer[name], cache)
+        dhs = of_layer["x"]
         for name in chosen.parameters:
-            gradients[f"{layer}.{name}"] = own[name]
+            gradients[f"{layer}.{name}"] = of_layer[name]
         for name in cell.states:
-            dbefore.setdefault(name, []).insert(0, own[f"{name}0"])
+            dbefore.setdefault(name, []).insert(0, of_layer[f"{name}0"])
     return dhs, cell.State(*map(np.array, dbefore.values()))  # (L, B, H)
 
 
-def both_forward(
+def bidirectional_forward(
     functions: Any,
     chosen: ChosenCell,
     arrays: Arrays,
@@ -124,7 +125,7 @@ def both_forward(
     return hs, (first, second)
 
 
-def both_backward(
+def bidirectional_backward(
     functions: Any,
     chosen: ChosenCell,
     num_layers: int,
@@ -133,7 +134,7 @@ def both_backward(
     cache: Cache,
     gradients: Gradients,
 ) -> tuple[Array, tuple[Any, Any]]:
-    """Go back through `both_forward`."""
+    """Go back through `bidirectional_forward`."""
     lengths = cache.pop("lengths")
     dfirst, dsecond = (None, None) if dstate is None else dstate
     dahead, dback = np.split(dhs, 2, axis=-1)

@@ -134,7 +134,7 @@ def test_gradients_of_the_state_are_slopes(case):
 
 def test_keep_is_the_direct_path_of_the_memory(case):
     """With all recurrent weights zero, the memory reaches the next one on this path only."""
-    cell, k = case.cell, case.cell.states.index(case.cell.memory)
+    cell, k = case.cell, case.cell.states.index(case.cell.memory_field)
     zeros = {n: 0 * case.arrays[n] for n in (*cell.matrices[1:], *cell.vectors) if n in case.arrays}
     x, ones = case.arrays["x"][:1], np.ones((B, H))
     _, *after, _ = case.forward(x, moved(case.initial, k, ones), **zeros)

@@ -412,7 +412,7 @@ def test_a_run_that_starts_from_another(folder, here):
     assert (config["lr"], config["hidden_size"], config["epochs"]) == (0.5, 12, 1)
     assert not config["split_punctuation"]
     saved = nl.load("run/best.npz")
-    run, corpus = session.tune(Path("run"), {"train": "tune.txt"})
+    run, corpus = session.fine_tune(Path("run"), {"train": "tune.txt"})
     np.testing.assert_equal(run.model.state_dict(), nl.restore_model(saved).state_dict())
     assert (run.step, run.vocabulary, corpus.oov["train"]) == (0, saved.vocabulary, 180)
 
@@ -424,7 +424,7 @@ def test_a_run_that_starts_from_another_keeps_what_is_frozen_and_its_optimizer(f
     run = nl.new_run(config, nl.data.load_text(config.train))
     run.model.freeze(["embedding.W", "lstm.0.b"])
     nl.save(run, folder / "frozen.npz")
-    tuned, _ = session.tune(folder / "frozen.npz", {"seed": 1})
+    tuned, _ = session.fine_tune(folder / "frozen.npz", {"seed": 1})
     assert tuned.config == replace(config, seed=1, steps=None, init_from=tuned.config.init_from)
     assert isinstance(tuned.optimizer, nl.Adam)
     frozen = tuned.model.all_parameters().keys() - tuned.model.parameters().keys()
@@ -434,9 +434,9 @@ def test_a_run_that_starts_from_another_keeps_what_is_frozen_and_its_optimizer(f
 def test_a_run_that_starts_from_another_has_its_text_unless_it_names_one(folder):
     write_text(folder / "checks.txt", 300, seed=1)
     checks = str(folder / "checks.txt")
-    first, _ = session.tune(folder / "run", {"seed": 1})
+    first, _ = session.fine_tune(folder / "run", {"seed": 1})
     assert first.fingerprint == nl.load(folder / "run/last.npz").meta["fingerprint"]
-    other, corpus = session.tune(folder / "run", {"valid": checks, "max_eval": 50})
+    other, corpus = session.fine_tune(folder / "run", {"valid": checks, "max_eval": 50})
     assert (other.config.train, other.config.valid) == (str(folder / "text.txt"), checks)
     assert len(corpus.valid) == 50
 

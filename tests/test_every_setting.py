@@ -16,7 +16,7 @@ from support.pages import data_of
 from support.plain_pass import plain_pass
 
 import numpylstm as nl
-from numpylstm import diagnostics, exchange, model_check, network, reading
+from numpylstm import diagnostics, exchange, inference, model_check, network
 from numpylstm.cells import CELLS
 from numpylstm.config import ConfigError, ModelConfig, TrainConfig, check_known, config_fields
 from numpylstm.data.configured import ScoredText
@@ -168,14 +168,14 @@ def test_the_outputs_are_those_of_the_plain_pass(case, rng, x):
 @EVERY_ONE_KEPT
 def test_a_pass_without_training_is_that_of_the_network(kind, case, rows, rng, x, monkeypatch):
     """It is cut into windows, and takes the last h from the state: a second way through layers."""
-    monkeypatch.setattr(reading, "ROWS", rows)
+    monkeypatch.setattr(inference, "ROWS_AT_ONCE", rows)
     model = made(kind, case, rng)
     lengths = np.array([3, 1, T])
     passed = (
         model.functions, model.config, model.arrays(), x, model.zero_state(B),
     )  # fmt: skip
     want, state, _ = network.forward(*passed, {}, lengths, model.every_step)
-    got, after = reading.outputs(*passed, lengths, model.every_step)
+    got, after = inference.outputs(*passed, lengths, model.every_step)
     np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(np.array(after), np.array(state), rtol=1e-5, atol=1e-6)
 

@@ -324,7 +324,7 @@ def test_the_explorer_of_a_run(name):
     """Its numbers are the package's, and a held cell has the loss that the ranking gives it."""
     model, config, ids, data = explored(**EXPLORED[name])
     read_explored(model, data, ids, 1e-9)
-    memory, layer, unit = CELLS[config.cell].memory, config.num_layers - 1, 4
+    memory, layer, unit = CELLS[config.cell].memory_field, config.num_layers - 1, 4
     cell_held = {"clamps": {memory: 0.35}, "layer": layer, "unit": unit}
     found = node("instruments", instrument="reading", stored=data, ids=ids, **cell_held)
     arrays, state = own.held(model, model.state_dict(), layer, unit, 0.35)

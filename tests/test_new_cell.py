@@ -54,7 +54,7 @@ LEAKY = Cell(
     },
     biases={"z": "open_bias"},
     keep="z",
-    memory="m",
+    memory_field="m",
 )
 
 

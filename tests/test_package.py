@@ -10,6 +10,7 @@ from support.processes import run_python
 
 import numpylstm
 from numpylstm.aliases import RENAMED
+from numpylstm.cells import CELLS
 
 
 def test_import_loads_no_matplotlib_and_compiles_nothing(tmp_path):
@@ -72,7 +73,7 @@ CHANGELOG = (Path(__file__).parents[1] / "CHANGELOG.md").read_text(encoding="utf
 def owners():
     """Return an object of each class with an old name."""
     model = numpylstm.SequenceClassifier(11, 2, 6, rng=0)
-    return {"Model": model, "Optimizer": numpylstm.Adam(model)}
+    return {"Model": model, "Optimizer": numpylstm.Adam(model), "Cell": CELLS["lstm"]}
 
 
 @pytest.mark.parametrize("old", RENAMED)

@@ -92,7 +92,7 @@ def shown(stream, monkeypatch, *items):
             yield item
 
     with lines_to(LinesOnTerminal("numpylstm-train")):
-        for item in timing.of(ticking()):
+        for item in timing.timed(ticking()):
             progress.follow(item)
         progress.validation(1, 4)
         progress.close()
@@ -152,6 +152,6 @@ def test_the_speed_is_that_of_the_updates_alone(monkeypatch):
             yield item
 
     assert timing.tokens_per_second is None
-    for _ in timing.of(items()):
+    for _ in timing.timed(items()):
         clock.now += 100
     assert (timing.updates, timing.tokens_per_second, timing.seconds) == (4, 2800 / 12, 515)

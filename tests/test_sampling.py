@@ -111,7 +111,7 @@ def test_a_long_prompt_is_read_in_pieces(model, monkeypatch):
     monkeypatch.setattr(nl.LanguageModel, "logits", noted)
     np.testing.assert_array_equal(nl.generate(model, prompt, 20, rng=0), whole)
     assert lengths == [1000, 1000, 499] + [1] * 20
-    monkeypatch.setattr(sampling, "READ_AT_ONCE", 10_000)
+    monkeypatch.setattr(sampling, "PROMPT_WINDOW", 10_000)
     np.testing.assert_array_equal(nl.generate(model, prompt, 20, rng=0), whole)
 
 

@@ -221,7 +221,7 @@ def test_each_part_of_a_run_may_have_candidate_parameters(corpus):
     own = model.state_dict()
     offers = [None, {path: array + 1 for path, array in own.items()}, own]
     parts = [SimpleNamespace(candidate=lambda offer=offer: offer) for offer in offers]
-    _, candidate = loop.better_of(
+    _, candidate = loop.score_with_candidates(
         model, parts, lambda: SimpleNamespace(loss=-model.parameters()["decoder.b"].data.sum())
     )
     assert candidate is offers[1]
@@ -374,7 +374,7 @@ def test_what_a_program_told_the_optimiser_is_saved(corpus, saved, again, optimi
         run.model.unfreeze("lstm")
         runs.append(run)
     whole, resumed = runs[0], again(runs[1])
-    assert resumed.optimizer.joined == {"decoder.W": 9, "lstm.0.b": 17}
+    assert resumed.optimizer.unfrozen_at == {"decoder.W": 9, "lstm.0.b": 17}
     assert resumed.optimizer.lr_factors == {"embedding.W": 0.1, "lstm.1.Wh": 0.0}
     list(nl.train(whole, corpus))
     list(nl.train(resumed, corpus))
@@ -402,9 +402,9 @@ def test_a_run_with_other_rates_than_now_is_resumed_with_a_sentence(
         before.setitem(schedules.SCHEDULES, "one-cycle", older_one_cycle)
         older = new_run(corpus, **changes)
         train_to(older, corpus, stop)
-        session.tell_other_rates(again(older), 14)
+        session.warn_of_other_rates(again(older), 14)
     assert not caplog.messages
-    session.tell_other_rates(again(older), 14)
+    session.warn_of_other_rates(again(older), 14)
     [said] = caplog.messages
     used, now = (
         kind(0.7, 0.3)(schedules.Progress(0, 1, stop - 1, 42))
@@ -420,7 +420,7 @@ def test_a_run_with_other_rates_than_now_is_resumed_with_a_sentence(
 def test_a_run_with_the_rates_of_now_is_resumed_without_a_word(corpus, again, schedule, caplog):
     run = new_run(corpus, schedule=schedule, constant_epochs=1 if schedule == "epoch" else None)
     for stop in (1, 7, 14, 15, 41):
-        session.tell_other_rates(again(run), 14)
+        session.warn_of_other_rates(again(run), 14)
         train_to(run, corpus, stop)
     assert not caplog.messages
 

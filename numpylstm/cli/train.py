@@ -223,7 +223,7 @@ def new_run(
     if minutes is not None:
         check_free_to_choose(preset=preset, init_from=init_from, **settings)
         name = "minutes"
-        training_run, corpus = session.start_of_minutes(minutes, settings)
+        training_run, corpus = session.start_for_minutes(minutes, settings)
     else:
         with waiting("reading the text"):
             if init_from is None:
@@ -232,7 +232,7 @@ def new_run(
                 training_run, corpus = session.start(from_preset(name, **settings))
             else:
                 name = "tuned"
-                training_run, corpus = session.tune(Path(init_from), settings)
+                training_run, corpus = session.fine_tune(Path(init_from), settings)
     if check_gradients:
         session.check_gradients(training_run, corpus)
     with named_by("--out", run_folder.create(out, name)) as folder:

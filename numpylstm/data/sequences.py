@@ -112,7 +112,8 @@ def minibatches(
     """
     where = "minibatches"
     size = check_whole(where, "size", size)
-    x, y = real_array(where, "x", x), real_array(where, "y", y)
+    x = real_array(where, "x", x)
+    y = real_array(where, "y", y)
     if x.ndim < 2 or not x.size:
         raise ValueError(f"{where}: x must have shape (T, N) or (T, N, D), got {x.shape}")
     T, N = x.shape[:2]

@@ -133,7 +133,7 @@ def cells_of_engine() -> list[str]:
 def cell_record(cell: Cell) -> dict[str, Any]:
     """Return the description of a cell that the page needs."""
     units = [unit._asdict() for unit in cell.units]
-    names = ("name", "title", "blocks", "keep", "memory")
+    names = ("name", "title", "blocks", "keep", "memory_field")
     return {name: getattr(cell, name) for name in names} | {"units": units}
 
 

@@ -20,15 +20,15 @@ export function held(model, layer, unit, clamps) {
   const candidate = candidate_of(cell);
   const changed = { ...model.parameters };
   const state = zero_state(cell.name, model.parameters, 1);
-  const { [cell.memory]: value, ...gates } = clamps;
+  const { [cell.memory_field]: value, ...gates } = clamps;
   const biases = {};
   for (const [name, to] of Object.entries(gates)) {
     biases[name] = to ? FAR : name === candidate ? 0 : -FAR;
   }
   if (value !== undefined) {
-    state[layer][CELLS[cell.name].state.indexOf(cell.memory)].data[unit] = value;
+    state[layer][CELLS[cell.name].state.indexOf(cell.memory_field)].data[unit] = value;
     if (cell.keep) Object.assign(biases, { [cell.keep]: FAR, [candidate]: 0 });
-    else biases[cell.memory] = INVERSE[model.options[0]](value);
+    else biases[cell.memory_field] = INVERSE[model.options[0]](value);
   }
   for (const key of ["Wx", "Wh", "b", "bn"]) {
     const path = `${cell.name}.${layer}.${key}`;
@@ -48,7 +48,7 @@ export function held(model, layer, unit, clamps) {
 // change: called after `part.clamps` has changed; release: sets all free.
 export function build_clamps(place, { model, layer, unit, clamps, free }, change, release) {
   const { cell, level, options } = model;
-  const { memory, keep } = cell;
+  const { memory_field, keep } = cell;
   const candidate = candidate_of(cell);
   const clamped = cell.units.filter(({ role }) => role === "gate" || role === "candidate");
   const choices = clamped.map(({ name }) => {
@@ -62,23 +62,23 @@ export function build_clamps(place, { model, layer, unit, clamps, free }, change
   // A held memory needs the gate that keeps it, and the candidate.
   const mark_held = () => {
     for (const [k, { name }] of clamped.entries())
-      choices[k].disabled = memory in clamps && (name === keep || name === candidate);
+      choices[k].disabled = memory_field in clamps && (name === keep || name === candidate);
   };
-  const natural = free.map(({ steps }) => Math.ceil(Math.abs(steps[layer][memory].data[unit])));
-  const most = Math.max(memory === "c" ? 3 : 1, ...natural);
+  const natural = free.map(({ steps }) => Math.ceil(Math.abs(steps[layer][memory_field].data[unit])));
+  const most = Math.max(memory_field === "c" ? 3 : 1, ...natural);
   const least = ["sigmoid", "relu"].includes(options[0]) ? 0 : -most;
   const hold = (value) => {
-    clamps[memory] = value;
+    clamps[memory_field] = value;
     mark_held();
     change();
   };
-  const said = (value) => (memory in clamps ? fixed(value, 2) : "free");
+  const said = (value) => (memory_field in clamps ? fixed(value, 2) : "free");
   const range = [least, most, 0.05];
   const memory_slider = slider(
     "hold",
-    `${memory}, held at`,
+    `${memory_field}, held at`,
     range,
-    clamps[memory] ?? 0,
+    clamps[memory_field] ?? 0,
     hold,
     said,
   );
@@ -89,7 +89,7 @@ export function build_clamps(place, { model, layer, unit, clamps, free }, change
   place.querySelector(".clamps").replaceChildren(...choices, memory_slider, release_all);
   mark_held();
   const how = keep
-    ? `${memory} is held by ${keep} = 1, ${candidate} = 0 and this value at the start`
+    ? `${memory_field} is held by ${keep} = 1, ${candidate} = 0 and this value at the start`
     : "a constant bias holds it";
   place.querySelector(".note").textContent =
     "Holding only changes weights: the gate's column becomes zero, its bias ±1000 (0 for a candidate of 0); " +

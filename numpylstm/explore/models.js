@@ -77,10 +77,10 @@ export function read(model, parameters, state, ids, earlier = []) {
 
 // The numbers of a cell at a place of a reading; x, and h_prev beside a cell c, are vectors.
 export function numbers_of({ cell, H, options }, reading, at, layer, unit) {
-  const { memory } = cell;
-  const vectors = memory === "h" ? ["x"] : ["x", "h_prev"];
-  const before = reading[at - 1]?.steps[layer][memory].data[unit] ?? 0;
-  const numbers = { activation: options[0], [`${memory}_prev`]: before };
+  const { memory_field } = cell;
+  const vectors = memory_field === "h" ? ["x"] : ["x", "h_prev"];
+  const before = reading[at - 1]?.steps[layer][memory_field].data[unit] ?? 0;
+  const numbers = { activation: options[0], [`${memory_field}_prev`]: before };
   for (const [name, A] of Object.entries(reading[at].steps[layer])) {
     if (A?.columns === H && !vectors.includes(name)) numbers[name] = A.data[unit];
   }

@@ -17,7 +17,7 @@ from numpylstm.config import ConfigError, TrainConfig, check_known
 from numpylstm.data import Vocabulary
 from numpylstm.data.configured import ScoredText, splits_punctuation
 from numpylstm.errors import either
-from numpylstm.evaluation import Watch, evaluate
+from numpylstm.evaluation import ProgressCallback, evaluate
 from numpylstm.explore import assemble, cell_record
 from numpylstm.functional import softmax
 from numpylstm.laboratory.diagnostics import cell_activations
@@ -55,7 +55,7 @@ def explorer_page(
     vocabulary: Vocabulary,
     config: TrainConfig,
     text: ScoredText,
-    watch: Watch | None = None,
+    watch: ProgressCallback | None = None,
 ) -> str:
     """Return the explorer of the run `name` as one self-contained HTML document.
 
@@ -109,7 +109,7 @@ def packed(array: Array) -> dict[str, Any]:
 
 
 def rank_cells(
-    model: LanguageModel, ids: Array, watch: Watch | None = None
+    model: LanguageModel, ids: Array, watch: ProgressCallback | None = None
 ) -> list[list[tuple[int, float | None]]]:
     """Rank the cells of each layer by how much holding one at its mean raises the loss.
 
@@ -127,8 +127,8 @@ def rank_cells(
         return float(cache["cross_entropy"].nll.mean(dtype=np.float64))
 
     base = loss(arrays, model.zero_state(1))
-    memory = CELLS[config.cell].memory
-    layers = [getattr(units, memory)[:, 0] for units in cell_activations(model, ids[:, None])]
+    field = CELLS[config.cell].memory_field
+    layers = [getattr(units, field)[:, 0] for units in cell_activations(model, ids[:, None])]
     affordable = int(WORK / (model.num_parameters * len(ids) * len(layers)))
     count = min(config.hidden_size, max(affordable, 8))
     ranking: list[list[tuple[int, float | None]]] = []
@@ -159,7 +159,7 @@ def held(
     if cell.keep is None:
         with np.errstate(divide="ignore", invalid="ignore"):
             inverse = INVERSE[options[cell.units[-1].curve or ""]](value)
-        fixed = {cell.memory: float(np.clip(inverse, -FAR, FAR))}
+        fixed = {cell.memory_field: float(np.clip(inverse, -FAR, FAR))}
     columns = [cell.blocks.index(str(b)) * model.config.hidden_size + unit for b in fixed]
     changed = dict(arrays)
     for key in cell.parameters(options):
@@ -169,7 +169,7 @@ def held(
         if key == "b":
             array[columns] = list(fixed.values())
     state = model.zero_state(1)
-    getattr(state, cell.memory)[layer, 0, unit] = value
+    getattr(state, cell.memory_field)[layer, 0, unit] = value
     return changed, state
 
 

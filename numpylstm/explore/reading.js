@@ -45,7 +45,7 @@ export function reading_part(root, stored) {
     const preset = PRESETS[name] ?? {};
     const layer = model.rows.length - 1;
     Object.assign(part, { name, model, layer, unit: model.unit ?? model.rows[layer][0] });
-    part.quantity = model.cell.memory;
+    part.quantity = model.cell.memory_field;
     part.free = part.reading = [];
     part.norms = model.recorded ? recorded_norms(model) : null;
     part.words = model.words ?? [...preset.text];
@@ -223,7 +223,7 @@ export function reading_part(root, stored) {
   part.extra = () => ({ unit: part.unit, at: part.at });
   part.restore = ({ unit, at, hold: value }) => {
     if (value === undefined) {
-      const { [part.model.cell.memory]: _, ...others } = part.clamps;
+      const { [part.model.cell.memory_field]: _, ...others } = part.clamps;
       hold(others);
     }
     if (rows().includes(Number(unit))) choose_unit(Number(unit));

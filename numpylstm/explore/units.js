@@ -67,7 +67,7 @@ export function list_ranking(place, { model, layer }, choose) {
   const all =
     ranked.length === H ? "all" : `the ${ranked.length} of ${H} that vary most were measured`;
   place.querySelector(".note").textContent =
-    `By how much the loss per token rises if ${cell.memory} of the cell is held at its mean (${all}).`;
+    `By how much the loss per token rises if ${cell.memory_field} of the cell is held at its mean (${all}).`;
   const entry = ([unit, rise]) => {
     const made = button(() => choose(unit), `cell ${unit}`);
     made.value = unit;

@@ -31,9 +31,9 @@ function open_learner(receive) {
 }
 
 // The unit that changes most, but not at every step: with the largest covariance of one step and the next.
-function most_telling(reading, memory) {
+function most_telling(reading, memory_field) {
   const covariance = (unit) => {
-    const values = reading.map(({ steps }) => Math.tanh(steps[0][memory].data[unit]));
+    const values = reading.map(({ steps }) => Math.tanh(steps[0][memory_field].data[unit]));
     const mean = values.reduce((a, b) => a + b) / values.length;
     return values.reduce((sum, v, t) => sum + (t && (v - mean) * (values[t - 1] - mean)), 0);
   };
@@ -63,7 +63,7 @@ export function your_text_part(root, { texts, cells }) {
     const prompt = [...encode(prompt_of(text), tokens)];
     Object.assign(part, { ...chosen, tokens, prompt, report: null, reading: null });
     Object.assign(part, { losses: [], samples: [], unit: 0, picked: false });
-    part.memory = cells[part.cell].memory;
+    part.memory_field = cells[part.cell].memory_field;
     part.learner = open_learner(receive);
     part.learner.postMessage({ start: { ids, V: tokens.length, prompt, ...chosen } });
     build_unit();
@@ -91,7 +91,7 @@ export function your_text_part(root, { texts, cells }) {
     part.words = ids.map((id) => part.tokens[id]);
     part.model = { cell: { name: part.cell }, parameters, options: [] };
     part.reading = read(part.model, parameters, zero_state(part.cell, parameters, 1), ids);
-    if (!part.picked) set_unit(most_telling(part.reading, part.memory));
+    if (!part.picked) set_unit(most_telling(part.reading, part.memory_field));
     paint();
   }
 
@@ -146,7 +146,7 @@ export function your_text_part(root, { texts, cells }) {
     const { cell, words, unit, tokens, model, reading } = part;
     const of_unit = (name) => reading.map(({ steps }) => steps[0][name].data[unit]);
     const strips = (cell === "lstm" ? ["f", "i", "o"] : []).map((name) => [name, of_unit(name)]);
-    draw_staircase($("svg.staircase"), { words, values: of_unit(part.memory), strips });
+    draw_staircase($("svg.staircase"), { words, values: of_unit(part.memory_field), strips });
     const best = most_probable(reading[reading.length - 1].p);
     const norms = norms_by_input(model, reading, best).toReversed();
     const label = `steps back from “${visible(tokens[best])}”, the most probable next`;

@@ -73,7 +73,7 @@ def _sorted_batch(T, lengths):
     )
 
 
-def put(rows, places, T, B):
+def place_rows(rows, places, T, B):
     """Return an array (T, B, .) with rows (N, .) at these places and zeros elsewhere."""
     if isinstance(places, slice):
         return rows.reshape(T, B, rows.shape[1])

@@ -11,6 +11,7 @@ def scatter_add(dx, ids, dW, share, shares):
         row[:] = 0
     for n in range(ids.size):
         if first <= ids[n] < stop:
-            source, target = dx[n], dW[ids[n]]
+            source = dx[n]
+            target = dW[ids[n]]
             for k in range(source.size):
                 target[k] += source[k]

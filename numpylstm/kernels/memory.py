@@ -36,7 +36,8 @@ class Block:
     pool = POOL  # no global, which would be gone when Python ends
 
     def __del__(self):
-        pool, size = self.pool, self.size
+        pool = self.pool
+        size = self.size
         if size > pool.limit:
             return
         if pool.bytes_kept + size > pool.limit:
@@ -59,7 +60,8 @@ def empty(shape, dtype):
         room = np.empty(size + CACHE_LINE, np.uint8)
         memory = room, room.ctypes.data + -room.ctypes.data % CACHE_LINE
     block = Block()
-    block.size, block.memory = size, memory
+    block.size = size
+    block.memory = memory
     block.__array_interface__ = {
         "data": (memory[1], False),
         "shape": shape,

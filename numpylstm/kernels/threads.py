@@ -87,16 +87,16 @@ def run_parallel(kernel, arguments, count):
     if count == 1:
         kernel(*arguments, 0, 1)
         return
-    left = list(range(count))  # shares that no thread has claimed
+    unclaimed = list(range(count))  # shares that no thread has claimed
     results = []  # of each share that is done: the error, or None
     finished = SimpleQueue()
-    came = []  # helpers that have begun
-    gone = []  # helpers that have ended
+    started = []  # helpers that have begun
+    ended = []  # helpers that have ended
 
     def work():
         while True:
             try:
-                share = left.pop()
+                share = unclaimed.pop()
             except IndexError:
                 return
             error = None
@@ -107,23 +107,23 @@ def run_parallel(kernel, arguments, count):
             results.append(error)
             finished.put(None)
 
-    def help_with_it():
-        came.append(None)
+    def helper_task():
+        started.append(None)
         work()
-        gone.append(None)
+        ended.append(None)
         finished.put(None)
 
     try:
         if len(_helpers) < count - 1:
             _start_helpers(count - 1)
         for _ in range(min(count - 1, len(_helpers))):
-            _tasks.put(help_with_it)
+            _tasks.put(helper_task)
         work()
         while len(results) < count:
             finished.get()
     except BaseException:  # an interruption, which may come anywhere
-        left.clear()  # late helpers find nothing to do
-        while len(gone) < len(came):  # do not return while helpers write
+        unclaimed.clear()  # late helpers find nothing to do
+        while len(ended) < len(started):  # do not return while helpers write
             with suppress(BaseException):
                 finished.get()
         raise
@@ -135,7 +135,7 @@ def run_parallel(kernel, arguments, count):
 def _start_helpers(number):
     """Start threads until there are this many, or as many as the system allows."""
     while len(_helpers) < number:
-        helper = Thread(target=_help, args=(_tasks,), name="numpylstm", daemon=True)
+        helper = Thread(target=_run_tasks, args=(_tasks,), name="numpylstm", daemon=True)
         try:
             helper.start()
         except RuntimeError:  # no more: the calling thread does the rest
@@ -143,12 +143,12 @@ def _start_helpers(number):
         _helpers.append(helper)
 
 
-def _help(tasks):
+def _run_tasks(tasks):
     while True:
         tasks.get()()
 
 
-def _forget():
+def _reset_after_fork():
     """Reset in a child process, which has only the thread that called fork."""
     global _tasks
     _tasks = SimpleQueue()
@@ -156,4 +156,4 @@ def _forget():
 
 
 if hasattr(os, "register_at_fork"):
-    os.register_at_fork(after_in_child=_forget)
+    os.register_at_fork(after_in_child=_reset_after_fork)

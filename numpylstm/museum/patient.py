@@ -226,7 +226,7 @@ def infect(model: LanguageModel, mutant: Mistake) -> LanguageModel:
     wrong = mutant.functions()
     values = {name: getattr(wrong, name) for name in dir(wrong)}
     # Functions alone, so that the model can be copied: a module cannot.
-    model.other_functions = SimpleNamespace(
+    model.replaced_functions = SimpleNamespace(
         **{name: value for name, value in values.items() if isinstance(value, FunctionType)}
     )
     return model

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from numpylstm.baselines import Baseline, interpolated_bigram_perplexity, unigram_perplexity
 from numpylstm.data import Corpus
-from numpylstm.evaluation import Watch, evaluate, surprise, true_and_predicted
+from numpylstm.evaluation import ProgressCallback, evaluate, surprise, true_and_predicted
 from numpylstm.levels import LEVELS, Level
 from numpylstm.plots import training_curves, training_lag_heatmap
 from numpylstm.printing import printable
@@ -110,7 +110,7 @@ def conclude(
     LINES.info(f"\nSaved in {printable(str(folder))}: {files}")
 
 
-def told_now_and_then(shown: Display) -> Watch:
+def told_now_and_then(shown: Display) -> ProgressCallback:
     """Return a call that displays the share that is done, and without a terminal prints it."""
     last = time.monotonic()
 

@@ -32,11 +32,11 @@ from numpylstm.training.loop import Arrays, Run
 from numpylstm.training.metrics import Row, Tally
 
 FORMAT, VERSION = "numpylstm checkpoint", 3
-READ = (2, 3)  # the versions that can be read
-MOST = 2**53  # epochs and updates
+READABLE_VERSIONS = (2, 3)  # the versions that can be read
+LARGEST_COUNT = 2**53  # epochs and updates
 RANGES = {  # of every column of Row
-    "epoch": f"[1, {MOST}]",
-    "step": f"[1, {MOST}]",
+    "epoch": f"[1, {LARGEST_COUNT}]",
+    "step": f"[1, {LARGEST_COUNT}]",
     "lr": "[0, inf)",
     "cost": "[0, inf)",
     "perplexity": "(0, inf)",
@@ -98,7 +98,7 @@ def save(run: Run, path: str | Path, *, parameters: Arrays | None = None) -> Non
     kind = OPTIMIZERS[run.config.optimizer]
     because = "name it with TrainConfig(optimizer=...)"
     check_kind("save", "run.optimizer", run.optimizer, kind, because)
-    run.optimizer.take_in_unfrozen()
+    run.optimizer.add_unfrozen()
     parameters = parameters or run.model.state_dict()
     arrays = {f"parameters/{path}": array for path, array in parameters.items()} | run_arrays(run)
     for name, array in arrays.items():
@@ -118,7 +118,7 @@ def save(run: Run, path: str | Path, *, parameters: Arrays | None = None) -> Non
         "tally": asdict(run.tally),
         "rng": run.model.rng.bit_generator.state,
         "frozen": [path for path, p in run.model.all_parameters().items() if not p.trainable],
-        "joined": run.optimizer.joined,
+        "joined": run.optimizer.unfrozen_at,
         "lr_factors": run.optimizer.lr_factors,
     }
     write_arrays(path, arrays, meta)
@@ -135,7 +135,7 @@ def load(path: str | Path) -> Checkpoint:
         If the file cannot be read.
     """
     path = Path(path)
-    arrays, meta = read_arrays(path, FORMAT, READ)
+    arrays, meta = read_arrays(path, FORMAT, READABLE_VERSIONS)
     with fitting_together(path):
         settings = dict(meta["config"])
         if meta["version"] == 2 and settings["schedule"] == "plateau":
@@ -174,7 +174,8 @@ def restore_run(checkpoint: Checkpoint) -> Run:
         As `restore_model`, and for the optimiser's state, the recurrent state and other parts.
     """
     model = restore_model(checkpoint)
-    config, meta = checkpoint.config, checkpoint.meta
+    config = checkpoint.config
+    meta = checkpoint.meta
     with fitting_together(checkpoint.path):
         run = Run.begin(config, checkpoint.vocabulary, str(meta["fingerprint"]), model)
         for name, array in run_arrays(run).items():
@@ -185,14 +186,14 @@ def restore_run(checkpoint: Checkpoint) -> Run:
             check_finite("checkpoint", name, saved)
             np.copyto(array, saved)
         for name in ("epoch", "window", "step"):
-            setattr(run, name, check_whole("checkpoint", name, meta[name], 0, MOST))
+            setattr(run, name, check_whole("checkpoint", name, meta[name], 0, LARGEST_COUNT))
         run.optimizer.steps = run.step
         run.optimizer.scale_lr(meta.get("lr_factors", {}))
         for path, step in meta.get("joined", {}).items():
             if path not in model.all_parameters():
                 raise ValueError(f"joined has the unknown path {path!r}")
             check_whole("checkpoint", f"joined of {path}", step, 0, run.step)
-            run.optimizer.joined[path] = step
+            run.optimizer.unfrozen_at[path] = step
         for loss in meta["valid_losses"]:
             check_in("checkpoint", "valid_losses", loss, "[0, inf)")
             run.valid_losses.append(float(loss))

@@ -40,7 +40,8 @@ class Display:
     ) -> None:
         from tqdm import tqdm
 
-        self.doing, self.stream = doing, stream
+        self.doing = doing
+        self.stream = stream
         self.bar = tqdm(
             desc=doing.capitalize(),
             total=total,
@@ -102,7 +103,7 @@ class Timing:
     updating: float = 0.0
     seconds: float = 0.0
 
-    def of(self, items: Iterator[Step | Row]) -> Iterator[Step | Row]:
+    def timed(self, items: Iterator[Step | Row]) -> Iterator[Step | Row]:
         """Yield the items of `numpylstm.train`, and time them."""
         began = start = time.perf_counter()
         for item in items:
@@ -131,14 +132,16 @@ class ProgressBar(Display):
         total = windows * run.config.epochs
         self.total = min(total, run.config.steps or total)
         self.epochs = math.ceil(self.total / windows)  # the last one may be incomplete
-        self.run, self.timing = run, timing
-        self.nll, self.valid = 0.0, ""
+        self.run = run
+        self.timing = timing
+        self.nll = 0.0  # a running mean
+        self.valid = ""  # the last validation, in words
         super().__init__("training", sys.stdout, is_quiet(), self.total, run.step)
 
     def follow(self, item: Step | Row) -> None:
         """Show an update on the bar; print metrics, with a bar only at the end of an epoch."""
         if isinstance(item, Row):
-            self.tell(item)
+            self.print_row(item)
         elif not self.bar.disable:
             recent = min(self.timing.updates, RECENT)
             self.nll += (math.log(item.perplexity) - self.nll) / recent
@@ -147,7 +150,7 @@ class ProgressBar(Display):
                 f"epoch {item.epoch}/{self.epochs}  {perplexity}  {self.pace(item.step)}", item.step
             )
 
-    def tell(self, row: Row) -> None:
+    def print_row(self, row: Row) -> None:
         """Print the end of an epoch; without a bar, the rows within it too."""
         line = f"epoch {row.epoch:3}  step {row.step}/{self.total}  "
         if row.valid_perplexity is not None:
@@ -170,8 +173,10 @@ class ProgressBar(Display):
 
     def pace(self, step: int) -> str:
         """Format the speed and the time left."""
-        seconds, done = self.timing.seconds, self.timing.updates
-        left = self.bar.format_interval(seconds / done * (self.total - step)) if seconds else "?"
+        left = "?"
+        if self.timing.seconds:
+            seconds_per_update = self.timing.seconds / self.timing.updates
+            left = self.bar.format_interval(seconds_per_update * (self.total - step))
         return f"{self.timing.tokens_per_second or 0:,.0f} tokens/s  left {left}"
 
     def validation(self, done: int, total: int) -> None:

@@ -26,8 +26,8 @@ from numpylstm.parameters import Module
 from numpylstm.training.display import Display
 from numpylstm.training.loop import (
     TrainingFailed,
-    better_of,
     out_of_patience,
+    score_with_candidates,
 )
 from numpylstm.training.schedules import Progress, Schedule
 
@@ -52,7 +52,7 @@ class BatchLoss(NamedTuple):
     targets: float
 
 
-def losses(
+def batch_losses(
     model: Any, batches: Batches, training: bool, carry_state: bool | None
 ) -> Iterator[BatchLoss]:
     """Yield the loss of each batch."""
@@ -69,7 +69,7 @@ def losses(
         rest = batch[2:]  # lengths and weights, if there are any
         if isinstance(model, LanguageModel):
             check_streams(name, x, state)
-            loss, state = tokens_loss(model, x, y, state, training, *rest)
+            loss, state = language_model_loss(model, x, y, state, training, *rest)
             state = state if carry_state else None
             yield loss
             continue
@@ -93,7 +93,7 @@ def check_streams(name: str, x: Any, state: Any) -> None:
         )
 
 
-def tokens_loss(
+def language_model_loss(
     model: LanguageModel,
     x: Any,
     y: Any,
@@ -114,10 +114,9 @@ def tokens_loss(
     counts = np.ones(np.shape(y)) if weights is None else np.array(weights, float)
     if lengths is not None:
         counts *= before_end(np.asarray(lengths), len(counts))
-    total = counts.sum(dtype=np.float64)
-    return BatchLoss(
-        float((nll * counts).sum(dtype=np.float64) / (total or 1)), float(total)
-    ), state
+    targets = counts.sum(dtype=np.float64)
+    loss = (nll * counts).sum(dtype=np.float64) / (targets or 1)
+    return BatchLoss(float(loss), float(targets)), state
 
 
 def count_targets(
@@ -136,9 +135,10 @@ def count_targets(
 
 def mean_of(batches: Iterable[BatchLoss]) -> BatchLoss:
     """Return the mean loss over all targets of some batches, 0 if there is none."""
-    done = list(batches)
-    total = math.fsum(batch.targets for batch in done)
-    return BatchLoss(math.fsum(b.loss * b.targets for b in done) / (total or 1), total)
+    batches = list(batches)
+    targets = math.fsum(batch.targets for batch in batches)
+    weighted = math.fsum(batch.loss * batch.targets for batch in batches)
+    return BatchLoss(weighted / (targets or 1), targets)
 
 
 def update(model: Any, loss: float, optimizer: Optimizer, clip: float) -> float:
@@ -308,8 +308,8 @@ def fit(
             done: list[BatchLoss] = []
             norms: list[float] = []
             valid = None
-            told = ""
-            for window, batch in enumerate(losses(model, batches, True, carry_state)):
+            summary = ""
+            for window, batch in enumerate(batch_losses(model, batches, True, carry_state)):
                 if rate is not None:
                     optimizer.lr = rate(Progress(epoch, epochs, window, windows, valid_losses))
                 norms.append(update(model, batch.loss, optimizer, clip))
@@ -318,15 +318,20 @@ def fit(
                     part.after_update(epoch)
                 display.show(f"epoch {epoch + 1}/{epochs}  loss {batch.loss:.4g}", epoch)
             if validation is not None:
-                (valid, _), candidate = better_of(
-                    model, parts, lambda: mean_of(losses(model, validation, False, carry_state))
+                scored, candidate = score_with_candidates(
+                    model,
+                    parts,
+                    lambda: mean_of(
+                        batch_losses(model, validation, training=False, carry_state=carry_state)
+                    ),
                 )
+                valid = scored.loss
                 if not math.isfinite(valid):
                     raise TrainingFailed(
                         f"fit: the loss of the validation is {valid:.3g} after epoch {epoch + 1}; "
                         f"it may hold a value that is not finite, or {RATE_TOO_HIGH}"
                     )
-                told = f"  validation {valid:.4g}"
+                summary = f"  validation {valid:.4g}"
                 if valid < min(valid_losses, default=math.inf):
                     best = candidate or model.state_dict()
                 valid_losses.append(valid)
@@ -334,7 +339,7 @@ def fit(
             if metric is not None:
                 measured = metric(model)
                 check_number("fit", "the result of metric", measured)
-                told += f"  metric {measured:.4g}"
+                summary += f"  metric {measured:.4g}"
             row = FitEpoch(
                 epoch=epoch + 1,
                 lr=float(optimizer.lr),
@@ -346,10 +351,10 @@ def fit(
             history.append(row)
             if not quiet:
                 display.line(
-                    f"epoch {row.epoch:3}  loss {row.loss:.4g}{told}  gradient norm "
+                    f"epoch {row.epoch:3}  loss {row.loss:.4g}{summary}  gradient norm "
                     f"{row.gradient_norm:.3g}"
                 )
-            display.show(f"epoch {row.epoch}/{epochs}{told}", row.epoch)
+            display.show(f"epoch {row.epoch}/{epochs}{summary}", row.epoch)
             if after_epoch is not None and after_epoch(row) is True:
                 break
             if out_of_patience(valid_losses, patience):

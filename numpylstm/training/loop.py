@@ -17,7 +17,7 @@ from numpylstm.config import ConfigError, TrainConfig
 from numpylstm.data import UNK, Corpus, DataError, Vocabulary, batches, num_batches
 from numpylstm.data.configured import check_fingerprint, fingerprint
 from numpylstm.errors import RATE_TOO_HIGH, NumpylstmError
-from numpylstm.evaluation import Evaluation, Watch, evaluate, safe_exp
+from numpylstm.evaluation import Evaluation, ProgressCallback, evaluate, safe_exp
 from numpylstm.models import LanguageModel
 from numpylstm.optim import OPTIMIZERS, AveragedParameters, Optimizer, clip_by_global_norm
 from numpylstm.parameters import Module
@@ -123,7 +123,7 @@ class Run:
         return self.rows[-1].step == self.step and self.rows[-1].valid_perplexity is not None
 
     @property
-    def ended(self) -> bool:
+    def complete(self) -> bool:
         """True if nothing is left to do, not even the last validation."""
         return self.finished and (self.window == 0 or self.validated)
 
@@ -169,7 +169,9 @@ def new_run(config: TrainConfig, corpus: Corpus) -> Run:
     return Run.begin(config, corpus.vocabulary, fingerprint(corpus), model)
 
 
-def train(run: Run, corpus: Corpus, *, watch: Watch | None = None) -> Iterator[Step | Row]:
+def train(
+    run: Run, corpus: Corpus, *, watch: ProgressCallback | None = None
+) -> Iterator[Step | Row]:
     """Return an iterator that trains a run to its end: each item is the result of one update.
 
     Nothing is trained until you iterate. Between two items you can save the run, inspect it or
@@ -207,9 +209,9 @@ def train(run: Run, corpus: Corpus, *, watch: Watch | None = None) -> Iterator[S
     windows = num_batches(len(corpus.train), B, T)
     rate = SCHEDULES[config.schedule](config.lr, **config.child_settings("schedule"))
     if run.window > 0 and run.validated and not run.finished:
-        take_back_validation(run)
-    while not run.ended:
-        for x, y in batches(corpus.train, B, T, start=run.window, rng=beginnings(run)):
+        undo_validation(run)
+    while not run.complete:
+        for x, y in batches(corpus.train, B, T, start=run.window, rng=rng_of_offsets(run)):
             if run.finished:  # at a limit of steps
                 break
             progress = Progress(run.epoch, config.epochs, run.window, windows, run.valid_losses)
@@ -229,8 +231,8 @@ def train(run: Run, corpus: Corpus, *, watch: Watch | None = None) -> Iterator[S
             yield add_row(run, valid)
 
 
-def beginnings(run: Run) -> np.random.Generator | None:
-    """Return the generator of the steps at which the streams of this epoch begin.
+def rng_of_offsets(run: Run) -> np.random.Generator | None:
+    """Return the generator of the offsets at which the streams of this epoch begin.
 
     None if they begin at their first one. It depends on the seed and the epoch only, so that a run
     that is resumed within an epoch finds the same windows.
@@ -243,15 +245,16 @@ def beginnings(run: Run) -> np.random.Generator | None:
 @np.errstate(over="ignore", invalid="ignore")  # its results are checked instead
 def update(run: Run, x: Array, y: Array, windows: int) -> Step:
     """Make one update: forward and backward pass, clipping, optimiser step."""
-    config, optimizer = run.config, run.optimizer
+    config = run.config
+    optimizer = run.optimizer
     try:
         cost, nll, correct, state = parallel.backpropagate(
             run.model, x, y, run.state, config.shards
         )
     except NotFinite as error:
-        raise failure(run, run.step + 1, str(error)) from error
+        raise training_failed(run, run.step + 1, str(error)) from error
     if optimizer.frozen:
-        optimizer.take_in_unfrozen()
+        optimizer.add_unfrozen()
     norm = clip_by_global_norm(optimizer.parameters, config.clip)
     perplexity = safe_exp(nll / y.size)
     if not all(map(math.isfinite, (cost, norm, perplexity))):
@@ -259,7 +262,7 @@ def update(run: Run, x: Array, y: Array, windows: int) -> Step:
             f"the loss is {cost:.3g}, its perplexity {perplexity:.3g}, the norm of the gradient "
             f"{norm:.3g}"
         )
-        raise failure(run, run.step + 1, problem)
+        raise training_failed(run, run.step + 1, problem)
     optimizer.step()
     run.state = state
     run.window += 1
@@ -330,7 +333,7 @@ def end_epoch(run: Run, valid: Evaluation) -> Row:
     return row
 
 
-def take_back_validation(run: Run) -> None:
+def undo_validation(run: Run) -> None:
     """Remove the validation that a limit of steps added within an epoch; its tally goes on."""
     row = run.rows.pop()
     if run.tally.steps == 0:
@@ -342,26 +345,27 @@ def take_back_validation(run: Run) -> None:
 # --- validation --------------------------------------------------------------------------------
 
 
-def validate(run: Run, corpus: Corpus, watch: Watch | None) -> Evaluation:
+def validate(run: Run, corpus: Corpus, watch: ProgressCallback | None) -> Evaluation:
     """Score the validation text in streams, a single one if it is short.
 
     If the candidate parameters of a part are better, their result counts, and the run keeps them.
     """
-    ids, config = corpus.valid, run.config
+    ids = corpus.valid
+    config = run.config
     streams = config.batch_size if len(ids) >= config.batch_size * 50 else 1
 
     def score() -> Evaluation:
         valid = evaluate(run.model, ids, streams, config.num_steps, watch=watch)
         if not math.isfinite(valid.perplexity):
             problem = f"the validation loss is {valid.loss:.3g}, a perplexity that overflows"
-            raise failure(run, run.step, problem)
+            raise training_failed(run, run.step, problem)
         return valid
 
-    best, run.candidate = better_of(run.model, run.parts.values(), score)
+    best, run.candidate = score_with_candidates(run.model, run.parts.values(), score)
     return best
 
 
-def better_of(
+def score_with_candidates(
     model: Module, parts: Iterable[Part], score: Callable[[], Any]
 ) -> tuple[Any, Arrays | None]:
     """Score a model, and score it with the candidate parameters of each part.
@@ -369,7 +373,7 @@ def better_of(
     Return the result with the lowest `loss`, and the parameters if they are those of a part.
     """
     best = score()
-    better: Arrays | None = None
+    best_parameters: Arrays | None = None
     for part in parts:
         parameters = part.candidate()
         if parameters is None:
@@ -381,8 +385,9 @@ def better_of(
         finally:
             model.load_state_dict(before)
         if other.loss < best.loss:
-            best, better = other, parameters
-    return best, better
+            best = other
+            best_parameters = parameters
+    return best, best_parameters
 
 
 # --- checks ------------------------------------------------------------------------------------
@@ -414,7 +419,7 @@ def check_corpus(config: TrainConfig, corpus: Corpus) -> None:
     parallel.check_shards(config.shards)
 
 
-def failure(run: Run, step: int, problem: str) -> TrainingFailed:
+def training_failed(run: Run, step: int, problem: str) -> TrainingFailed:
     """Return an error with the place in the run, and the usual causes."""
     config = run.config
     return TrainingFailed(

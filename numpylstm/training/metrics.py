@@ -83,8 +83,11 @@ def best_row(rows: Sequence[Row], epochs: int) -> Row | None:
 
 def training_of_epoch(rows: Sequence[Row]) -> tuple[float, float]:
     """Return perplexity and accuracy in the epoch of the last row, as means over its updates."""
-    own = [row for row in rows if row.epoch == rows[-1].epoch]
-    before = max((row.step for row in rows if row.epoch < rows[-1].epoch), default=0)
-    updates = [end - start for start, end in pairwise([before, *(row.step for row in own)])]
-    perplexity = math.exp(fmean((math.log(row.perplexity) for row in own), updates))
-    return perplexity, fmean((row.accuracy for row in own), updates)
+    epoch = rows[-1].epoch
+    of_epoch = [row for row in rows if row.epoch == epoch]
+    first_step = max((row.step for row in rows if row.epoch < epoch), default=0)
+    steps = [first_step, *(row.step for row in of_epoch)]
+    updates = [end - start for start, end in pairwise(steps)]
+    perplexity = math.exp(fmean((math.log(row.perplexity) for row in of_epoch), updates))
+    accuracy = fmean((row.accuracy for row in of_epoch), updates)
+    return perplexity, accuracy

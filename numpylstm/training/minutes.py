@@ -37,7 +37,8 @@ BY_RULE = (*RECIPE, "hidden_size", "embedding_size", "batch_size", "epochs", "dr
 """The settings that are chosen."""
 
 LONG_TEXT = 200_000  # tokens, from which on there are 32 streams, not 16
-FEWEST_EPOCHS, MOST_EPOCHS = 4, 40
+FEWEST_EPOCHS = 4
+MOST_EPOCHS = 40
 MOST_PARAMETERS = 25  # for each token of the training text
 PLANNED = 0.9  # share of the time; measuring, validations and saves take the rest
 TIMED = 3  # updates of each network, after one that may compile

@@ -69,8 +69,9 @@ class PlateauDecay:
 
     def __call__(self, progress: Progress) -> float:
         """Return the rate of the next update."""
-        losses, patience = progress.valid_losses, self.decay_patience
-        return plateau_rate(self.lr, losses, decay=self.decay, patience=patience)
+        return plateau_rate(
+            self.lr, progress.valid_losses, decay=self.decay, patience=self.decay_patience
+        )
 
 
 @dataclass(frozen=True)
@@ -87,7 +88,8 @@ class OneCycle:
     def __call__(self, progress: Progress) -> float:
         """Return the rate of the next update."""
         done, planned = progress.updates
-        peak, end = self.warmup * planned - 1, planned - 1  # counted from 0
+        end = planned - 1  # counted from 0
+        peak = self.warmup * planned - 1
         if done < peak:
             return between(self.lr / 25, self.lr, done / peak)
         if done == peak:

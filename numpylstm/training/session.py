@@ -32,7 +32,9 @@ from numpylstm.training.schedules import PLANNED, SCHEDULES, Progress
 from numpylstm.training.signals import Stopped, stop_requests
 from numpylstm.training.workers import stop_if_asked, with_workers
 
-CHECKED_STREAMS, CHECKED_STEPS = 4, 8  # enough for every path that a gradient takes
+# Enough for every path that a gradient takes.
+CHECKED_STREAMS = 4
+CHECKED_STEPS = 8
 
 
 def start(config: TrainConfig, vocabulary: Vocabulary | None = None) -> tuple[Run, Corpus]:
@@ -41,7 +43,7 @@ def start(config: TrainConfig, vocabulary: Vocabulary | None = None) -> tuple[Ru
     return new_run(config, corpus), corpus
 
 
-def start_of_minutes(minutes: float, given: Mapping[str, Any]) -> tuple[Run, Corpus]:
+def start_for_minutes(minutes: float, given: Mapping[str, Any]) -> tuple[Run, Corpus]:
     """Return a new run whose settings, but for those that are given, follow from its minutes."""
     with waiting("reading the text"):
         corpus = load_corpus(with_recipe(given))
@@ -70,17 +72,19 @@ def resume(folder: Path, changes: Mapping[str, Any]) -> tuple[Run, Corpus]:
 
 def change_settings(run: Run, changes: Mapping[str, Any]) -> None:
     """Change settings of a run that continues; raise a ConfigError if that cannot be."""
-    free = setting_names(resumable=True)
-    if fixed := sorted(changes.keys() - free):
+    resumable = setting_names(resumable=True)
+    fixed = sorted(changes.keys() - resumable)
+    if fixed:
         raise ConfigError(
             fixed[0],
             "cannot change in a resumed run: it would no longer be the run that was started; only "
-            f"these settings can: {', '.join(sorted(free))}",
+            f"these settings can: {', '.join(sorted(resumable))}",
         )
     for name, done in (("epochs", run.epoch), ("steps", run.step)):
         if changes.get(name, done) < done:
             raise ConfigError(name, f"must be at least {done}, which are done; got {changes[name]}")
-    schedule, epochs = run.config.schedule, run.config.epochs
+    schedule = run.config.schedule
+    epochs = run.config.epochs
     if schedule in PLANNED and changes.get("epochs", epochs) != epochs:
         raise ConfigError(
             "epochs", f"cannot change: the schedule {schedule!r} is planned for {epochs} epochs"
@@ -91,7 +95,7 @@ def change_settings(run: Run, changes: Mapping[str, Any]) -> None:
         raise ConfigError("epochs", f"cannot continue a run that {limit} ended; raise that too")
 
 
-def tune(path: Path, changes: Mapping[str, Any]) -> tuple[Run, Corpus]:
+def fine_tune(path: Path, changes: Mapping[str, Any]) -> tuple[Run, Corpus]:
     """Return a new run that starts from the parameters of another, and its text.
 
     `path` is the folder of the other run, or a checkpoint. The new run keeps its vocabulary, its
@@ -101,7 +105,8 @@ def tune(path: Path, changes: Mapping[str, Any]) -> tuple[Run, Corpus]:
     """
     saved = load(run_folder.checkpoint_of(path))
     changes = dict(changes)
-    old, vocabulary = saved.config, saved.vocabulary
+    old = saved.config
+    vocabulary = saved.vocabulary
     for name in sorted(changes.keys() - setting_names(shapes=False)):
         if changes.pop(name) != old.flattened().get(name):
             raise ConfigError(name, f"cannot change: the parameters of {path} depend on it")
@@ -172,8 +177,8 @@ def train_to_end(
     timing = Timing()
     progress = ProgressBar(run, windows, timing)
     saved = run.step, time.monotonic()
-    if not run.ended:
-        tell_other_rates(run, windows)
+    if not run.complete:
+        warn_of_other_rates(run, windows)
         LINES.debug("Compiling kernels, or loading them from the cache ...")
 
     def in_validation(done: int, total: int) -> None:  # the run was saved before it
@@ -185,9 +190,9 @@ def train_to_end(
             if run.config.log_gradients:  # an unreadable file fails now, not at the next row
                 logs.read_gradients(folder / run_folder.GRADIENTS)
             logs.follow(folder, run, corpus)  # at the start, or where an error has prevented it
-            if run.ended:
+            if run.complete:
                 draw(run)  # the process may have been killed after its last save
-            for item in timing.of(train(run, corpus, watch=in_validation)):
+            for item in timing.timed(train(run, corpus, watch=in_validation)):
                 try:
                     logs.follow(folder, run, corpus)
                     if run.finished or save_is_due(item, save_every, *saved):
@@ -211,13 +216,13 @@ def train_to_end(
             raise
         finally:
             progress.close()
-    patience, epochs = run.config.patience, run.config.epochs
-    if run.epoch < epochs and out_of_patience(run.valid_losses, patience):
+    patience = run.config.patience
+    if run.epoch < run.config.epochs and out_of_patience(run.valid_losses, patience):
         LINES.debug(f"Stopped early: the validation has not improved for {patience} epochs.")
     return timing
 
 
-def tell_other_rates(run: Run, windows: int) -> None:
+def warn_of_other_rates(run: Run, windows: int) -> None:
     """Say so if the schedule no longer gives the rate that the last update of a run had.
 
     Another version trained it then, such as one before the rates of one-cycle were PyTorch's.

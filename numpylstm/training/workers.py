@@ -52,7 +52,7 @@ def stop_if_asked(run: Run, asked: Callable[[], int]) -> None:
     `asked` is the function of `stop_requests`.
     """
     status = max(parallel.RANKS.allgather(asked()))
-    if status and not run.ended:
+    if status and not run.complete:
         raise Stopped(status)
 
 

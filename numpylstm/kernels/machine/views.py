@@ -29,7 +29,8 @@ def _view(X, integers, ndim, layout, where):
         view.data = builder.bitcast(builder.gep(x, [offset]), view.data.type)
         view.nitems = builder.mul(*shape) if ndim == 2 else shape[0]
         view.itemsize = itemsize
-        view.shape, view.strides = _tuple(builder, shape), _tuple(builder, strides)
+        view.shape = _tuple(builder, shape)
+        view.strides = _tuple(builder, strides)
         return view._getvalue()
 
     return result(X, *[types.intp] * len(integers)), codegen

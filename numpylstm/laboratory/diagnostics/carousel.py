@@ -147,7 +147,7 @@ def _splits(where: str, cache: Any) -> Iterator[CarouselSplit]:
             f"{where}: cache must come from a cell with a gate on its memory, got "
             f"{cell.title}; the vanilla cell has no carousel"
         )
-    first = cell.states.index(cell.memory) * H
+    first = cell.states.index(cell.memory_field) * H
     memory = slice(first, first + H)  # its place in the state, (S,)
     S = len(cell.states) * H
     others = np.delete(np.arange(S), memory)

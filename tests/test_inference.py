@@ -7,7 +7,7 @@ import pytest
 from conftest import B, D, H, L, T, V, random_state
 
 import numpylstm as nl
-from numpylstm import network, reading
+from numpylstm import inference, network
 
 LENGTHS = [None, np.array([T, 0, 2])]
 
@@ -15,8 +15,8 @@ LENGTHS = [None, np.array([T, 0, 2])]
 @pytest.fixture(autouse=True)
 def short_windows(monkeypatch):
     """Cut T = 5 steps of B = 3 sequences into windows of two steps, two and one."""
-    monkeypatch.setattr(reading, "ROWS", 2 * B)
-    assert [window.stop - window.start for window in reading.windows(T, B)] == [2, 2, 1]
+    monkeypatch.setattr(inference, "ROWS_AT_ONCE", 2 * B)
+    assert [window.stop - window.start for window in inference.windows(T, B)] == [2, 2, 1]
 
 
 def whole(model, x, state, lengths):
@@ -46,7 +46,7 @@ def test_windows_change_nothing(rng, cell, vectors, every_step, bidirectional, l
     x = rng.standard_normal((T, B, D)) if vectors else rng.integers(0, V, (T, B))
     state = model.zero_state(B)
     want, want_state = whole(model, x, state, lengths)
-    got, got_state = reading.outputs(
+    got, got_state = inference.outputs(
         model.functions, model.config, model.arrays(), x, state, lengths, every_step
     )
     np.testing.assert_allclose(got, want, rtol=1e-12, atol=1e-14)

@@ -1,8 +1,8 @@
 """Passes without training: what `numpylstm.network` and `numpylstm.stack` compute, without caches.
 
 A long pass is cut into windows of time, each of which continues from the state after the one
-before. So the gates of `ROWS` rows, steps times sequences, are in memory at once, in place of those
-of all steps; the results are the same.
+before. So the gates of `ROWS_AT_ONCE` rows, steps times sequences, are in memory at once, in place
+of those of all steps; the results are the same.
 """
 
 from collections.abc import Iterator
@@ -17,13 +17,13 @@ from numpylstm.config import ModelConfig
 from numpylstm.masks import Arrays
 from numpylstm.stack import reverse, stack_forward
 
-ROWS = 2048
+ROWS_AT_ONCE = 2048
 """Steps times sequences of a window, if one step has no more sequences."""
 
 
 def windows(T: int, B: int) -> Iterator[slice]:
     """Yield the steps of each window."""
-    steps = max(1, ROWS // B)
+    steps = max(1, ROWS_AT_ONCE // B)
     for first in range(0, T, steps):
         yield slice(first, min(first + steps, T))
 
@@ -49,7 +49,7 @@ def outputs(
     Without `every_step`, and in one direction, a sequence of length 0 has the output of its state.
     """
     T, B = x.shape[:2]
-    if every_step and T * B <= ROWS:
+    if every_step and T * B <= ROWS_AT_ONCE:
         return network.forward(functions, config, arrays, x, state, {}, lengths)[:2]
     chosen = config.chosen_cell
     table = arrays.get("embedding.W")
@@ -58,7 +58,7 @@ def outputs(
         return network.decoder_forward(functions, config, arrays, hs, {}, {})
 
     if "backward.0.Wx" in arrays:
-        hs, state = both_outputs(
+        hs, state = bidirectional_outputs(
             functions, chosen, arrays, x, state, lengths, table=table, every_step=every_step
         )
         return decoded(hs), state
@@ -107,7 +107,7 @@ def stack_outputs(
     return state[0][-1][None] if found is None else found, state
 
 
-def both_outputs(
+def bidirectional_outputs(
     functions: Any,
     chosen: ChosenCell,
     arrays: Arrays,
@@ -118,7 +118,10 @@ def both_outputs(
     table: Array | None = None,
     every_step: bool = True,
 ) -> tuple[Array, tuple[Any, Any]]:
-    """Run two stacks as `both_forward` does; return hs (T, B, 2H), or the last ones (1, B, 2H)."""
+    """Run two stacks as `bidirectional_forward` does.
+
+    Returns hs (T, B, 2H), or the last ones (1, B, 2H), and the states.
+    """
     first, second = state
     ahead, first = stack_outputs(
         functions, chosen, arrays, "forward.", x, first, lengths, table=table, every_step=every_step
