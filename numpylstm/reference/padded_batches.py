@@ -127,8 +127,8 @@ def padded_forward(forward, lengths, x, state, *arguments, h_mask=None):
     for window in padded_windows(lengths, len(x)):
         inside = window.steps, window.rows
         before = [part[window.rows] for part in state]
-        own_mask = mask_of(h_mask, window)
-        masked = {} if own_mask is None else {"h_mask": own_mask}
+        mask_of_rows = mask_of(h_mask, window)
+        masked = {} if mask_of_rows is None else {"h_mask": mask_of_rows}
         hs[inside], *after, cache = forward(x[inside], *before, *arguments, **masked)
         for part, new in zip(state, after, strict=True):
             part[window.rows] = new

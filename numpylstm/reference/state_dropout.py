@@ -35,21 +35,21 @@ def state_dropout_forward(forward, h_mask, x, state, Wx, Wh, *arguments):
     hs, hT, ..., cache
         As of `forward`; the mask is in the cache.
     """
-    results = []
-    caches = []
+    of_streams = []  # the results of each stream: hs, hT, ... and the cache
     for b, mask in enumerate(h_mask):
         stream = slice(b, b + 1)
         before = [part[stream] for part in state]
-        *result, cache = forward(x[:, stream], *before, Wx, mask[:, None] * Wh, *arguments)
-        results.append(result)
-        caches.append(cache)
-    hs, *after = zip(*results, strict=True)
+        results = forward(x[:, stream], *before, Wx, mask[:, None] * Wh, *arguments)
+        of_streams.append(results)
+    hs = np.concatenate([results[0] for results in of_streams], axis=1)
+    after = []
+    for k in range(len(state)):
+        after.append(np.concatenate([results[1 + k] for results in of_streams]))
+    caches = [results[-1] for results in of_streams]
     over_time = {}
     for name in per_step(caches[0]):
-        streams = [getattr(cache, name) for cache in caches]
-        over_time[name] = np.concatenate(streams, axis=1)
-    cache = caches[0]._replace(**over_time, Wh=Wh, h_mask=h_mask)
-    return np.concatenate(hs, axis=1), *map(np.concatenate, after), cache
+        over_time[name] = np.concatenate([getattr(cache, name) for cache in caches], axis=1)
+    return hs, *after, caches[0]._replace(**over_time, Wh=Wh, h_mask=h_mask)
 
 
 def state_dropout_backward(backward, dhs, dstate, cache):
@@ -69,21 +69,24 @@ def state_dropout_backward(backward, dhs, dstate, cache):
     dx, dh0, ..., dWx, dWh, ...
         As of `backward`.
     """
-    of_streams = []  # dx and the gradients of the state
+    of_streams = []  # the results of each stream: dx, dh0, ... and the gradients of the weights
     sums = []  # of dWx and all that follows it
     for b, mask in enumerate(cache.h_mask):
         stream = slice(b, b + 1)
         over_time = {name: getattr(cache, name)[:, stream] for name in per_step(cache)}
-        own = cache._replace(**over_time, Wh=mask[:, None] * cache.Wh, h_mask=None)
+        of_stream = cache._replace(**over_time, Wh=mask[:, None] * cache.Wh, h_mask=None)
         dafter = [part[stream] for part in dstate]
-        dx, *gradients = backward(dhs[:, stream], *dafter, own)
-        dbefore, (dWx, dWh, *others) = gradients[: len(dstate)], gradients[len(dstate) :]
-        of_streams.append((dx, *dbefore))
+        results = backward(dhs[:, stream], *dafter, of_stream)
+        of_streams.append(results)
+        dWx, dWh, *others = results[1 + len(dstate) :]
         dweights = [dWx, mask[:, None] * dWh, *others]  # a row of Wh that was dropped has 0
         if not sums:
             sums = [None if d is None else np.zeros_like(d) for d in dweights]
         for total, d in zip(sums, dweights, strict=True):
             if d is not None:  # as dbn of a GRU without a bn
                 total += d  # rule 3
-    dx, *dbefore = zip(*of_streams, strict=True)
-    return np.concatenate(dx, axis=1), *map(np.concatenate, dbefore), *sums
+    dx = np.concatenate([results[0] for results in of_streams], axis=1)
+    dbefore = []
+    for k in range(len(dstate)):
+        dbefore.append(np.concatenate([results[1 + k] for results in of_streams]))
+    return dx, *dbefore, *sums
