@@ -708,7 +708,7 @@ def explored(opened, tmp_path):
         page.write_text(html, encoding="utf-8")
         browser.get(page.as_uri())
         reading = Figure(browser, "reading")
-        reading.run("part.listen()")
+        reading.run("part.paint_norms()")
         return reading
 
     return explore_model

@@ -252,7 +252,7 @@ def of_batch(batch):
 @pytest.mark.slow
 def test_the_race():
     """Ten updates are those of the textbook, and so is what arrives after 300. In .ci/run."""
-    settings = {"seed": 3, "delay": 40, "rate": 0.05, "clip": True}
+    settings = {"seed": 3, "distance": 40, "lr": 0.05, "clip": True}
     found = node("instruments", instrument="race", settings=settings, few=10, many=300)
     for cell, clip in (("rnn", 1), ("lstm", 0.2)):
         own_arrays = arrays_of(found["before"][cell])

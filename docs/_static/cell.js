@@ -2,7 +2,7 @@
 
 const frame = document.querySelector("iframe.cell");
 
-function tell_theme() {
+function post_theme() {
   frame.contentWindow.postMessage({ theme: document.documentElement.dataset.theme }, "*");
 }
 
@@ -10,7 +10,7 @@ addEventListener("message", (event) => {
   if (event.source !== frame.contentWindow || !(event.data.height > 0)) return;
   frame.style.height = `${event.data.height}px`;
 });
-frame.addEventListener("load", tell_theme);
-new MutationObserver(tell_theme).observe(document.documentElement, {
+frame.addEventListener("load", post_theme);
+new MutationObserver(post_theme).observe(document.documentElement, {
   attributeFilter: ["data-theme"],
 });

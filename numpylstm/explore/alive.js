@@ -15,7 +15,8 @@ export function alive_part(root, model) {
   const $ = (selector) => root.querySelector(selector);
   const words = [...BRACKETS];
   const ids = words.map((word) => model.tokens.indexOf(word));
-  const [unit, text] = [model.unit, $(".text")];
+  const { unit } = model;
+  const text = $(".text");
   const clamped = (clamps) => read(model, ...held(model, 0, unit, clamps), ids);
   const readings = { free: clamped({}), held: clamped({ f: 1 }) };
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
@@ -37,10 +38,8 @@ export function alive_part(root, model) {
     text.setAttribute("aria-valuetext", `${visible(words[at])}, cell ${fixed(values(at).c, 2)}`);
     draw_cell($(".drawing"), "lstm", values(at));
     const p = readings[shown][at].p[model.tokens.indexOf("\n")];
-    said.replaceChildren(
-      "Probability that the line ends here: ",
-      number("p", p, (v) => fixed(v, 2)),
-    );
+    const probability = number("p", p, (v) => fixed(v, 2));
+    ending.replaceChildren("Probability that the line ends here: ", probability);
     hold.textContent = shown === "held" ? "Let the forget gate go" : "Hold the forget gate open";
   }
   function go(at) {
@@ -56,8 +55,8 @@ export function alive_part(root, model) {
     part.shown = part.shown === "free" ? "held" : "free";
     paint();
   });
-  const said = element("p");
-  $(".buttons").append(hold, said);
+  const ending = element("p");
+  $(".buttons").append(hold, ending);
   const pause = (on) => () => {
     part.paused = on || calm;
   };

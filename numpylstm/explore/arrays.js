@@ -4,6 +4,8 @@ export function matrix(rows, columns, data = zeros(rows * columns)) {
   return { rows, columns, data };
 }
 
+export const row = (...values) => matrix(1, values.length, Float64Array.from(values));
+
 // Small arrays are pieces of a larger one: allocation costs more than the arithmetic.
 let pool = new Float64Array(0);
 let used = 0;

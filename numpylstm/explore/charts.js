@@ -74,13 +74,13 @@ export function draw_lines(svg, { x, y, lines, marks = [], at }) {
 }
 
 // An axis from 0 to max, with at most five ticks at round values.
-export function round_axis(max, said = (value) => value.toLocaleString("en")) {
+export function round_axis(max, format = (value) => value.toLocaleString("en")) {
   const power = 10 ** Math.floor(Math.log10(max / 4));
   const step = power * [1, 2, 5, 10].find((factor) => factor * power >= max / 4);
   const ticks = [];
   for (let k = 0; k * step <= max; k++) {
     const value = Number((k * step).toPrecision(2));
-    ticks.push([value, said(value)]);
+    ticks.push([value, format(value)]);
   }
   return { min: 0, max, ticks };
 }

@@ -2,11 +2,10 @@
 
 import { map } from "./arrays.js";
 import { button, choice, slider } from "./elements.js";
-import { CELLS, zero_state } from "./engine.js";
+import { CELLS, FAR, zero_state } from "./engine.js";
 import { words_of } from "./models.js";
 import { fixed } from "./numbers.js";
 
-const FAR = 1000; // sigmoid and tanh are exactly 0, 1 or -1 there
 const INVERSE = { tanh: Math.atanh, sigmoid: (h) => Math.log(h / (1 - h)), relu: (h) => h };
 
 const candidate_of = ({ units }) => units.find(({ role }) => role === "candidate")?.name;
@@ -64,24 +63,18 @@ export function build_clamps(place, { model, layer, unit, clamps, free }, change
     for (const [k, { name }] of clamped.entries())
       choices[k].disabled = memory_field in clamps && (name === keep || name === candidate);
   };
-  const natural = free.map(({ steps }) => Math.ceil(Math.abs(steps[layer][memory_field].data[unit])));
-  const most = Math.max(memory_field === "c" ? 3 : 1, ...natural);
+  const size = ({ steps }) => Math.ceil(Math.abs(steps[layer][memory_field].data[unit]));
+  const most = Math.max(memory_field === "c" ? 3 : 1, ...free.map(size));
   const least = ["sigmoid", "relu"].includes(options[0]) ? 0 : -most;
   const hold = (value) => {
     clamps[memory_field] = value;
     mark_held();
     change();
   };
-  const said = (value) => (memory_field in clamps ? fixed(value, 2) : "free");
+  const format = (value) => (memory_field in clamps ? fixed(value, 2) : "free");
   const range = [least, most, 0.05];
-  const memory_slider = slider(
-    "hold",
-    `${memory_field}, held at`,
-    range,
-    clamps[memory_field] ?? 0,
-    hold,
-    said,
-  );
+  const title = `${memory_field}, held at`;
+  const memory_slider = slider("hold", title, range, clamps[memory_field] ?? 0, hold, format);
   const release_all = button(() => {
     release();
     place.querySelector("button").focus(); // this one has been replaced

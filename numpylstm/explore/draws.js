@@ -26,7 +26,8 @@ export function normal(random, rows, columns) {
 
 // The largest absolute eigenvalue: the n-th root of the norm of the n-th power (Gelfand), n = 2^16.
 export function spectral_radius(A) {
-  let [power, log] = [A, 0];
+  let power = A;
+  let log = 0;
   for (let squarings = 0; squarings <= 16; squarings++) {
     const size = norm(power);
     log += Math.log(size) / 2 ** squarings;
@@ -57,25 +58,25 @@ export function new_model(cell, random, { V, D, H, init_scale, forget_bias = 0 }
 
 // Delayed copy: a letter, filler of several kinds, and at the end a question mark, where the letter
 // must be repeated. As numpylstm.laboratory.tasks.DelayedCopy; one answer in ten is wrong at random.
-const TASK = { letters: 4, fillers: 2, noise: 0.1 };
-export const VOCABULARY = TASK.letters + TASK.fillers + 1;
+const TASK = { num_symbols: 4, num_fillers: 2, noise: 0.1 };
+export const VOCABULARY = TASK.num_symbols + TASK.num_fillers + 1;
 
 // The loss without memory, and the best possible loss, in nats.
-export const CHANCE = Math.log(TASK.letters);
+export const CHANCE = Math.log(TASK.num_symbols);
 export const FLOOR =
   -(1 - TASK.noise) * Math.log(1 - TASK.noise) -
-  TASK.noise * Math.log(TASK.noise / (TASK.letters - 1));
+  TASK.noise * Math.log(TASK.noise / (TASK.num_symbols - 1));
 
-export function delayed_copy(random, delay, B) {
-  const { letters, fillers, noise } = TASK;
+export function delayed_copy(random, distance, B) {
+  const { num_symbols, num_fillers, noise } = TASK;
   const whole = (n) => Math.floor(random() * n);
   const row = (draw) => Array.from({ length: B }, draw);
-  const shown = row(() => whole(letters));
+  const shown = row(() => whole(num_symbols));
   const ids = [shown];
-  for (let t = 1; t < delay; t++) ids.push(row(() => letters + whole(fillers)));
-  ids.push(row(() => letters + fillers));
+  for (let t = 1; t < distance; t++) ids.push(row(() => num_symbols + whole(num_fillers)));
+  ids.push(row(() => num_symbols + num_fillers));
   const answers = shown.map((letter) =>
-    random() < noise ? (letter + 1 + whole(letters - 1)) % letters : letter,
+    random() < noise ? (letter + 1 + whole(num_symbols - 1)) % num_symbols : letter,
   );
   return { ids, answers };
 }

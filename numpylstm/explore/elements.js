@@ -22,7 +22,7 @@ export function show(output, value, format = fixed) {
 }
 
 // Show a text at all places of its name.
-export function say(root, name, text) {
+export function show_text(root, name, text) {
   for (const place of root.querySelectorAll(`[data-name="${name}"]`)) place.textContent = text;
 }
 
@@ -36,28 +36,28 @@ export function number(name, value, format = fixed, more = {}) {
 const plain = (step) => (value) => fixed(value, Number.isInteger(step) ? 0 : 2);
 
 export function slider(name, label, [min, max, step], value, change, format = plain(step)) {
-  const said = element("span", { class: "value" }); // a label would attach to an <output>
+  const readout = element("span", { class: "value" }); // a label would attach to an <output>
   const input = element("input", { type: "range", name, min, max, step, value });
-  const tell = () => {
-    said.textContent = format(input.valueAsNumber);
-    input.setAttribute("aria-valuetext", said.textContent);
+  const show_value = () => {
+    readout.textContent = format(input.valueAsNumber);
+    input.setAttribute("aria-valuetext", readout.textContent);
   };
   input.addEventListener("input", () => {
     change(input.valueAsNumber);
-    tell();
+    show_value();
   });
-  tell();
+  show_value();
   const span = element("span", { class: "label" });
   span.innerHTML = label;
-  return element("label", { class: "slider" }, span, said, input);
+  return element("label", { class: "slider" }, span, readout, input);
 }
 
 // A slider for a learning rate, on a logarithmic scale from 10^low to 10^high.
-export function rate_slider(name, [low, high], rate, change) {
+export function lr_slider(name, [low, high], lr, change) {
   const of = (power) => Number((10 ** power).toPrecision(2));
-  const said = (power) => scientific(of(power));
+  const format = (power) => scientific(of(power));
   const set = (power) => change(of(power));
-  return slider(name, "learning rate", [low, high, 0.05], Math.log10(rate), set, said);
+  return slider(name, "learning rate", [low, high, 0.05], Math.log10(lr), set, format);
 }
 
 // One of several, as radio buttons. An option is its value, or [value, text] where the text differs.

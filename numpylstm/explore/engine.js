@@ -31,6 +31,7 @@ export function sigmoid(a) {
   return (a >= 0 ? 1 : e) / (1 + e);
 }
 
+export const FAR = 1000; // a bias of it holds a gate: sigmoid and tanh are exactly 0, 1 or -1 there
 const ACTIVATIONS = {
   tanh: { of: Math.tanh, derivative: (h) => 1 - h * h },
   relu: { of: (a) => Math.max(a, 0), derivative: Math.sign }, // NaN stays NaN
@@ -139,7 +140,8 @@ export function gru_step_forward(x, h_prev, Wx, Wh, b, bn = null, reset = "after
   const a_z = add(x_z, matmul(h_prev, Wh_z));
   const r = map(sigmoid, a_r); // how much of the past to see?
   const z = map(sigmoid, a_z); // keep?
-  let [s, a_n] = [null, null];
+  let s = null;
+  let a_n = null;
   if (reset === "after") {
     s = matmul(h_prev, Wh_n);
     if (bn) add_bias(s, bn);
@@ -221,9 +223,8 @@ export function linear_forward(x, W, b) {
 const row_of = ({ columns, data }, r) => data.subarray(r * columns, (r + 1) * columns);
 
 function peak_and_total(row) {
-  let [peak, total] = [-Infinity, 0];
-  for (const score of row) peak = Math.max(peak, score); // exp(score - peak) is at most 1
-  for (const score of row) total += Math.exp(score - peak);
+  const peak = row.reduce((a, b) => Math.max(a, b)); // exp(score - peak) is at most 1
+  const total = row.reduce((sum, score) => sum + Math.exp(score - peak), 0);
   return [peak, total];
 }
 
@@ -307,7 +308,8 @@ export function zero_state(cell, parameters, B) {
 // are the last arguments of the cell's forward: an RNN's activation, a GRU's reset.
 export function language_model_forward(cell, parameters, ids, state, ...options) {
   let hs = embedding_forward(ids, parameters["embedding.W"]);
-  const [after, caches] = [[], []];
+  const after = [];
+  const caches = [];
   recurrent_layers(cell, parameters).forEach((weights, layer) => {
     const [out, ...rest] = forward(cell, hs, ...state[layer], ...weights, ...options);
     caches.push(rest.pop());

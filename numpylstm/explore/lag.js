@@ -37,7 +37,7 @@ export function norms_along_cell(dhT, cache) {
 export function norms_by_input({ cell, parameters }, reading, target) {
   const { state, step_backward } = CELLS[cell.name];
   const { p, steps: last } = reading.at(-1);
-  const dlogits = p.map((share, v) => (v === target ? 1 : 0) - share);
+  const dlogits = p.map((p_v, v) => (v === target ? 1 : 0) - p_v);
   const x = matrix(1, 0); // in place of the input, so that dWx, which is not used, costs nothing
   const above = reading.map(() => null); // gradients of the layer's outputs
   above[reading.length - 1] = matmul_T_right(matrix(1, p.length, dlogits), parameters["decoder.W"]);
@@ -48,7 +48,8 @@ export function norms_by_input({ cell, parameters }, reading, target) {
       const upstream = above[s] ? add(above[s], from_later) : from_later;
       const step = { ...reading[s].steps[layer], x };
       const [dx, ...before] = step_backward(upstream, ...rest, step);
-      [above[s], dstate] = [dx, before.slice(0, state.length)];
+      above[s] = dx;
+      dstate = before.slice(0, state.length);
     }
   }
   return above.map(norm);

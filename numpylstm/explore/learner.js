@@ -1,7 +1,7 @@
 // A model that learns a text: what happens in the worker of "Your own text", and in a test without one.
 
 import { new_model, random_numbers } from "./draws.js";
-import { cross_entropy_step_forward, language_model_forward, zero_state } from "./engine.js";
+import { cross_entropy_step_forward, FAR, language_model_forward, zero_state } from "./engine.js";
 import { make_trainer } from "./trainer.js";
 
 export const LONGEST = 200_000; // bytes of a text, as UTF-8
@@ -9,7 +9,6 @@ const SHORTEST = 500; // characters
 const MOST_SYMBOLS = 255; // the others are read as <unk>
 const RECIPE = { T: 25, B: 8, momentum: 0.9, clip: 5, init_scale: 0.1, forget_bias: 1 };
 const HELD_OUT = 1000; // characters of the end that are scored, at most
-const FAR = 1000; // a gate with this bias is exactly 0 or 1
 const SLICE = 80; // milliseconds, during which no message is read
 
 // --- text to ids ----------------------------------------------------------------------------------
@@ -79,9 +78,9 @@ export function continuation(cell, parameters, ids, length, temperature, random)
     for (let v = 2; v < scores.length; v++) if (scores[v] > scores[best]) best = v;
     let id = best;
     if (temperature > 0) {
-      const shares = scores.map((s, v) => (v ? Math.exp((s - scores[best]) / temperature) : 0));
-      let place = random() * shares.reduce((sum, share) => sum + share, 0);
-      for (id = 1; id < shares.length - 1 && place >= shares[id]; id++) place -= shares[id];
+      const weights = scores.map((s, v) => (v ? Math.exp((s - scores[best]) / temperature) : 0));
+      let place = random() * weights.reduce((sum, weight) => sum + weight, 0);
+      for (id = 1; id < weights.length - 1 && place >= weights[id]; id++) place -= weights[id];
     }
     drawn.push(id);
     read(id);
@@ -91,16 +90,16 @@ export function continuation(cell, parameters, ids, length, temperature, random)
 
 // --- learning -------------------------------------------------------------------------------------
 
-export function make_learner({ ids, V, cell, H, seed = 1, rate = 0.05 }) {
+export function make_learner({ ids, V, cell, H, seed = 1, lr = 0.05 }) {
   const { T, B, init_scale, forget_bias, ...settings } = RECIPE;
   const random = random_numbers(seed);
   const parameters = new_model(cell, random, { V, D: H, H, init_scale, forget_bias });
   const trainer = make_trainer(cell, parameters, { T, B });
-  const share = Math.floor(0.9 * ids.length); // learned; the rest is held out
-  const stream = Math.floor((share - 1) / B); // characters of each of the B sequences
-  const held_out = ids.slice(share, share + HELD_OUT);
+  const learned = Math.floor(0.9 * ids.length); // characters; the rest is held out
+  const stream = Math.floor((learned - 1) / B); // characters of each of the B sequences
+  const held_out = ids.slice(learned, learned + HELD_OUT);
   const [window, targets] = [new Int32Array(T * B), new Int32Array(T * B)];
-  const learner = { parameters, rate, updates: 0, characters: 0, loss: Math.log(V) };
+  const learner = { parameters, lr, updates: 0, characters: 0, loss: Math.log(V) };
   let at = 0;
   let hold = null; // {gate, value}, of all units
   let kept = null; // the parameters as they were when the gate was not held
@@ -114,7 +113,7 @@ export function make_learner({ ids, V, cell, H, seed = 1, rate = 0.05 }) {
       }
     }
     at += T;
-    const { loss } = trainer.update(window, targets, { ...settings, rate: learner.rate });
+    const { loss } = trainer.update(window, targets, { ...settings, lr: learner.lr });
     learner.updates += 1;
     learner.characters += T * B;
     learner.loss += Math.max(0.02, 1 / learner.updates) * (loss / T - learner.loss); // smoothed
@@ -180,12 +179,13 @@ export function make_learner({ ids, V, cell, H, seed = 1, rate = 0.05 }) {
 
 // --- in a worker ----------------------------------------------------------------------------------
 
-// Answer the messages of the page: {start}, {running}, {rate}, {hold}. Reports come once a second.
+// Answer the messages of the page: {start}, {running}, {lr}, {hold}. Reports come once a second.
 export function serve(post) {
   let learner = null;
   let prompt = [];
   let running = false;
-  let [busy, next] = [0, 0];
+  let busy = 0; // milliseconds of learning so far
+  let next = 0; // of the next report
 
   const report = () =>
     post({ ...learner.report(prompt, 0.8), speed: learner.characters / (busy / 1000) });
@@ -198,12 +198,14 @@ export function serve(post) {
     }
     setTimeout(loop, 0);
   }
-  return ({ start, hold, rate, running: go }) => {
+  return ({ start, hold, lr, running: go }) => {
     if (start) {
       learner = make_learner(start);
-      [prompt, busy, next] = [start.prompt, 0, 200];
+      prompt = start.prompt;
+      busy = 0;
+      next = 200;
     }
-    if (rate !== undefined) learner.rate = rate;
+    if (lr !== undefined) learner.lr = lr;
     if (hold !== undefined) {
       learner.hold(hold);
       report(); // what it costs, at once

@@ -87,7 +87,7 @@ export function numbers_of({ cell, H, options }, reading, at, layer, unit) {
   return numbers;
 }
 
-export const most_probable = (p) => p.reduce((best, share, v) => (share > p[best] ? v : best), 0);
+export const most_probable = (p) => p.reduce((best, p_v, v) => (p_v > p[best] ? v : best), 0);
 
 // The reading that was recorded of a model too large for the page; cells that were not are zero.
 export function recorded({ tokens, ids, recorded: { p, units }, rows, H }) {
@@ -107,11 +107,11 @@ export function recorded({ tokens, ids, recorded: { p, units }, rows, H }) {
         }),
       ),
     ),
-    p: p[t].reduce((all, [v, share]) => all.fill(share, v, v + 1), new Float64Array(tokens.length)),
+    p: p[t].reduce((all, [v, p_v]) => all.fill(p_v, v, v + 1), new Float64Array(tokens.length)),
   }));
 }
 
-export function recorded_norms({ recorded: { listens } }) {
-  const { columns, data } = unpacked(listens);
+export function recorded_norms({ recorded: { norms_by_input } }) {
+  const { columns, data } = unpacked(norms_by_input);
   return (t) => [...data.subarray(t * columns, t * columns + t + 1)];
 }

@@ -189,11 +189,11 @@ def record(model: LanguageModel, ids: Array, rows: Sequence[Sequence[int]]) -> d
     return {
         "p": [[(v, p[t, v]) for v in sorted(tokens)] for t, tokens in enumerate(shown)],
         "units": units,
-        "listens": packed(listens(model, ids, p)),
+        "norms_by_input": packed(norms_by_input(model, ids, p)),
     }
 
 
-def listens(model: LanguageModel, ids: Array, p: Array) -> Array:
+def norms_by_input(model: LanguageModel, ids: Array, p: Array) -> Array:
     """Return the norm of the gradient of each prediction with respect to each input.
 
     p (T, V) are the predictions. Entry [t, s] of the result (T - 1, T - 1) is the norm of

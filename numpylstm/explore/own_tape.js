@@ -8,7 +8,7 @@ import { evaluated, written } from "./textbook.js";
 export const TOLERANCE = 1e-6;
 
 // Returns {right, wrong: [{path, expected, got}], missing: [names]} in the order of the tape, or {error}.
-export function mark(golden, given) {
+export function grade(golden, given) {
   const found = { right: 0, wrong: [], missing: [] };
   const visit = (expected, got, path) => {
     if (Array.isArray(expected)) {
@@ -46,7 +46,7 @@ export function mark(golden, given) {
 }
 
 // What a formula is called in a sentence: its names without their indices.
-const said = (number) => written(number, (part) => part.variable ?? String(part.v)).join("");
+const formula_of = (number) => written(number, (part) => part.variable ?? String(part.v)).join("");
 
 // Mistakes in the formula of a number: [value with the mistake, words for it].
 function* mistakes(number, top = true) {
@@ -62,16 +62,16 @@ function* mistakes(number, top = true) {
   const [a, b] = from;
   if (op === "+" || op === "-") {
     const other = op === "+" ? a.v - b.v : a.v + b.v;
-    yield [other, `the sign of ${said(b)} is wrong`];
-    yield [-v + 2 * (op === "+" ? b.v : -b.v), `the sign of ${said(a)} is wrong`];
-    yield [a.v, `the term ${said(b)} is missing`];
-    yield [op === "+" ? b.v : -b.v, `the term ${said(a)} is missing`];
+    yield [other, `the sign of ${formula_of(b)} is wrong`];
+    yield [-v + 2 * (op === "+" ? b.v : -b.v), `the sign of ${formula_of(a)} is wrong`];
+    yield [a.v, `the term ${formula_of(b)} is missing`];
+    yield [op === "+" ? b.v : -b.v, `the term ${formula_of(a)} is missing`];
   } else if (op === "*") {
-    yield [a.v, `the factor ${said(b)} is missing`];
-    yield [b.v, `the factor ${said(a)} is missing`];
-    yield [a.v + b.v, `${said(a)} and ${said(b)} are added, not multiplied`];
+    yield [a.v, `the factor ${formula_of(b)} is missing`];
+    yield [b.v, `the factor ${formula_of(a)} is missing`];
+    yield [a.v + b.v, `${formula_of(a)} and ${formula_of(b)} are added, not multiplied`];
   } else if (op === "/") {
-    yield [a.v, `the division by ${said(b)} is missing`];
+    yield [a.v, `the division by ${formula_of(b)} is missing`];
     yield [b.v / a.v, "the quotient is upside down"];
   } else if (op === "sigmoid") yield [Math.tanh(a.v), "tanh instead of the sigmoid"];
   else if (op === "tanh") yield [1 / (1 + Math.exp(-a.v)), "the sigmoid instead of tanh"];
@@ -87,8 +87,8 @@ export function cause(entries) {
   let common;
   for (const { number, got } of entries) {
     const words = new Set();
-    for (const [value, said] of mistakes(number))
-      if (Math.abs(value - got) <= TOLERANCE) words.add(said);
+    for (const [value, sentence] of mistakes(number))
+      if (Math.abs(value - got) <= TOLERANCE) words.add(sentence);
     common = common ? new Set([...common].filter((each) => words.has(each))) : words;
   }
   return common && [...common][0];

@@ -60,7 +60,7 @@ function open_page() {
   const key = (input) => input.name || input.type;
 
   function share_button(name) {
-    const said = element("output");
+    const status = element("output");
     const act = button(() => {
       const view = new URLSearchParams(parts[name].extra?.());
       let left_out = "";
@@ -72,15 +72,12 @@ function open_page() {
       }
       history.replaceState(null, "", `#${name}?${view}`);
       const link = element("a", { href: location.href, target: "_top" }, "This link");
-      said.replaceChildren(link, ` reopens this view.${left_out}`);
-      navigator.clipboard?.writeText(location.href).then(
-        () => {
-          said.append(" It has been copied.");
-        },
-        () => {}, // not allowed
-      );
+      status.replaceChildren(link, ` reopens this view.${left_out}`);
+      const copied = () => status.append(" It has been copied.");
+      const not_allowed = () => {};
+      navigator.clipboard?.writeText(location.href).then(copied, not_allowed);
     }, "Share this");
-    return element("p", { class: "share" }, act, " ", said);
+    return element("p", { class: "share" }, act, " ", status);
   }
 
   // Set every control that differs; setting one may make others anew.
@@ -132,8 +129,8 @@ function open_page() {
     document.documentElement.classList.add("embedded");
     const [name] = location.hash.slice(1).split("?");
     root_of(name in makers ? name : "alive").classList.add("shown");
-    const tell_height = () => parent.postMessage({ height: document.body.offsetHeight }, "*");
-    new ResizeObserver(tell_height).observe(document.body);
+    const post_height = () => parent.postMessage({ height: document.body.offsetHeight }, "*");
+    new ResizeObserver(post_height).observe(document.body);
   }
   for (const name of Object.keys(makers)) near.observe(root_of(name));
   reopen();

@@ -62,9 +62,8 @@ export function view_of({ tops, high, width, height }, place) {
 
 // The place of a call in the picture, if it has one.
 export function place_of({ tops }, { t, layer }) {
-  return t === undefined
-    ? undefined
-    : { x: LEFT + COLUMN * t, y: tops[layer === "x" ? 0 : layer] ?? 0 };
+  if (t === undefined) return undefined;
+  return { x: LEFT + COLUMN * t, y: tops[layer === "x" ? 0 : layer] ?? 0 };
 }
 
 // The classes of a number: chosen, a source of the chosen one, a use of it, wrong.
@@ -117,12 +116,12 @@ export function draw(svg, picture, update, drawn, shown) {
       if (t === 0 && d.startsWith("M-")) continue; // from the step before
       for (const unit of UNITS) {
         const [one, other] = [entry(source, unit), entry(target, unit)];
-        const share = other ? slope(other, one, picture.through) : 1;
+        const derivative = other ? slope(other, one, picture.through) : 1;
         const gradient = backward ? known(`${grad}${target || source}[${unit}]`) : undefined;
         const flows = !backward && one.step <= at && !(other?.step > at);
-        if (gradient) pipe(d, corner, unit, share, tint(gradient.v * share, true));
-        else if (flows) pipe(d, corner, unit, share, tint(one.v));
-        else pipe(d, corner, unit, backward ? share : 0, "var(--paper)");
+        if (gradient) pipe(d, corner, unit, derivative, tint(gradient.v * derivative, true));
+        else if (flows) pipe(d, corner, unit, derivative, tint(one.v));
+        else pipe(d, corner, unit, backward ? derivative : 0, "var(--paper)");
       }
     }
     for (const [source, target, right, down, way] of picture.valves) {

@@ -1,8 +1,9 @@
 // The player: the picture of the network, the lines that run, and what can be changed.
 
 import { choice, on_keys, slider } from "./elements.js";
+import { FAR } from "./engine.js";
 import { fixed } from "./numbers.js";
-import { cause, mark } from "./own_tape.js";
+import { cause, grade } from "./own_tape.js";
 import { draw, layout, place_of, short, states_of, view_of } from "./picture.js";
 import { made_of, written } from "./textbook.js";
 import { run_update } from "./update.js";
@@ -10,7 +11,6 @@ import { run_update } from "./update.js";
 const RECIPE = { lr: 0.5, max_norm: 1 };
 const SPEEDS = { slow: 2400, normal: 1200, fast: 300 }; // milliseconds a step
 const KEEPS = { lstm: "f", gru: "z", mingru: "z", minlstm: "f", slstm: "f" }; // the gate to hold
-const FAR = 1000; // a bias of it opens or closes a gate
 const NARROW = 640; // pixels, below which the picture shows one cell at a time
 const MOST = 12; // numbers in a list
 const ARROWS = { forward: "→", backward: "←" };
@@ -26,7 +26,7 @@ function choose_cell(cell) {
   const { inputs, parameters } = structuredClone(data.cells[cell].tape);
   Object.assign(part, { cell, inputs, parameters, gate: "free", lr: RECIPE.lr, at: 0 });
   Object.assign(part, { marks: new Map(), pinned: undefined, pointed: undefined });
-  say();
+  show_message();
   build_controls();
   compute();
 }
@@ -62,7 +62,7 @@ function compute(pinned) {
 function change(values = {}) {
   const { pinned } = part;
   Object.assign(part, values, { marks: new Map(), pinned: undefined, pointed: undefined });
-  say("Changed: these are no longer the numbers of the tape.");
+  show_message("Changed: these are no longer the numbers of the tape.");
   compute(pinned?.name);
 }
 
@@ -317,7 +317,7 @@ function weights({ layer, path }) {
 
 // --- your own numbers ---------------------------------------------------------------------------
 
-function say(text = "", bad = false) {
+function show_message(text = "", bad = false) {
   $(".message").hidden = !text;
   $(".message").classList.toggle("bad", bad);
   $(".message").textContent = text;
@@ -352,18 +352,18 @@ function take(text) {
   try {
     given = JSON.parse(text);
   } catch (error) {
-    return say(`These numbers cannot be marked: ${error.message}.`, true);
+    return show_message(`These numbers cannot be marked: ${error.message}.`, true);
   }
   const cell = Object.keys(data.cells).find((name) => text.includes(`"${name}.0`)) ?? part.cell;
   choose_cell(cell);
   $(`[name=cell][value=${cell}]`).checked = true;
-  const { error, right, wrong, missing } = mark(data.cells[cell].tape, given);
-  if (error) return say(`These numbers cannot be marked: ${error}.`, true);
+  const { error, right, wrong, missing } = grade(data.cells[cell].tape, given);
+  if (error) return show_message(`These numbers cannot be marked: ${error}.`, true);
   const number_of = ({ path }) => part.update.numbers.get(path);
   part.marks = new Map(wrong.map((each) => [number_of(each) ?? each.path, each.got]));
   const total = right + wrong.length;
   const not_given = missing.length ? ` Not given: ${plural(missing, String)}.` : "";
-  if (!wrong.length) return say(`All ${total} numbers are right.${not_given}`);
+  if (!wrong.length) return show_message(`All ${total} numbers are right.${not_given}`);
   const [{ path, expected, got }] = wrong;
   const first = number_of(wrong[0]);
   const together = wrong.filter((each) => array_of(each.path) === array_of(path));
@@ -371,7 +371,7 @@ function take(text) {
     first && cause(together.map((each) => ({ number: number_of(each), got: each.got })));
   go(first?.step ?? step_of_token(path));
   if (first) pin(first);
-  say(
+  show_message(
     `${right} of ${total} numbers are right. The first wrong one is ${path}: expected ${fixed(expected, 6)}, got ` +
       `${fixed(got, 6)}. ${words ? `${first.variable}: ${words}; ` : ""}${line_of(first)}.${not_given}`,
     true,

@@ -4,7 +4,7 @@ import { button, element, number } from "./elements.js";
 import { fixed } from "./numbers.js";
 import { in_text, visible } from "./tokens.js";
 
-const share = (p) => (p < 0.0005 ? "<\u202f0.001" : fixed(p, 3));
+const as_text = (p) => (p < 0.0005 ? "<\u202f0.001" : fixed(p, 3));
 
 // -log p of each token of a reading but the first, in nats.
 export const surprises = (reading) =>
@@ -17,7 +17,7 @@ export const by_surprise = (nll) =>
 const mean = (nll) => nll.slice(1).reduce((sum, v) => sum + v, 0) / (nll.length - 1);
 
 // The loss of the text, free and with clamps, in a line; part: model, ids, nll, and the free reading.
-export function tell_loss(line, { model, ids, nll, free, is_held }) {
+export function show_loss(line, { model, ids, nll, free, is_held }) {
   line.replaceChildren();
   if (ids.length < 2) return;
   const digits = (v) => fixed(v, 4);
@@ -38,7 +38,7 @@ export function list_places(root, { model, words, nll }, point) {
   const entry = (t) => {
     const before = words.slice(Math.max(0, t - few), t).map(shown);
     const go = button(() => point(t - 1), ...before, element("mark", {}, visible(words[t])));
-    return element("li", {}, go, ` ${share(Math.exp(-nll[t]))}`);
+    return element("li", {}, go, ` ${as_text(Math.exp(-nll[t]))}`);
   };
   const order = by_surprise(nll);
   root.querySelector("[data-name=worst]").replaceChildren(...order.slice(0, 5).map(entry));
@@ -48,7 +48,8 @@ export function list_places(root, { model, words, nll }, point) {
 
 // The most probable tokens after place `at`, and the one that came; the second bar is with the clamps.
 export function draw_bars(table, { model, ids, at, free, reading, is_held }) {
-  const [p, q, came] = [free[at].p, reading[at].p, ids[at + 1]];
+  const [p, q] = [free[at].p, reading[at].p];
+  const came = ids[at + 1];
   const order = [...p.keys()].sort((a, b) => Math.max(p[b], q[b]) - Math.max(p[a], q[a]));
   const listed = order.slice(0, 8);
   if (came !== undefined && !listed.includes(came)) listed[7] = came;
@@ -56,18 +57,15 @@ export function draw_bars(table, { model, ids, at, free, reading, is_held }) {
     element("i", { class: kind, style: `width:${(100 * size).toFixed(1)}%` });
   const row = (v) => {
     const bars = [bar("free", p[v])];
-    const numbers = [number("p", p[v], share, { "data-token": v })];
+    const numbers = [number("p", p[v], as_text, { "data-token": v })];
     if (is_held) {
       bars.push(bar("hand", q[v]));
-      numbers.push(number("q", q[v], share, { "data-token": v }));
+      numbers.push(number("q", q[v], as_text, { "data-token": v }));
     }
-    return element(
-      "tr",
-      { class: v === came ? "came" : "" },
-      element("th", {}, element("code", {}, visible(model.tokens[v]))),
-      element("td", { class: "bar" }, ...bars),
-      element("td", { class: "numbers" }, ...numbers),
-    );
+    const token = element("th", {}, element("code", {}, visible(model.tokens[v])));
+    const bar_cell = element("td", { class: "bar" }, ...bars);
+    const number_cell = element("td", { class: "numbers" }, ...numbers);
+    return element("tr", { class: v === came ? "came" : "" }, token, bar_cell, number_cell);
   };
   table.querySelector("[data-name=held-head]").hidden = !is_held;
   table.querySelector("tbody").replaceChildren(...listed.map(row));

@@ -1,18 +1,16 @@
 // One number that remembers a pulse: rewritten at every step by a vanilla cell, or carried by the cell
 // state of an LSTM.
 
-import { matrix } from "./arrays.js";
+import { matrix, row } from "./arrays.js";
 import { draw_lines, round_axis } from "./charts.js";
 import { slider } from "./elements.js";
-import { forward, sigmoid } from "./engine.js";
+import { FAR, forward, sigmoid } from "./engine.js";
 import { fixed } from "./numbers.js";
 
 const T = 30;
 const PULSES = [1, 0.5, 0.25]; // three sequences, side by side
 const STYLES = ["", " dashed", " dotted"];
-const FAR = 1000; // opens or shuts a gate
 
-const row = (...values) => matrix(1, values.length, Float64Array.from(values));
 const zeros = matrix(PULSES.length, 1);
 const pulses = [matrix(PULSES.length, 1, Float64Array.from(PULSES)), ...Array(T).fill(zeros)];
 

@@ -3,7 +3,7 @@
 import { matmul_T_right } from "./arrays.js";
 import { draw_lines, round_axis } from "./charts.js";
 import { CHANCE, delayed_copy, FLOOR, new_model, random_numbers, VOCABULARY } from "./draws.js";
-import { button, choice, element, number, rate_slider, show, slider } from "./elements.js";
+import { button, choice, element, lr_slider, number, show, slider } from "./elements.js";
 import {
   cross_entropy_step_backward,
   cross_entropy_step_forward,
@@ -21,15 +21,14 @@ const RACERS = {
   rnn: { name: "RNN", init_scale: 0.4, clip: 1 },
   lstm: { name: "LSTM", init_scale: 0.4, forget_bias: 5, clip: 0.2 },
 };
-const [CHANCE_SAID, FLOOR_SAID] = [fixed(CHANCE), fixed(FLOOR)];
 const SMOOTH = 0.03; // weight of the newest loss in the smoothed line
 const LETTERS = "ABCD";
 const AHEAD = 150; // updates when it comes into view
 
-export function new_race({ seed, delay }) {
+export function new_race({ seed, distance }) {
   const { D, H, B } = RECIPE;
-  const T = delay + 1;
-  const coefficients = new Float64Array(T * B).fill(1 / B, delay * B); // the answer alone counts
+  const T = distance + 1;
+  const coefficients = new Float64Array(T * B).fill(1 / B, distance * B); // the answer alone counts
   const racers = {};
   for (const [cell, { init_scale, forget_bias }] of Object.entries(RACERS)) {
     const sizes = { V: VOCABULARY, D, H, init_scale, forget_bias };
@@ -43,7 +42,7 @@ export function new_race({ seed, delay }) {
       history: [[0, CHANCE]],
     };
   }
-  return { updates: 0, delay, random: random_numbers(seed + 1e6), racers };
+  return { updates: 0, distance, random: random_numbers(seed + 1e6), racers };
 }
 
 // How much of |dL/dh_T| arrives at each lag: at h of the RNN, at c of the LSTM.
@@ -58,16 +57,16 @@ export function arriving({ cell, parameters }, { ids, answers }) {
 }
 
 // One update of both, on the same sequences.
-export function update(race, { rate, clip }) {
-  const batch = delayed_copy(race.random, race.delay, RECIPE.B);
+export function update(race, { lr, clip }) {
+  const batch = delayed_copy(race.random, race.distance, RECIPE.B);
   const ids = batch.ids.flat();
   const targets = new Int32Array(ids.length);
-  targets.set(batch.answers, race.delay * RECIPE.B);
+  targets.set(batch.answers, race.distance * RECIPE.B);
   race.updates += 1;
   race.batch = batch;
   for (const racer of Object.values(race.racers)) {
     const limit = clip ? RACERS[racer.cell].clip : Infinity;
-    const settings = { rate, momentum: RECIPE.momentum, clip: limit };
+    const settings = { lr, momentum: RECIPE.momentum, clip: limit };
     const { loss, norm } = racer.trainer.update(ids, targets, settings);
     racer.loss += SMOOTH * (loss - racer.loss);
     racer.norm = norm;
@@ -80,7 +79,7 @@ export function update(race, { rate, clip }) {
 export function race_part(root) {
   const $ = (selector) => root.querySelector(selector);
   const more = $("details");
-  const settings = { seed: 3, delay: 40, rate: 0.05, clip: true };
+  const settings = { seed: 3, distance: 40, lr: 0.05, clip: true };
   const calm = matchMedia("(prefers-reduced-motion: reduce)").matches;
   const part = { settings, race: null, running: false, until: RECIPE.updates };
 
@@ -88,7 +87,7 @@ export function race_part(root) {
     part.running = false;
     part.race = new_race(settings);
     part.random = random_numbers(settings.seed + 2e6);
-    part.shown = delayed_copy(part.random, settings.delay, 1);
+    part.shown = delayed_copy(part.random, settings.distance, 1);
     paint();
   }
 
@@ -137,13 +136,13 @@ export function race_part(root) {
     const largest = losses.filter(Number.isFinite).reduce((a, b) => Math.max(a, b));
     const high = 2 ** Math.max(1, Math.ceil(Math.log2(largest)));
     const crowded = high > 4; // there is no room for two
-    const chance_is = crowded ? `, floor ${FLOOR_SAID}` : ": without memory";
+    const chance_is = crowded ? `, floor ${fixed(FLOOR)}` : ": without memory";
     draw_lines($("svg.chart"), {
       x: { ...round_axis(end), label: "updates" },
       y: round_axis(high, (v) => (v < 1e5 ? v : scientific(v))),
       marks: [
-        { y: FLOOR, text: crowded ? "" : `floor ${FLOOR_SAID}: best possible` },
-        { y: CHANCE, text: `chance ${CHANCE_SAID}${chance_is}`, above: high > 2 },
+        { y: FLOOR, text: crowded ? "" : `floor ${fixed(FLOOR)}: best possible` },
+        { y: CHANCE, text: `chance ${fixed(CHANCE)}${chance_is}`, above: high > 2 },
       ],
       lines: racers.map(({ cell, history, loss }) => ({
         name: RACERS[cell].name,
@@ -151,20 +150,20 @@ export function race_part(root) {
         points: [...history, [race.updates, loss]],
       })),
     });
-    if (more.open) racers.forEach(tell);
+    if (more.open) racers.forEach(show_racer);
     answer();
     const runs = part.running && part.until > AHEAD;
     buttons.run.textContent = runs ? "Pause" : finished() ? "Run again" : "Run";
-    const said = `${race.updates} of ${RECIPE.updates} updates`;
-    show($("[data-name=updates]"), race.updates, () => said);
+    const progress = `${race.updates} of ${RECIPE.updates} updates`;
+    show($("[data-name=updates]"), race.updates, () => progress);
   }
 
-  function tell(racer) {
+  function show_racer(racer) {
     const { cell, loss, norm } = racer;
     show($(`[data-name=loss-${cell}]`), loss);
     show($(`[data-name=norm-${cell}]`), norm, scientific);
-    const { batch, delay } = part.race;
-    if (batch) show($(`[data-name=arrives-${cell}]`), arriving(racer, batch)[delay], scientific);
+    const { batch, distance } = part.race;
+    if (batch) show($(`[data-name=arrives-${cell}]`), arriving(racer, batch)[distance], scientific);
   }
 
   // A sequence that is not learned from, and what each network answers.
@@ -172,11 +171,11 @@ export function race_part(root) {
     const { ids } = part.shown;
     const [letter] = ids[0];
     const fillers = ids.slice(1, -1).map(([id]) => "·–"[id - LETTERS.length]);
-    const said =
+    const cut =
       fillers.length > 24 ? [...fillers.slice(0, 12), "…", ...fillers.slice(-8)] : fillers;
     $(".sequence p").replaceChildren(
       element("b", {}, LETTERS[letter]),
-      ` ${said.join(" ")} ? The answer is ${LETTERS[letter]}.`,
+      ` ${cut.join(" ")} ? The answer is ${LETTERS[letter]}.`,
     );
     const rows = Object.values(part.race.racers).map(({ cell, parameters }) => {
       const state = zero_state(cell, parameters, 1);
@@ -187,19 +186,15 @@ export function race_part(root) {
         const chance = number(`p-${cell}-${name}`, p[k], (v) => fixed(v, 2));
         return element("td", { class: k === letter ? "came" : "" }, chance);
       });
-      return element(
-        "tr",
-        {},
-        element("td", { class: cell }, RACERS[cell].name),
-        ...chances,
-        element("td", {}, `says ${LETTERS[best]}${best === letter ? "" : ", wrong"}`),
-      );
+      const name = element("td", { class: cell }, RACERS[cell].name);
+      const verdict = `says ${LETTERS[best]}${best === letter ? "" : ", wrong"}`;
+      return element("tr", {}, name, ...chances, element("td", {}, verdict));
     });
     $(".sequence tbody").replaceChildren(...rows);
   }
 
   function another() {
-    part.shown = delayed_copy(part.random, part.race.delay, 1);
+    part.shown = delayed_copy(part.random, part.race.distance, 1);
     answer();
   }
 
@@ -218,8 +213,8 @@ export function race_part(root) {
   };
   const clips = `clip (RNN ${RACERS.rnn.clip}, LSTM ${RACERS.lstm.clip})`;
   $(".controls").append(
-    slider("delay", "delay, in steps", [3, 60, 1], settings.delay, set("delay", true)),
-    rate_slider("rate", [-2.5, 0], settings.rate, set("rate")),
+    slider("delay", "delay, in steps", [3, 60, 1], settings.distance, set("distance", true)),
+    lr_slider("rate", [-2.5, 0], settings.lr, set("lr")),
     slider("seed", "seed", [1, 20, 1], settings.seed, set("seed", true)),
     choice("clip", clips, ["on", "off"], "on", (v) => set("clip")(v === "on")),
   );

@@ -21,8 +21,7 @@ const LINES = {
 export function draw_networks() {
   const random = random_numbers(SEED);
   const { T, B, D, H, init_scale } = SIZES;
-  const weights = (columns) => uniform(random, D, columns, init_scale);
-  const biases = (columns) => uniform(random, 1, columns, init_scale);
+  const parameter = (rows, columns) => uniform(random, rows, columns, init_scale);
   const unit = (A) => {
     const radius = spectral_radius(A);
     return map((value) => value / radius, A);
@@ -31,8 +30,8 @@ export function draw_networks() {
     Wh: Array.from({ length: 5 }, () => unit(uniform(random, H, H, 1))),
     x: Array.from({ length: T }, () => normal(random, B, D)),
     dhT: normal(random, B, H),
-    rnn: { Wx: weights(H), b: biases(H) },
-    lstm: { Wx: weights(4 * H), b: biases(4 * H) },
+    rnn: { Wx: parameter(D, H), b: parameter(1, H) },
+    lstm: { Wx: parameter(D, 4 * H), b: parameter(1, 4 * H) },
   };
 }
 
@@ -76,7 +75,7 @@ export function reach_part(root, { shown, control, high, lag }) {
   const drawn = draw_networks();
   const { T } = SIZES;
   const svg = root.querySelector("svg");
-  const said = element("p", { class: "said", role: "status" });
+  const status = element("p", { class: "said", role: "status" });
   let lag_at;
 
   function update() {
@@ -98,10 +97,10 @@ export function reach_part(root, { shown, control, high, lag }) {
       `${k ? ", " : ""}${LINES[key].name} `,
       number(key, part.curves[key][part.lag], (v) => (v ? scientific(v) : "–")),
     ]);
-    said.replaceChildren(`${part.lag} steps back: `, ...values);
+    status.replaceChildren(`${part.lag} steps back: `, ...values);
     svg.setAttribute("aria-valuemax", T);
     svg.setAttribute("aria-valuenow", part.lag);
-    svg.setAttribute("aria-valuetext", said.textContent);
+    svg.setAttribute("aria-valuetext", status.textContent);
   }
 
   function point(at) {
@@ -118,7 +117,7 @@ export function reach_part(root, { shown, control, high, lag }) {
     part.settings[control] = value;
     update();
   });
-  svg.after(said, element("div", { class: "controls" }, setting));
+  svg.after(status, element("div", { class: "controls" }, setting));
   part.paint = paint;
   update();
   return part;

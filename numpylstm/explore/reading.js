@@ -4,7 +4,7 @@ import { draw_norms } from "./charts.js";
 import { build_clamps, held } from "./clamps.js";
 import { theme_colours } from "./colours.js";
 import { draw_cell } from "./drawing.js";
-import { choice, element, on_keys, say } from "./elements.js";
+import { choice, element, on_keys, show_text } from "./elements.js";
 import { zero_state } from "./engine.js";
 import { norms_by_input } from "./lag.js";
 import {
@@ -17,7 +17,7 @@ import {
   recorded_norms,
 } from "./models.js";
 import { fixed } from "./numbers.js";
-import { by_surprise, draw_bars, list_places, surprises, tell_loss } from "./prediction.js";
+import { by_surprise, draw_bars, list_places, show_loss, surprises } from "./prediction.js";
 import { in_text, on_tokens, tokenize, visible } from "./tokens.js";
 import { draw_heat, draw_strips, list_ranking, tints } from "./units.js";
 
@@ -36,7 +36,9 @@ export function reading_part(root, stored) {
     Object.entries(stored).map(([name, model]) => [name, load_model(model)]),
   );
   const part = { colour: "surprise", at: 0, clamps: {} };
-  const [textarea, text, heat] = [$("textarea"), $(".text"), $(".heat")];
+  const textarea = $("textarea");
+  const text = $(".text");
+  const heat = $(".heat");
 
   // --- what is chosen -----------------------------------------------------------------------------
 
@@ -47,12 +49,12 @@ export function reading_part(root, stored) {
     Object.assign(part, { name, model, layer, unit: model.unit ?? model.rows[layer][0] });
     part.quantity = model.cell.memory_field;
     part.free = part.reading = [];
-    part.norms = model.recorded ? recorded_norms(model) : null;
+    part.recorded_norms = model.recorded ? recorded_norms(model) : null;
     part.words = model.words ?? [...preset.text];
     textarea.value = preset.text ?? as_typed(model);
     textarea.parentNode.hidden = Boolean(model.recorded);
     textarea.maxLength = Math.max(1000, 2 * textarea.value.length);
-    say(root, "kind", model.level === "char" ? "character" : "word");
+    show_text(root, "kind", model.level === "char" ? "character" : "word");
     part.at = Number.POSITIVE_INFINITY;
     build();
     hold({});
@@ -95,11 +97,11 @@ export function reading_part(root, stored) {
         : part.free;
     }
     part.nll = surprises(part.reading);
-    say(root, "unknown", about_unknown(words.filter((word) => !known.has(word))));
+    show_text(root, "unknown", about_unknown(words.filter((word) => !known.has(word))));
     text.replaceChildren(...words.map(span));
     text.setAttribute("aria-valuemax", words.length);
     root.classList.toggle("nothing-read", words.length === 0);
-    tell_loss($("[data-name=loss-said]"), part);
+    show_loss($("[data-name=loss-said]"), part);
     list_places(root, part, point);
     paint();
   }
@@ -127,15 +129,15 @@ export function reading_part(root, stored) {
     const coloured = by_unit
       ? `${quantity} of cell ${unit}${range}`
       : `surprise, −log p: orange is ${FULL} nats, p = 0.001, or more`;
-    say(root, "coloured", coloured);
-    say(root, "heat-title", draw_heat(heat, part));
+    show_text(root, "coloured", coloured);
+    show_text(root, "heat-title", draw_heat(heat, part));
     const rows = model.rows[layer];
     $(".row-mark").style.top = `${(100 * (rows.indexOf(unit) + 0.5)) / rows.length}%`;
     draw_strips($(".own-strips"), part);
     for (const made of root.querySelectorAll(".ranking button"))
       made.setAttribute("aria-pressed", Number(made.value) === unit);
     if (reading.length) point(part.at);
-    else say(root, "place", "");
+    else show_text(root, "place", "");
   }
 
   function point(at) {
@@ -147,32 +149,32 @@ export function reading_part(root, stored) {
     });
     for (const mark of root.querySelectorAll(".column-mark"))
       mark.style.left = `${(100 * (part.at + 0.5)) / reading.length}%`;
-    say(root, "place", visible(words[part.at]));
-    say(root, "unit", unit);
+    show_text(root, "place", visible(words[part.at]));
+    show_text(root, "unit", unit);
     text.setAttribute("aria-valuenow", part.at + 1);
     text.setAttribute("aria-valuetext", `${part.at + 1}, ${visible(words[part.at])}`);
     draw_bars($(".bars"), part);
     draw_cell($(".drawing"), model.cell.name, numbers_of(model, reading, part.at, layer, unit));
     clearTimeout(part.later);
-    part.later = setTimeout(listen, part.slow ? 150 : 0); // a large model cannot follow the pointer
+    part.later = setTimeout(paint_norms, part.slow ? 150 : 0); // a large model cannot follow the pointer
   }
 
   // How much the prediction depends on each earlier token: in the text, and as a chart.
-  function listen() {
+  function paint_norms() {
     const { reading, at, model, ids } = part;
     if (!reading[at]) return;
     const began = performance.now();
     const target = ids[at + 1] ?? most_probable(reading[at].p); // at the end of the text
-    if (model.recorded) part.listens = at < ids.length - 1 ? part.norms(at) : [];
-    else part.listens = norms_by_input(model, reading.slice(0, at + 1), target);
+    if (model.recorded) part.norms = at < ids.length - 1 ? part.recorded_norms(at) : [];
+    else part.norms = norms_by_input(model, reading.slice(0, at + 1), target);
     part.slow = performance.now() - began > 30;
-    say(root, "target", visible(model.tokens[target]));
-    const most = part.listens.reduce((a, b) => Math.max(a, b), 0);
+    show_text(root, "target", visible(model.tokens[target]));
+    const most = part.norms.reduce((a, b) => Math.max(a, b), 0);
     part.spans.forEach((each, s) => {
-      const norm = part.listens[s];
+      const norm = part.norms[s];
       each.style.boxShadow = norm > 0.02 * most ? `inset 0 ${(-6 * norm) / most}px var(--rnn)` : "";
     });
-    draw_norms($("svg.low"), part.listens.toReversed(), "rnn");
+    draw_norms($("svg.low"), part.norms.toReversed(), "rnn");
   }
 
   // --- controls -----------------------------------------------------------------------------------
@@ -229,7 +231,7 @@ export function reading_part(root, stored) {
     if (rows().includes(Number(unit))) choose_unit(Number(unit));
     if (at !== undefined) point(Number(at) || 0);
   };
-  Object.assign(part, { paint, point, hold, listen });
+  Object.assign(part, { paint, point, hold, paint_norms });
   choose_model(Object.keys(PRESETS).find((name) => name in models) ?? Object.keys(models)[0]);
   return part;
 }

@@ -22,8 +22,8 @@ export function as_picture(text, about) {
     context.fillText(line, MARGIN, MARGIN + LINE * (k + 0.7));
   });
   context.fillStyle = PAPER.soft;
-  const said = `Written by an LSTM in a browser ${about} (numpylstm)`;
-  context.fillText(said, MARGIN, canvas.height - MARGIN);
+  const caption = `Written by an LSTM in a browser ${about} (numpylstm)`;
+  context.fillText(caption, MARGIN, canvas.height - MARGIN);
   return new Promise((resolve) => {
     canvas.toBlob(resolve, "image/png");
   });

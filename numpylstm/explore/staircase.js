@@ -28,7 +28,8 @@ export function draw_staircase(svg, { words, values, strips = [], shaded = [], b
   const X = (k) => (left + k * wide).toFixed(1);
   const Y = (value) => ((HIGH / 2) * (1 - value / limit)).toFixed(1);
   const out = [`<path class="grid" d="M${left} ${Y(0)}H${width}"/>`];
-  const text = (x, y, said, more) => out.push(`<text x="${x}" y="${y}" ${more}>${said}</text>`);
+  const text = (x, y, content, more) =>
+    out.push(`<text x="${x}" y="${y}" ${more}>${content}</text>`);
   const escaped = (word) => word.replace(/&/g, "&amp;").replace(/</g, "&lt;");
   const across = (wide + 0.3).toFixed(1); // of a box, which overlaps the next
   const box = (k, y, height, fill, inside = "") => {
@@ -49,8 +50,8 @@ export function draw_staircase(svg, { words, values, strips = [], shaded = [], b
     text(middle, HIGH + 16, escaped(word), 'text-anchor="middle" class="letter"');
     strips.forEach(([, shares], row) => {
       const fill = `fill="rgb(${cividis(shares[first + k]).join(" ")})"`;
-      const said = `<title>${fixed(shares[first + k])}</title>`;
-      box(k, HIGH + BELOW + STRIP * row, STRIP - 3, fill, said);
+      const title = `<title>${fixed(shares[first + k])}</title>`;
+      box(k, HIGH + BELOW + STRIP * row, STRIP - 3, fill, title);
     });
   }
   strips.forEach(([name], row) => {

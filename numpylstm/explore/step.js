@@ -1,13 +1,11 @@
 // One step of one cell with one unit, forwards and backwards.
 
-import { matrix } from "./arrays.js";
+import { row } from "./arrays.js";
 import { draw_cell } from "./drawing.js";
 import { choice, element, slider } from "./elements.js";
 import { CELLS } from "./engine.js";
 import { words_of } from "./models.js";
 
-const scalar = (value) => matrix(1, 1, Float64Array.of(value));
-const row = (values) => matrix(1, values.length, Float64Array.from(values));
 const sub = (letter, index) => `${letter}<sub>${index}</sub>`;
 
 const WAYS = [
@@ -26,9 +24,9 @@ const OUTSIDE = { x: 0.7, h_prev: -0.3, c_prev: 1.2, dh: 1, dc: 0.5 };
 // from the next step.
 export function compute(cell, outside, weights) {
   const { state, step_forward, step_backward } = CELLS[cell];
-  const given = (name) => scalar(outside[name]);
+  const given = (name) => row(outside[name]);
   const before = state.map((name) => given(`${name}_prev`));
-  const parameters = ["Wx", "Wh", "b"].map((key) => row(weights[key]));
+  const parameters = ["Wx", "Wh", "b"].map((key) => row(...weights[key]));
   const cache = step_forward(given("x"), ...before, ...parameters).pop();
   const [dx, ...gradients] = step_backward(...state.map((name) => given(`d${name}`)), cache);
   const inside = gradients.pop();

@@ -22,7 +22,7 @@ const POINTWISE = {
         h[later + j] = o * t;
       }
     },
-    // d: dh and dc from the next step, one row for each sequence, here at `row`
+    // dh and dc arrive from the next step, one row for each sequence, here at `row`.
     backward({ A, c, tanh_c, dA, dhs, dh, dc }, H, a, s, _, row) {
       for (let j = 0; j < H; j++) {
         const [i, f, g, o] = [A[a + j], A[a + H + j], A[a + 2 * H + j], A[a + 3 * H + j]];
@@ -54,87 +54,96 @@ const POINTWISE = {
 // A trainer of a model {path: matrix}, which it changes, by SGD with momentum on windows of T steps of B
 // sequences. The loss is the sum of coefficient * -log p over all places, by default that over time of the mean
 // over the batch. With carry_state, the state goes on from one window to the next.
-export function make_trainer(cell, parameters, { T, B, carry_state = true, coefficients }) {
+export function make_trainer(cell, parameters, settings) {
+  const { T, B, carry_state = true, coefficients = new Float64Array(T * B).fill(1 / B) } = settings;
   const { blocks, forward, backward } = POINTWISE[cell];
-  const paths = ["embedding.W", ...["Wx", "Wh", "b"].map((key) => `${cell}.0.${key}`)];
-  const [E, Wx, Wh, b, W, bias] = [...paths, "decoder.W", "decoder.b"].map(
-    (path) => parameters[path].data,
-  );
-  const weights = [E, Wx, Wh, b, W, bias];
+  const weights = [
+    "embedding.W",
+    ...["Wx", "Wh", "b"].map((key) => `${cell}.0.${key}`),
+    "decoder.W",
+    "decoder.b",
+  ].map((path) => parameters[path].data);
+  const [E, Wx, Wh, b, Wy, by] = weights;
   const gradients = weights.map((w) => new Float64Array(w.length));
   const velocity = weights.map((w) => new Float64Array(w.length));
-  const [dE, dWx, dWh, db, dW, dbias] = gradients;
+  const [dE, dWx, dWh, db, dWy, dby] = gradients;
   const { rows: V, columns: D } = parameters["embedding.W"];
   const H = parameters["decoder.W"].rows;
-  const [G, N] = [blocks * H, T * B];
+  const G = blocks * H;
+  const N = T * B;
   const zeros = (n) => new Float64Array(n);
-  const states = { h: zeros((T + 1) * B * H), c: zeros((T + 1) * B * H) }; // with the one before
-  const [A, dA, tanh_c] = [zeros(N * G), zeros(N * G), zeros(N * H)];
-  const [dhs, dh, dc] = [zeros(N * H), zeros(B * H), zeros(B * H)];
-  const all = { ...states, A, tanh_c, dA, dhs, dh, dc };
-  const { h } = states;
-  const [logits, by_symbol, d_symbol] = [zeros(N * V), zeros(V * G), zeros(V * G)];
-
-  const share = coefficients ?? zeros(N).fill(1 / B);
+  const h = zeros((T + 1) * B * H); // with the one before the window
+  const c = zeros((T + 1) * B * H);
+  const A = zeros(N * G);
+  const dA = zeros(N * G);
+  const tanh_c = zeros(N * H);
+  const dhs = zeros(N * H);
+  const dh = zeros(B * H);
+  const dc = zeros(B * H);
+  const buffers = { h, c, A, tanh_c, dA, dhs, dh, dc };
+  const logits = zeros(N * V);
+  const A_by_id = zeros(V * G);
+  const dA_by_id = zeros(V * G);
 
   // The loss of a window, after which logits holds its gradient.
   function forward_pass(ids, targets) {
-    by_symbol.fill(0); // embedding @ Wx + b once for each symbol, not for each place
-    for (let v = 0; v < V; v++) by_symbol.set(b, v * G);
-    add_product(by_symbol, 0, E, 0, D, 1, Wx, V, D, G);
-    if (carry_state) for (const state of Object.values(states)) state.copyWithin(0, N * H);
+    A_by_id.fill(0); // embedding @ Wx + b once for each id, not for each place
+    for (let v = 0; v < V; v++) A_by_id.set(b, v * G);
+    add_product(A_by_id, 0, E, 0, D, 1, Wx, V, D, G);
+    if (carry_state) for (const state of [h, c]) state.copyWithin(0, N * H);
     for (let t = 0; t < T; t++) {
       for (let n = t * B; n < (t + 1) * B; n++) {
-        A.set(by_symbol.subarray(ids[n] * G, (ids[n] + 1) * G), n * G);
+        A.set(A_by_id.subarray(ids[n] * G, (ids[n] + 1) * G), n * G);
       }
       add_product(A, t * B * G, h, t * B * H, H, 1, Wh, B, H, G);
-      for (let n = t * B; n < (t + 1) * B; n++) forward(all, H, n * G, n * H, (n + B) * H);
+      for (let n = t * B; n < (t + 1) * B; n++) forward(buffers, H, n * G, n * H, (n + B) * H);
     }
-    for (let n = 0; n < N; n++) logits.set(bias, n * V);
-    add_product(logits, 0, h, B * H, H, 1, W, N, H, V);
+    for (let n = 0; n < N; n++) logits.set(by, n * V);
+    add_product(logits, 0, h, B * H, H, 1, Wy, N, H, V);
     let loss = 0;
     for (let n = 0; n < N; n++) {
       const at = n * V;
-      let [peak, z] = [-Infinity, 0];
+      let peak = -Infinity;
+      let total = 0;
       for (let v = at; v < at + V; v++) if (logits[v] > peak) peak = logits[v];
-      loss += share[n] * (peak - logits[at + targets[n]]);
+      loss += coefficients[n] * (peak - logits[at + targets[n]]);
       for (let v = at; v < at + V; v++) {
         logits[v] = Math.exp(logits[v] - peak);
-        z += logits[v];
+        total += logits[v];
       }
-      loss += share[n] * Math.log(z);
-      for (let v = at; v < at + V; v++) logits[v] *= share[n] / z;
-      logits[at + targets[n]] -= share[n];
+      loss += coefficients[n] * Math.log(total);
+      for (let v = at; v < at + V; v++) logits[v] *= coefficients[n] / total;
+      logits[at + targets[n]] -= coefficients[n];
     }
     return loss;
   }
 
   function backward_pass(ids) {
     for (const gradient of gradients) gradient.fill(0);
-    for (const values of [dhs, dh, dc, d_symbol]) values.fill(0);
-    add_product(dhs, 0, logits, 0, V, 1, transposed(W, H, V), N, V, H);
-    add_product(dW, 0, h, B * H, 1, H, logits, H, N, V);
-    for (let n = 0; n < N * V; n++) dbias[n % V] += logits[n];
+    for (const values of [dhs, dh, dc, dA_by_id]) values.fill(0);
+    add_product(dhs, 0, logits, 0, V, 1, transposed(Wy, H, V), N, V, H);
+    add_product(dWy, 0, h, B * H, 1, H, logits, H, N, V);
+    for (let n = 0; n < N * V; n++) dby[n % V] += logits[n];
     const WhT = transposed(Wh, H, G);
     for (let t = T - 1; t >= 0; t--) {
       for (let r = 0; r < B; r++) {
         const n = t * B + r;
-        backward(all, H, n * G, n * H, (n + B) * H, r * H);
+        backward(buffers, H, n * G, n * H, (n + B) * H, r * H);
       }
       dh.fill(0);
       add_product(dh, 0, dA, t * B * G, G, 1, WhT, B, G, H);
     }
     add_product(dWh, 0, h, 0, 1, H, dA, H, N, G);
     for (let n = 0; n < N; n++) {
-      for (let j = 0, to = ids[n] * G, from = n * G; j < G; j++) d_symbol[to + j] += dA[from + j];
+      for (let j = 0, to = ids[n] * G, from = n * G; j < G; j++) dA_by_id[to + j] += dA[from + j];
     }
-    for (let k = 0; k < V * G; k++) db[k % G] += d_symbol[k];
-    add_product(dWx, 0, E, 0, 1, D, d_symbol, D, V, G);
-    add_product(dE, 0, d_symbol, 0, G, 1, transposed(Wx, D, G), V, G, D);
+    for (let k = 0; k < V * G; k++) db[k % G] += dA_by_id[k];
+    add_product(dWx, 0, E, 0, 1, D, dA_by_id, D, V, G);
+    add_product(dE, 0, dA_by_id, 0, G, 1, transposed(Wx, D, G), V, G, D);
   }
 
   // One step down the gradient, which is clipped by its norm.
-  function update(ids, targets, { rate, momentum, clip }) {
+  function update(ids, targets, { lr, momentum, clip }) {
     const loss = forward_pass(ids, targets);
     backward_pass(ids);
     let squares = 0;
@@ -142,10 +151,11 @@ export function make_trainer(cell, parameters, { T, B, carry_state = true, coeff
     const norm = Math.sqrt(squares);
     const factor = norm > clip ? clip / norm : 1;
     gradients.forEach((gradient, k) => {
-      const [v, w] = [velocity[k], weights[k]];
+      const v = velocity[k];
+      const w = weights[k];
       for (let j = 0; j < w.length; j++) {
         v[j] = momentum * v[j] + factor * gradient[j];
-        w[j] -= rate * v[j];
+        w[j] -= lr * v[j];
       }
     });
     return { loss, norm };

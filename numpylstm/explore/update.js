@@ -17,7 +17,10 @@ function zeros({ rows, columns, of }) {
 export function run_update(data, cell, { inputs, parameters }, { lr, max_norm }) {
   const { functions } = data;
   const { ids, targets } = inputs;
-  const [steps, all, numbers, history] = [[], [], new Map(), {}];
+  const steps = [];
+  const all = [];
+  const numbers = new Map();
+  const history = {};
   const with_ids = (made) => {
     for (const number of made) number.id = all.push(number) - 1;
   };
@@ -153,10 +156,8 @@ export function run_update(data, cell, { inputs, parameters }, { lr, max_norm })
   // --- clip, and descend --------------------------------------------------------------------------
 
   const squares = Object.values(gradients).flatMap(({ of }) => of.map((g) => make("*", g, g)));
-  const root = make(
-    "sqrt",
-    squares.reduce((sum, square) => make("+", sum, square)),
-  );
+  const sum_of_squares = squares.reduce((sum, square) => make("+", sum, square));
+  const root = make("sqrt", sum_of_squares);
   const norm = between("clip", "norm = ", "norm", { way: "update" }, array(1, 1, [root]));
   const factor = array(1, 1, [make("min", constant(1), make("/", constant(max_norm), norm.of[0]))]);
   put("norm", norm);

@@ -1,7 +1,7 @@
 // "Your own text": a model that learns it in a worker, while the page draws what it has learned so far.
 
 import { draw_lines, draw_norms, round_axis } from "./charts.js";
-import { button, choice, element, number, rate_slider, slider } from "./elements.js";
+import { button, choice, element, lr_slider, number, slider } from "./elements.js";
 import { zero_state } from "./engine.js";
 import { norms_by_input } from "./lag.js";
 import {
@@ -43,8 +43,9 @@ function most_telling(reading, memory_field) {
 // cells: the records of the cells by name
 export function your_text_part(root, { texts, cells }) {
   const $ = (selector) => root.querySelector(selector);
-  const [textarea, said] = [$("textarea"), $("[data-name=said]")];
-  const chosen = { cell: "lstm", H: 64, rate: 0.05 }; // for the next start; the rate acts at once
+  const textarea = $("textarea");
+  const status = $("[data-name=said]");
+  const chosen = { cell: "lstm", H: 64, lr: 0.05 }; // for the next start; lr acts at once
   const part = { state: "empty", unit: 0, chosen };
 
   // --- learning -----------------------------------------------------------------------------------
@@ -52,13 +53,13 @@ export function your_text_part(root, { texts, cells }) {
   function start() {
     const text = cleaned(textarea.value);
     const wrong = objection(text);
-    said.textContent = wrong ?? "";
-    if (wrong && size(text) > LONGEST) said.append(" ", use_beginning(text));
-    if (wrong) return said.scrollIntoView({ block: "nearest" });
+    status.textContent = wrong ?? "";
+    if (wrong && size(text) > LONGEST) status.append(" ", use_beginning(text));
+    if (wrong) return status.scrollIntoView({ block: "nearest" });
     part.learner?.terminate();
     const { tokens, distinct } = vocabulary(text);
     if (distinct >= tokens.length)
-      said.textContent = `${distinct} different characters: the ${tokens.length - 1} most frequent are learned, the others are read as one sign.`;
+      status.textContent = `${distinct} different characters: the ${tokens.length - 1} most frequent are learned, the others are read as one sign.`;
     const ids = encode(text, tokens);
     const prompt = [...encode(prompt_of(text), tokens)];
     Object.assign(part, { ...chosen, tokens, prompt, report: null, reading: null });
@@ -103,8 +104,9 @@ export function your_text_part(root, { texts, cells }) {
     buttons.again.hidden = state === "empty";
     $(".learning").hidden = !report;
     if (!report) return;
-    const [before, after] = [" (", " if the held gate were free)"];
-    const free = report.free === null ? [] : [before, number("free", report.free), after];
+    const free = [];
+    if (report.free !== null)
+      free.push(" (", number("free", report.free), " if the held gate were free)");
     $(".progress").replaceChildren(
       number("loss", report.loss),
       " nats per character on the text, ",
@@ -204,7 +206,7 @@ export function your_text_part(root, { texts, cells }) {
     if (!file) return;
     textarea.value = beginning(await file.slice(0, LONGEST).text());
     const cut = file.size > LONGEST ? `, of which the first ${LONGEST / 1000} kB are here` : "";
-    said.textContent = `${file.name}: ${Math.ceil(file.size / 1000)} kB${cut}.`;
+    status.textContent = `${file.name}: ${Math.ceil(file.size / 1000)} kB${cut}.`;
   }
 
   const buttons = {
@@ -212,7 +214,7 @@ export function your_text_part(root, { texts, cells }) {
     again: button(start, "Start again"),
   };
   const changed = () => {
-    if (part.state !== "empty") said.textContent = "Press “Start again” to train with this.";
+    if (part.state !== "empty") status.textContent = "Press “Start again” to train with this.";
   };
   const set = (name, read) => (value) => {
     chosen[name] = read(value);
@@ -228,9 +230,9 @@ export function your_text_part(root, { texts, cells }) {
   $(".controls").append(
     choice("own-cell", "Cell", titles, chosen.cell, set("cell", String)),
     choice("own-size", "Units", ["32", "64", "128"], chosen.H, set("H", Number)),
-    rate_slider("own-rate", [-3, 0], chosen.rate, (rate) => {
-      chosen.rate = rate;
-      part.learner?.postMessage({ rate });
+    lr_slider("own-rate", [-3, 0], chosen.lr, (lr) => {
+      chosen.lr = lr;
+      part.learner?.postMessage({ lr });
     }),
   );
   $(".buttons").append(...Object.values(buttons));

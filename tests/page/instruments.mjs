@@ -47,7 +47,7 @@ const INSTRUMENTS = {
     const parameters_of = () => of_racers(({ parameters }) => out(parameters)); // they will change
     const before = parameters_of();
     const random = random_numbers(settings.seed + 1e6);
-    const next = () => delayed_copy(random, settings.delay, 16);
+    const next = () => delayed_copy(random, settings.distance, 16);
     const batches = Array.from({ length: few }, next);
     for (let k = 0; k < few; k++) update(race, settings);
     const after = parameters_of();

@@ -17,7 +17,7 @@ import { make_trainer } from "../../numpylstm/explore/trainer.js";
 import { answer, out } from "./exchange.mjs";
 
 const TASKS = {
-  // Two updates at rate 1 without momentum: the weights change by minus the gradients.
+  // Two updates with lr 1 without momentum: the weights change by minus the gradients.
   gradients({ cell, sizes, windows }) {
     const parameters = new_model(cell, random_numbers(3), {
       ...sizes,
@@ -27,7 +27,7 @@ const TASKS = {
     const trainer = make_trainer(cell, parameters, sizes);
     const steps = [out(parameters)];
     const losses = windows.map(([ids, targets]) => {
-      const settings = { rate: 1, momentum: 0, clip: Number.POSITIVE_INFINITY };
+      const settings = { lr: 1, momentum: 0, clip: Number.POSITIVE_INFINITY };
       const found = trainer.update(ids.flat(), targets.flat(), settings);
       steps.push(out(parameters));
       return found;
