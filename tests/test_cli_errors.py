@@ -9,6 +9,7 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
+from typing import NamedTuple
 
 import numpy as np
 import pytest
@@ -95,7 +96,7 @@ def workplace(tmp_path_factory):
     os.chdir(before)
 
 
-# Arguments, a part of the message and, unless it is 2, the exit status.
+# A command line, a part of the message and, unless it is 2, the exit status.
 TRAIN = [
     # the text
     ("--train absent.txt", "absent.txt: must be a readable file"),
@@ -257,14 +258,22 @@ def check(out, err, name, says, status=2):
         assert out == ""
 
 
-@pytest.mark.parametrize(
-    ("name", "row"), [(name, row) for name, rows in COMMANDS.items() for row in rows], ids=str
-)
-def test_a_bad_command_line_gets_one_sentence(name, row, workplace, monkeypatch):
+class BadLine(NamedTuple):
+    """A row of the lists above."""
+
+    line: str
+    says: str
+    status: int = 2
+
+
+BAD_LINES = [(name, *BadLine(*row)) for name, rows in COMMANDS.items() for row in rows]
+
+
+@pytest.mark.parametrize(("name", "line", "says", "status"), BAD_LINES)
+def test_a_bad_command_line_gets_one_sentence(name, line, says, status, workplace, monkeypatch):
     monkeypatch.setattr(sys, "stdin", io.TextIOWrapper(io.BytesIO()))
-    line, says, *status = row
-    out, err = call(workplace, name, *shlex.split(line), expect=status[0] if status else 2)
-    check(out, err, name, says, *status)
+    out, err = call(workplace, name, *shlex.split(line), expect=status)
+    check(out, err, name, says, status)
 
 
 @pytest.mark.parametrize("name", COMMANDS)

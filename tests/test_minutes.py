@@ -164,7 +164,7 @@ def test_a_run_of_minutes_is_a_run_with_the_settings_that_it_prints(tmp_path):
     assert "without measuring" not in out
 
 
-@pytest.mark.parametrize("row", [
+@pytest.mark.parametrize(("line", "says"), [
     ("--preset small", "--minutes cannot be combined with --preset; it chooses the settings"),
     ("--init-from run", "--minutes cannot be combined with --init-from; it chooses"),
     ("--epochs 3", "--minutes cannot be combined with --epochs; it chooses"),
@@ -173,9 +173,8 @@ def test_a_run_of_minutes_is_a_run_with_the_settings_that_it_prints(tmp_path):
     ("--minutes 0", "argument --minutes: must be a positive number, got 0"),
     ("--minutes nan", "argument --minutes: must be a positive number, got nan"),
     ("--minutes soon", "argument --minutes: invalid minutes value: 'soon'"),
-], ids=str)  # fmt: skip
-def test_a_conflict_is_one_sentence(row, tmp_path):
-    flags, says = row
-    _, err = call(tmp_path, "numpylstm-train", "--minutes", "1", *flags.split(), expect=2)
+])  # fmt: skip
+def test_a_conflict_is_one_sentence(line, says, tmp_path):
+    _, err = call(tmp_path, "numpylstm-train", "--minutes", "1", *line.split(), expect=2)
     assert says in err
     assert err.count("\n") == 1
