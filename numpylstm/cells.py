@@ -47,14 +47,14 @@ class Option(NamedTuple):
     """A setting of some cells: one of `choices`, or a number.
 
     `examples` are the values in comparisons of cells, by default all choices, or the default;
-    `called` is the form of a choice in the name of a cell, such as "reset-after" GRU.
+    `in_name` is the form of a choice in the name of a cell, such as "reset-after" GRU.
     """
 
     default: Any
     help: str
     choices: tuple[str, ...] | None = None
     examples: tuple[Any, ...] = ()
-    called: str = "{}"
+    in_name: str = "{}"
 
 
 class Vector(NamedTuple):
@@ -121,8 +121,8 @@ class Cell:
         The attribute of the cache that scales the memory on its direct path from step to step.
     memory_field : str
         The field of the state that is the long-term memory, such as "c".
-    start : mapping of field -> float
-        The fields of the state that do not start at 0.
+    initial_values : mapping of field -> float
+        Of the fields of the state that do not begin at 0.
     orders : mapping of program -> str
         The order of the blocks in the programs that have the cell: PyTorch, Keras, ONNX.
     """
@@ -139,7 +139,7 @@ class Cell:
     biases: Mapping[str, str] = field(default_factory=dict)
     keep: str | None = None
     memory_field: str = "h"
-    start: Mapping[str, float] = field(default_factory=dict)
+    initial_values: Mapping[str, float] = field(default_factory=dict)
     orders: Mapping[str, str] = field(default_factory=dict)
 
     @property
@@ -189,7 +189,7 @@ class Cell:
 
     def describe(self, options: Mapping[str, Any]) -> str:
         """Return the choices and the title, such as "tanh RNN"."""
-        chosen = [option.called.format(options[name])
+        chosen = [option.in_name.format(options[name])
                   for name, option in self.options.items() if option.choices]  # fmt: skip
         return " ".join([*chosen, self.title])
 
@@ -272,7 +272,7 @@ GRU = Cell(
             "apply the GRU's reset gate after the product with Wh, as in PyTorch and Keras, or "
             "before it, as in Cho et al. (2014)",
             choices=("after", "before"),
-            called="reset-{}",
+            in_name="reset-{}",
         )
     },
     keep="z",
@@ -297,7 +297,7 @@ MINGRU = Cell(
             "factors of the state of a minGRU: 1 - z, between 0 and 1, or 1 - 2 z, between -1 and "
             "1, with which it can count modulo two",
             choices=("positive", "signed"),
-            called="{}-factor",
+            in_name="{}-factor",
         )
     },
     keep="a",
@@ -337,14 +337,15 @@ SLSTM = Cell(
             "sigmoid",
             "nonlinearity of the sLSTM's forget gate",
             choices=("sigmoid", "exp"),
-            called="{}-forget",
+            in_name="{}-forget",
         ),
         "forget_bias": FORGET_BIAS,
     },
     biases={"f": "forget_bias"},
     keep="f_scaled",
     memory_field="c",
-    start={"m": -1e30},  # with 0, the first weight, exp(a_i - m), could underflow, and n be 0
+    # With m = 0, the first weight, exp(a_i - m), could underflow, and n be 0.
+    initial_values={"m": -1e30},
 )  # fmt: skip
 
 CELLS: dict[str, Cell] = {cell.name: cell for cell in (RNN, LSTM, GRU, MINGRU, MINLSTM, SLSTM)}
@@ -362,7 +363,7 @@ def examples() -> dict[str, dict[str, Any]]:
         for name, option in cell.options.items():
             for value in option.examples or option.choices or (option.default,):
                 words = (
-                    f" {option.called.format(value)}" if option.choices
+                    f" {option.in_name.format(value)}" if option.choices
                     else f", {name.replace('_', ' ')} {value:g}"
                 )  # fmt: skip
                 named[cell.title + words] = {"cell": cell.name, "options": {name: value}}

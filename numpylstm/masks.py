@@ -78,8 +78,8 @@ def draw_masks(
     every_step: bool = True,
 ) -> dict[str, Array]:
     """Draw the dropout masks of a window, as `forward` takes them."""
-    of_input = config.dropout if config.dropout_input is None else config.dropout_input
-    of_output = config.dropout if config.dropout_output is None else config.dropout_output
+    p_input = config.dropout if config.dropout_input is None else config.dropout_input
+    p_output = config.dropout if config.dropout_output is None else config.dropout_output
     stacks = DIRECTIONS if "backward.0.Wx" in arrays else (config.cell,)
     width = config.hidden_size * len(stacks)
     dtype = arrays["decoder.b"].dtype
@@ -88,17 +88,17 @@ def draw_masks(
     if config.dropout_words > 0:  # a whole row of the table, (V, D)
         shape = arrays["embedding.W"].shape
         masks["words"] = draw_mask(functions, config.dropout_words, shape, dtype, rng, 1)
-    if of_input > 0:
+    if p_input > 0:
         shape = T, B, len(arrays[f"{stacks[0]}.0.Wx"])
-        masks["input"] = draw_mask(functions, of_input, shape, dtype, rng, axis)
+        masks["input"] = draw_mask(functions, p_input, shape, dtype, rng, axis)
     for stack in stacks:
         masks |= draw_stack_masks(functions, config, arrays, f"{stack}.", T, B, rng)
-    if of_output > 0:
+    if p_output > 0:
         shape = T if every_step else 1, B, width
-        masks["output"] = draw_mask(functions, of_output, shape, dtype, rng, axis)
+        masks["output"] = draw_mask(functions, p_output, shape, dtype, rng, axis)
         if "projection.W" in arrays:
             shape = *shape[:2], config.input_size
-            masks["decoder.x"] = draw_mask(functions, of_output, shape, dtype, rng, axis)
+            masks["decoder.x"] = draw_mask(functions, p_output, shape, dtype, rng, axis)
     return masks
 
 

@@ -88,7 +88,7 @@ class Model(Module):
     """
 
     outputs_argument = "vocab_size"  # the argument that gives the number of outputs
-    fixed: Mapping[str, bool] = {}  # what is no argument of the class, and its value
+    fixed_settings: Mapping[str, bool] = {}  # those that no model of the class can have otherwise
     left_out_of_repr: frozenset[str] = frozenset({"hidden_size", "num_layers", "init_scale"})
     replaced_functions: Any = None  # in place of those of `impl`; see `numpylstm.museum.infect`
 
@@ -143,7 +143,7 @@ class Model(Module):
         if num_outputs is None:
             num_outputs = vocab_size
         if every_step is None:
-            every_step = cls.fixed.get("every_step", True)
+            every_step = cls.fixed_settings.get("every_step", True)
         for name, value in {"bidirectional": bidirectional, "every_step": every_step}.items():
             cls.check_fixed(name, value)
         if cls.outputs_argument == "vocab_size" and num_outputs != vocab_size:
@@ -161,7 +161,7 @@ class Model(Module):
     @classmethod
     def check_fixed(cls, name: str, value: Any) -> None:
         """Raise a ConfigError if the class fixes something at another value."""
-        expected = cls.fixed.get(name, value)
+        expected = cls.fixed_settings.get(name, value)
         if value != expected:
             raise ConfigError(name, f"must be {expected} for a {cls.__name__}, got {value!r}")
 
@@ -215,7 +215,7 @@ class Model(Module):
 
     def check_config(self, config: ModelConfig) -> None:
         """Raise a ConfigError unless this model can have these settings."""
-        for name in self.fixed:
+        for name in self.fixed_settings:
             if hasattr(config, name):
                 self.check_fixed(name, getattr(config, name))
         if config.dropout_words and self.vocab_size is None:
@@ -269,13 +269,11 @@ class Model(Module):
         config = self.config
         cell = CELLS[config.cell]
         check_sizes(cell.title, batch_size=batch_size)
-        states = [
-            zero_state(
-                cell, config.num_layers, batch_size, config.hidden_size, np.dtype(config.dtype)
-            )
-            for _ in range(1 + self.bidirectional)
-        ]
-        return tuple(states) if self.bidirectional else states[0]
+        sizes = config.num_layers, batch_size, config.hidden_size
+        state = zero_state(cell, *sizes, np.dtype(config.dtype))
+        if self.bidirectional:
+            return state, zero_state(cell, *sizes, np.dtype(config.dtype))
+        return state
 
     def checked_state(self, where: str, state: Any, batch_size: int) -> Any:
         """Return the state before a window, by default zeros; raise unless it fits this model."""
@@ -318,7 +316,7 @@ class Model(Module):
         if self.vocab_size is None:
             shown.pop("embedding_size", None)
         for name, default in {"bidirectional": False, "every_step": True}.items():
-            if name not in self.fixed and getattr(self, name) != default:
+            if name not in self.fixed_settings and getattr(self, name) != default:
                 shown[name] = getattr(self, name)
         return shown | dict(config.options)
 
@@ -392,7 +390,7 @@ class LanguageModel(Model):
     ['decoder.W', 'decoder.b', 'embedding.W', 'lstm.0.Wh', 'lstm.0.Wx', 'lstm.0.b']
     """
 
-    fixed: Mapping[str, bool] = {"bidirectional": False, "every_step": True}
+    fixed_settings: Mapping[str, bool] = {"bidirectional": False, "every_step": True}
 
     def __init__(
         self,

@@ -30,10 +30,10 @@ from numpylstm.parameters import (
     parameters_of,
 )
 
-Owners = Module | Mapping[str, Parameter] | Sequence[Module | Mapping[str, Parameter]]
+ParametersLike = Module | Mapping[str, Parameter] | Sequence[Module | Mapping[str, Parameter]]
 
 
-def clip_by_global_norm(parameters: Owners, max_norm: float) -> float:
+def clip_by_global_norm(parameters: ParametersLike, max_norm: float) -> float:
     """Scale all gradients by ``min(1, max_norm / norm)``.
 
     The norm is that of all gradients together, so the direction of the step is kept; clipping each
@@ -68,7 +68,7 @@ def clip_by_global_norm(parameters: Owners, max_norm: float) -> float:
     return norm
 
 
-def frozen_parameters(owners: Owners) -> dict[str, Parameter]:
+def frozen_parameters(owners: ParametersLike) -> dict[str, Parameter]:
     """Return the frozen parameters of modules, by path."""
     found: dict[str, Parameter] = {}
     for owner in owners if isinstance(owners, list | tuple) else [owners]:
@@ -106,7 +106,7 @@ class Optimizer:
         See `scale_lr`.
     """
 
-    def __init__(self, parameters: Owners, lr: float, names: Sequence[str] = ()) -> None:
+    def __init__(self, parameters: ParametersLike, lr: float, names: Sequence[str] = ()) -> None:
         where = type(self).__name__
         self.parameters = parameters_of(where, parameters)
         if not self.parameters:
@@ -251,7 +251,7 @@ class SGD(Optimizer):
         In [0, 1); with 0 no velocity is kept, and ``v`` is the gradient.
     """
 
-    def __init__(self, parameters: Owners, lr: float, momentum: float = 0.0) -> None:
+    def __init__(self, parameters: ParametersLike, lr: float, momentum: float = 0.0) -> None:
         check_in("SGD", "momentum", momentum, "[0, 1)")
         super().__init__(parameters, lr, ["velocity"] if momentum else [])
         self.momentum = momentum
@@ -309,7 +309,7 @@ class Adam(Optimizer):
 
     def __init__(
         self,
-        parameters: Owners,
+        parameters: ParametersLike,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,
@@ -365,7 +365,7 @@ class AdamW(Adam):
 
     def __init__(
         self,
-        parameters: Owners,
+        parameters: ParametersLike,
         lr: float = 1e-3,
         betas: tuple[float, float] = (0.9, 0.999),
         eps: float = 1e-8,

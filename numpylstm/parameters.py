@@ -197,9 +197,10 @@ def initial_arrays(
     dtype = config.dtype
     arrays: dict[str, Array] = {}
     if vocab_size is not None:
-        of_table = config.init_scale_embedding
-        of_table = scale if of_table is None else of_table
-        arrays["embedding.W"] = uniform(rng, (vocab_size, config.input_size), of_table, dtype)
+        table_scale = config.init_scale_embedding
+        if table_scale is None:
+            table_scale = scale
+        arrays["embedding.W"] = uniform(rng, (vocab_size, config.input_size), table_scale, dtype)
     stacks = DIRECTIONS if bidirectional else (cell.name,)
     for stack in stacks:
         for layer in range(config.num_layers):

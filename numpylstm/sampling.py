@@ -142,8 +142,10 @@ def stream(
 
 def ids_of(argument: str, ids: Sequence[int], V: int) -> NDArray[np.intp]:
     """Return a set of ids, which may be empty, in order."""
-    given = any_array("generate", argument, ids)
-    return np.unique(check_ids("generate", argument, given, V) if given.size else np.intp(given))
+    array = any_array("generate", argument, ids)
+    if not array.size:
+        return np.empty(0, np.intp)
+    return np.unique(check_ids("generate", argument, array, V))
 
 
 def draw(

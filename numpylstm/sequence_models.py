@@ -45,7 +45,7 @@ MEAN_LOSS = {"tied": False, "average_across_timesteps": True, "average_across_ba
 class SequenceModel(Model):
     """Base class: inputs with lengths, forward pass, scores and predictions."""
 
-    classes = True  # the targets are ids of classes, not real numbers
+    predicts_classes = True  # the targets are ids of classes, not real numbers
     left_out_of_repr = Model.left_out_of_repr | {"average_across_timesteps"}
 
     @classmethod
@@ -116,7 +116,7 @@ class SequenceModel(Model):
         if not training:
             outputs, _ = self.outputs(where, x, None, lengths)
             loss, _ = network.criterion_forward(
-                self.functions, self.config, outputs, y, weights, not self.classes
+                self.functions, self.config, outputs, y, weights, not self.predicts_classes
             )
             return float(loss)
         T, B = x.shape[:2]
@@ -131,7 +131,7 @@ class SequenceModel(Model):
             lengths=lengths,
             weights=weights,
             every_step=self.every_step,
-            squared_error=not self.classes,
+            squared_error=not self.predicts_classes,
         )
         return float(loss)
 
@@ -149,7 +149,7 @@ class SequenceModel(Model):
         where = f"{type(self).__name__}.score"
         x, y, lengths, weights = self.check_arguments(where, x, y, lengths, weights)
         outputs, _ = self.outputs(where, x, None, lengths)
-        if self.classes:
+        if self.predicts_classes:
             _, criterion = self.functions.sequence_cross_entropy_forward(outputs, y)
             losses = criterion.nll
             predicted = criterion.predicted
@@ -252,17 +252,17 @@ class SequenceModel(Model):
         y = any_array(where, "y", y)
         dtype = np.dtype(self.config.dtype)
         per_target = x.shape[:2] if self.every_step else x.shape[1:2]
-        shape = per_target if self.classes else (*per_target, self.num_outputs)
+        shape = per_target if self.predicts_classes else (*per_target, self.num_outputs)
         check_shape(where, "y", y, shape, self._cause_of_shape(x, y, shape))
         if weights is not None:
-            per_number = not self.classes and np.ndim(weights) == len(shape)
+            per_number = not self.predicts_classes and np.ndim(weights) == len(shape)
             weights = checked_weights(where, weights, shape if per_number else per_target, dtype)
         if self.every_step and inside is not None:
             weights = weights_inside(weights, inside, dtype)
         if weights is not None:
             y = y.copy()
             y[weights == 0] = 0
-        if self.classes:
+        if self.predicts_classes:
             y = check_ids(where, "y", y, self.num_outputs)
         else:
             check_array(where, "y", y, y.shape, dtype)
@@ -288,7 +288,7 @@ class SequenceModel(Model):
         if y.ndim == len(shape):
             if y.shape[0] == batch_first != shape[0]:
                 cause += "; time comes first, and the x of batch-first data is x.swapaxes(0, 1)"
-        elif not self.classes:
+        elif not self.predicts_classes:
             cause += "; one number is y[..., None], and "
             cause += f"every_step={not self.every_step} takes a target {other}"
         elif y.ndim > 1 and y.shape[-1] == self.num_outputs:
@@ -372,7 +372,7 @@ class SequenceClassifier(SequenceModel):
     """
 
     outputs_argument = "num_classes"
-    fixed: Mapping[str, bool] = {**MEAN_LOSS, "every_step": False}
+    fixed_settings: Mapping[str, bool] = {**MEAN_LOSS, "every_step": False}
 
     def __init__(
         self,
@@ -431,7 +431,9 @@ class SequenceClassifier(SequenceModel):
             impl=impl,
             average_across_timesteps=True,
         )
-        self.build(config, vocab_size, num_classes, bidirectional, self.fixed["every_step"], rng)
+        self.build(
+            config, vocab_size, num_classes, bidirectional, self.fixed_settings["every_step"], rng
+        )
 
     @property
     def num_classes(self) -> int:
@@ -471,7 +473,7 @@ class SequenceTagger(SequenceClassifier):
     (4, 3)
     """
 
-    fixed: Mapping[str, bool] = {**MEAN_LOSS, "every_step": True}
+    fixed_settings: Mapping[str, bool] = {**MEAN_LOSS, "every_step": True}
 
 
 class SequenceRegressor(SequenceModel):
@@ -499,8 +501,8 @@ class SequenceRegressor(SequenceModel):
     """
 
     outputs_argument = "num_outputs"
-    classes = False
-    fixed: Mapping[str, bool] = MEAN_LOSS
+    predicts_classes = False
+    fixed_settings: Mapping[str, bool] = MEAN_LOSS
 
     def __init__(
         self,

@@ -16,9 +16,12 @@ Gradients = dict[str, Any]
 
 
 def zero_state(cell: Cell, num_layers: int, B: int, H: int, dtype: Any) -> Any:
-    """Return the initial state (L, B, H): zeros, or the value in `start` of the cell's record."""
-    shape = num_layers, B, H
-    return cell.State(*[np.full(shape, cell.start.get(name, 0), dtype) for name in cell.states])
+    """Return the initial state (L, B, H): zeros, or the `initial_values` of the cell's record."""
+    arrays = {}
+    for name in cell.states:
+        value = cell.initial_values.get(name, 0)
+        arrays[name] = np.full((num_layers, B, H), value, dtype)
+    return cell.State(**arrays)
 
 
 def stack_forward(

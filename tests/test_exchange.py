@@ -276,7 +276,7 @@ class TestSequenceModels:
         np.testing.assert_allclose(theirs.numpy()[counts], outputs[counts], rtol=0, atol=1e-12)
         arrays = exchange.from_torch(module.state_dict())
         unseen = {"activation": "relu"} if model.config.cell == "rnn" else {}
-        if model.every_step != type(model).fixed.get("every_step", True):
+        if model.every_step != type(model).fixed_settings.get("every_step", True):
             unseen["every_step"] = model.every_step
         assert_same_bytes(model, exchange.sequence_model(type(model), arrays, **unseen))
 

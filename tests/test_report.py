@@ -181,7 +181,7 @@ def test_samples_that_the_run_has_not_come_to_are_made_again(whole, tmp_path):
     run = nl.restore_run(nl.load(whole / "last.npz"))
     run.epoch, run.step = 1, 97
     corpus = nl.data.load_text(run.config.train, max_vocab=run.config.max_vocab)
-    logs.follow(tmp_path, run, corpus)
+    logs.write_due(tmp_path, run, corpus)
     assert [sample.epoch for sample in read_samples(tmp_path / "samples.json")] == [0, 1]
 
 

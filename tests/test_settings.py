@@ -66,7 +66,7 @@ def loss_of(model, rng):
     if isinstance(model, nl.LanguageModel):
         return model.forward(x, rng.integers(0, V, (T, B)))[0]
     shape = (T, B) if model.every_step else (B,)
-    if model.classes:
+    if model.predicts_classes:
         return model.forward(x, rng.integers(0, 3, shape), lengths=LENGTHS)
     return model.forward(x, rng.normal(size=(*shape, 2)), lengths=LENGTHS)
 

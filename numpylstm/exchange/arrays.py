@@ -459,7 +459,7 @@ def _made(
                 f"{where}: {hidden} must be given, one of {', '.join(option.choices)}: the arrays "
                 f"of a {cell.title} do not show it"
             )
-    every_step = settings.pop("every_step", kind.fixed.get("every_step", True))
+    every_step = settings.pop("every_step", kind.fixed_settings.get("every_step", True))
     config = ModelConfig(
         **settings,
         cell=name,

@@ -174,8 +174,8 @@ def recurrence(name, States, Kept, forward, backward, carries_dh=False, separate
     # --- Forward ---
 
     @fused_of_cell
-    def step_forward(Wh, copy, t, arrays, rows, units):
-        """Step t for some sequences and units; `copy` is Wh packed, if that pays."""
+    def step_forward(Wh, packed_Wh, t, arrays, rows, units):
+        """Step t for some sequences and units; `packed_Wh` is a copy of Wh, if that pays."""
         offsets = arrays.offsets
         sums = arrays.sums
         i0, i1 = rows
@@ -188,19 +188,20 @@ def recurrence(name, States, Kept, forward, backward, carries_dh=False, separate
         if i1 <= i0:
             return
         h = block(arrays.h_read, before + i0, before + i1, 0, H)
-        gates_in_block = columns // H // copy.blocks  # all, or 1 for a GRU or a share of the units
+        # All, or 1 for a GRU or a share of the units.
+        gates_in_block = columns // H // packed_Wh.blocks
         columns_of_units = gates_in_block * j0, gates_in_block * j1
-        for number in range(copy.blocks):
+        for number in range(packed_Wh.blocks):
             into = sums[0]
-            first = number * copy.size
-            if number == copy.blocks - 1:  # the last block of Wh belongs to the end of the last sum
+            first = number * packed_Wh.size
+            if number == packed_Wh.blocks - 1:  # it belongs to the end of the last sum
                 into = sums[-1]
-                first = into.shape[1] - copy.size
-            total = block(into, n + i0, n + i1, first, first + copy.size)
+                first = into.shape[1] - packed_Wh.size
+            total = block(into, n + i0, n + i1, first, first + packed_Wh.size)
             if pays_to_pack(offsets, Wh):
-                multiply_packed(h, copy, number, total, total, columns_of_units)
+                multiply_packed(h, packed_Wh, number, total, total, columns_of_units)
             else:
-                W = block(Wh, 0, H, number * copy.size, (number + 1) * copy.size)
+                W = block(Wh, 0, H, number * packed_Wh.size, (number + 1) * packed_Wh.size)
                 multiply_in_place(h, W, total, total, columns_of_units)
         for i in range(i0, i1):
             forward(n + i, before + i, after + i, j0, j1, sums, arrays.states)
@@ -216,9 +217,9 @@ def recurrence(name, States, Kept, forward, backward, carries_dh=False, separate
         H, columns = Wh.shape
         blocks = 1 if len(arrays.sums) == 1 else columns // H
         rows_to_pack = H if pays_to_pack(arrays.offsets, Wh) else 0
-        copy = packed(block(Wh, 0, rows_to_pack, 0, columns), blocks)
+        packed_Wh = packed(block(Wh, 0, rows_to_pack, 0, columns), blocks)
         for t in range(len(arrays.offsets) - 3):
-            step_forward(Wh, uncounted(copy), t, arrays, rows, (0, H))
+            step_forward(Wh, uncounted(packed_Wh), t, arrays, rows, (0, H))
 
     @kernel_of_cell
     def forward_split_batch(Wh, arrays, steps_done, share, shares):
@@ -232,10 +233,10 @@ def recurrence(name, States, Kept, forward, backward, carries_dh=False, separate
         H, columns = Wh.shape
         offsets = arrays.offsets
         units = units_of(share, shares, Wh)
-        copy = Packed(panels, columns // H, H)
+        packed_Wh = Packed(panels, columns // H, H)
         if t == 0 and pays_to_pack(offsets, Wh):
-            pack(block(Wh, 0, H, 0, columns), copy, units)
-        step_forward(uncounted(Wh), copy, t, uncounted(arrays), (0, offsets[1]), units)
+            pack(block(Wh, 0, H, 0, columns), packed_Wh, units)
+        step_forward(uncounted(Wh), packed_Wh, t, uncounted(arrays), (0, offsets[1]), units)
 
     def forward_split_hidden(Wh, arrays, shares):
         """All steps, one after the other."""
@@ -246,8 +247,8 @@ def recurrence(name, States, Kept, forward, backward, carries_dh=False, separate
     # --- Backward, from the last step, where dh is dhT, to step -1, where dh becomes dh0 ---
 
     @fused_of_cell
-    def step_backward(copy, t, arrays, rows, units):
-        """Step t for some sequences and units; `copy` is Wh.T packed."""
+    def step_backward(packed_Wh_T, t, arrays, rows, units):
+        """Step t for some sequences and units; `packed_Wh_T` is a copy of Wh.T."""
         offsets = arrays.offsets
         dhs = arrays.dhs
         dh_read = arrays.dh_read
@@ -277,7 +278,7 @@ def recurrence(name, States, Kept, forward, backward, carries_dh=False, separate
                         dh[i, j] = 0
             du = arrays.da[-1]  # of h @ Wh
             da_next = block(du, n_next + i0, n_next + continued, 0, du.shape[1])
-            multiply_packed(da_next, copy, 0, start, through_h, units)
+            multiply_packed(da_next, packed_Wh_T, 0, start, through_h, units)
             if masked:
                 for i in range(i0, continued):
                     for j in range(j0, j1):
@@ -296,9 +297,9 @@ def recurrence(name, States, Kept, forward, backward, carries_dh=False, separate
     def steps_backward(Wh, arrays, rows):
         """All steps for some sequences, last to first."""
         T = len(arrays.offsets) - 3
-        copy = packed(transposed(Wh), 1)
+        packed_Wh_T = packed(transposed(Wh), 1)
         for step in range(T + 1):
-            step_backward(uncounted(copy), T - 1 - step, arrays, rows, (0, len(Wh)))
+            step_backward(uncounted(packed_Wh_T), T - 1 - step, arrays, rows, (0, len(Wh)))
 
     @kernel_of_cell
     def backward_split_batch(Wh, arrays, steps_done, share, shares):
@@ -310,11 +311,11 @@ def recurrence(name, States, Kept, forward, backward, carries_dh=False, separate
     def step_backward_split_hidden(Wh, panels, t, arrays, share, shares):
         """Step t."""
         units = units_of(share, shares, Wh)
-        copy = Packed(panels, 1, len(Wh))
+        packed_Wh_T = Packed(panels, 1, len(Wh))
         offsets = arrays.offsets
         if offsets[t + 2] == offsets[-1]:  # no row is left after this step
-            pack(transposed(Wh), copy, units)
-        step_backward(copy, t, uncounted(arrays), (0, offsets[1]), units)
+            pack(transposed(Wh), packed_Wh_T, units)
+        step_backward(packed_Wh_T, t, uncounted(arrays), (0, offsets[1]), units)
 
     def backward_split_hidden(Wh, arrays, shares):
         """All steps, last to first."""

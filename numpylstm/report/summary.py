@@ -26,7 +26,6 @@ from numpylstm.training.logs import (
     norms_by_lag,
     read_gradients,
     read_samples,
-    written,
 )
 from numpylstm.training.loop import Run, describe
 
@@ -78,7 +77,7 @@ def conclude(
     model = restore_model(load(folder / run_folder.BEST))
     with waiting("scoring the test text") as shown:
         streams = min(run.config.test_streams, len(corpus.test) // 2)
-        test = evaluate(model, corpus.test, streams, watch=told_now_and_then(shown))
+        test = evaluate(model, corpus.test, streams, watch=progress_callback(shown))
     result = result_of(run, corpus, test, baselines=references, timing=timing, command=command)
     if timing.updates == 0:  # made by an earlier process
         with suppress(run_folder.RunFolderError, KeyError):  # a damaged result is replaced
@@ -97,9 +96,9 @@ def conclude(
         predicted=predicted,
         bits=(nll / math.log(2)).tolist(),
         samples=read_samples(folder / run_folder.SAMPLES),
-        sample=written(model, corpus, LEVELS[corpus.level].sample_length, run.config.seed),
+        sample=draw_sample(model, corpus, LEVELS[corpus.level].sample_length, run.config.seed),
     )
-    tell(report)
+    print_outcome(report)
     try:
         write_result(folder, result)
         write_text(folder / run_folder.SAMPLE, report.sample + "\n")
@@ -110,7 +109,7 @@ def conclude(
     LINES.info(f"\nSaved in {printable(str(folder))}: {files}")
 
 
-def told_now_and_then(shown: Display) -> ProgressCallback:
+def progress_callback(shown: Display) -> ProgressCallback:
     """Return a call that displays the share that is done, and without a terminal prints it."""
     last = time.monotonic()
 
@@ -124,7 +123,7 @@ def told_now_and_then(shown: Display) -> ProgressCallback:
     return watch
 
 
-def tell(report: Report) -> None:
+def print_outcome(report: Report) -> None:
     """Print the outcome of a run."""
     level = LEVELS[report.config.level]
     result = report.result

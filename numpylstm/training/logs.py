@@ -41,7 +41,7 @@ TEMPERATURE = 0.8
 STREAMS = 4  # columns of the measured window; enough for a norm, and cheap
 
 
-def follow(folder: Path, run: Run, corpus: Corpus) -> None:
+def write_due(folder: Path, run: Run, corpus: Corpus) -> None:
     """Add to the logs of a run what is due before its first or after its latest update."""
     if run.window == 0:
         add_sample(folder / SAMPLES, run, corpus)
@@ -65,13 +65,13 @@ def add_sample(path: Path, run: Run, corpus: Corpus) -> None:
     samples = read_samples(path)
     if samples and samples[-1].step == run.step:
         return
-    text = written(run.model, corpus, LEVELS[corpus.level].logged_length, run.config.seed)
+    text = draw_sample(run.model, corpus, LEVELS[corpus.level].logged_length, run.config.seed)
     samples = [*(s for s in samples if s.step < run.step), Sample(run.epoch, run.step, text)]
     listed = json.dumps([s._asdict() for s in samples], ensure_ascii=False, indent=1)
     write_text(path, listed + "\n")
 
 
-def written(model: LanguageModel, corpus: Corpus, length: int, seed: int) -> str:
+def draw_sample(model: LanguageModel, corpus: Corpus, length: int, seed: int) -> str:
     """Let a model continue the first token of the test text, without ``<unk>``; return the text.
 
     It is empty if the scores of the model are not finite.

@@ -189,12 +189,12 @@ def train_to_end(
         try:
             if run.config.log_gradients:  # an unreadable file fails now, not at the next row
                 logs.read_gradients(folder / run_folder.GRADIENTS)
-            logs.follow(folder, run, corpus)  # at the start, or where an error has prevented it
+            logs.write_due(folder, run, corpus)  # at the start, or where an error has prevented it
             if run.complete:
                 draw(run)  # the process may have been killed after its last save
             for item in timing.timed(train(run, corpus, watch=in_validation)):
                 try:
-                    logs.follow(folder, run, corpus)
+                    logs.write_due(folder, run, corpus)
                     if run.finished or save_is_due(item, save_every, *saved):
                         run_folder.save(folder, run)
                         saved = run.step, time.monotonic()
