@@ -23,6 +23,7 @@ from numpylstm.training.checkpoint import load, restore_model
 from numpylstm.training.display import LINES, Display, Timing, waiting
 from numpylstm.training.logs import (
     TEMPERATURE,
+    draw_sample,
     norms_by_lag,
     read_gradients,
     read_samples,
