@@ -78,9 +78,9 @@ def on_command_line(value: Any) -> str:
 
 
 GROUPS = DATA, MODEL, OPTIMISATION, RUN = "data", "model", "optimisation", "run"
-OPTIMIZERS = {"sgd": 1.0, "adam": 0.001, "adamw": 0.001}
-"""The optimisers, each with its default learning rate."""
-SCHEDULES = "epoch", "plateau", "one-cycle", "cosine"
+DEFAULT_RATES = {"sgd": 1.0, "adam": 0.001, "adamw": 0.001}
+"""The names of the optimisers, each with its default learning rate."""
+SCHEDULE_NAMES = "epoch", "plateau", "one-cycle", "cosine"
 LARGEST_OPTION = 1_000
 LARGEST = 3e38  # which float32 can hold
 FRACTION: dict[str, Any] = {"at_least": 0, "below": 1}
@@ -508,7 +508,7 @@ class TrainConfig(ModelConfig):
     )
     lr: float = child_setting(
         "optimizer",
-        OPTIMIZERS,
+        DEFAULT_RATES,
         OPTIMISATION,
         "initial learning rate, unless the preset has one",
         above=0,
@@ -521,7 +521,7 @@ class TrainConfig(ModelConfig):
         "--constant-epochs, or on a plateau: after --decay-patience epochs without a better "
         "validation loss; or change it with each update: one cycle up and down, or down by a "
         "cosine",
-        choices=SCHEDULES,
+        choices=SCHEDULE_NAMES,
     )
     decay: float | None = child_setting(
         "schedule",
@@ -552,7 +552,7 @@ class TrainConfig(ModelConfig):
         "epochs in a row without a better validation loss before each decay",
         at_least=1,
     )
-    optimizer: str = setting("sgd", OPTIMISATION, "optimiser", choices=OPTIMIZERS)
+    optimizer: str = setting("sgd", OPTIMISATION, "optimiser", choices=DEFAULT_RATES)
     momentum: float | None = child_setting(
         "optimizer", {"sgd": 0.0}, OPTIMISATION, "momentum of SGD", **FRACTION
     )

@@ -33,7 +33,7 @@ class Signs(Optimizer):
 
 
 EDITS = {
-    "OPTIMIZERS = {": "OPTIMIZERS = {'signs': 0.01, ",
+    "DEFAULT_RATES = {": "DEFAULT_RATES = {'signs': 0.01, ",
     "    momentum: float": "    fading: float | None = child_setting('optimizer', {'signs': 0.5}, "
     "OPTIMISATION, 'fading of Signs', below=1)\n    momentum: float",
 }
@@ -111,7 +111,7 @@ def test_a_setting_of_another_optimiser_is_refused(said):
 
 
 def test_the_settings_are_arguments_of_the_classes():
-    assert config.OPTIMIZERS.keys() == optim.OPTIMIZERS.keys()
+    assert config.DEFAULT_RATES.keys() == optim.OPTIMIZERS.keys()
     for name, kind in optim.OPTIMIZERS.items():
         arguments = inspect.signature(kind).parameters
         settings = config.TrainConfig(optimizer=name).child_settings("optimizer")

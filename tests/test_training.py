@@ -15,7 +15,7 @@ from support.small import IDS, small_model
 
 import numpylstm as nl
 from numpylstm.cli import train as train_command
-from numpylstm.config import SCHEDULES
+from numpylstm.config import SCHEDULE_NAMES
 from numpylstm.data import DataError
 from numpylstm.evaluation import Evaluation
 from numpylstm.training import loop, schedules, session
@@ -131,7 +131,7 @@ def test_a_save_is_due_after_updates_or_time(every, due):
 
 
 def test_a_schedule_has_the_settings_and_defaults_of_its_class():
-    assert tuple(schedules.SCHEDULES) == SCHEDULES
+    assert tuple(schedules.SCHEDULES) == SCHEDULE_NAMES
     for name, kind in schedules.SCHEDULES.items():
         settings = nl.TrainConfig(schedule=name).child_settings("schedule")
         own = {each.name: each.default for each in fields(kind) if each.name != "lr"}
@@ -141,7 +141,7 @@ def test_a_schedule_has_the_settings_and_defaults_of_its_class():
 def rates_of(run, updates=10):
     """Return the rate of every update of a run whose epochs have so many."""
     config, epochs = run.config, range(run.config.epochs)
-    schedule = schedules.SCHEDULES[config.schedule](config.lr, **config.child_settings("schedule"))
+    schedule = schedules.schedule_of(config)
     places = [(epoch, window) for epoch in epochs for window in range(updates)]
     return [
         schedule(schedules.Progress(epoch, len(epochs), window, updates, run.valid_losses))
@@ -416,7 +416,7 @@ def test_a_run_with_other_rates_than_now_is_resumed_with_a_sentence(
     )
 
 
-@pytest.mark.parametrize("schedule", SCHEDULES)
+@pytest.mark.parametrize("schedule", SCHEDULE_NAMES)
 def test_a_run_with_the_rates_of_now_is_resumed_without_a_word(corpus, again, schedule, caplog):
     run = new_run(corpus, schedule=schedule, constant_epochs=1 if schedule == "epoch" else None)
     for stop in (1, 7, 14, 15, 41):

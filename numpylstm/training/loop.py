@@ -23,7 +23,7 @@ from numpylstm.optim import OPTIMIZERS, AveragedParameters, Optimizer, clip_by_g
 from numpylstm.parameters import Module
 from numpylstm.training import parallel
 from numpylstm.training.metrics import Row, Step, Tally, best_row
-from numpylstm.training.schedules import SCHEDULES, Progress
+from numpylstm.training.schedules import Progress, schedule_of
 from numpylstm.training.thread_trials import ThreadTrials
 
 Arrays = Mapping[str, Array]
@@ -207,7 +207,7 @@ def train(
     trials = ThreadTrials()
     B, T = config.batch_size, config.num_steps
     windows = num_batches(len(corpus.train), B, T)
-    rate = SCHEDULES[config.schedule](config.lr, **config.child_settings("schedule"))
+    rate = schedule_of(config)
     if run.window > 0 and run.validated and not run.finished:
         undo_validation(run)
     while not run.complete:

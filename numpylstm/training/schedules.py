@@ -9,6 +9,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
 
+from numpylstm.config import TrainConfig
 from numpylstm.optim import decayed_rate, plateau_rate
 
 
@@ -128,3 +129,8 @@ SCHEDULES: dict[str, Callable[..., Schedule]] = {
 }
 PLANNED = "one-cycle", "cosine"
 """The schedules that depend on the number of epochs, which is then fixed for the run."""
+
+
+def schedule_of(config: TrainConfig) -> Schedule:
+    """Return the schedule that the settings of a run name."""
+    return SCHEDULES[config.schedule](config.lr, **config.child_settings("schedule"))

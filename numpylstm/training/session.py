@@ -28,7 +28,7 @@ from numpylstm.training.loop import (
 )
 from numpylstm.training.metrics import Row, Step
 from numpylstm.training.minutes import new_run_of, with_recipe
-from numpylstm.training.schedules import PLANNED, SCHEDULES, Progress
+from numpylstm.training.schedules import PLANNED, Progress, schedule_of
 from numpylstm.training.signals import Stopped, stop_requests
 from numpylstm.training.workers import stop_if_asked, with_workers
 
@@ -232,7 +232,7 @@ def warn_of_other_rates(run: Run, windows: int) -> None:
     config = run.config
     used = run.tally.lr if run.tally.steps else run.rows[-1].lr
     epoch, window = divmod(run.step - 1, windows)  # before the last update
-    schedule = SCHEDULES[config.schedule](config.lr, **config.child_settings("schedule"))
+    schedule = schedule_of(config)
     rate = schedule(Progress(epoch, config.epochs, window, windows, run.valid_losses[:epoch]))
     if not math.isclose(used, rate, rel_tol=1e-9):
         LINES.warning(
