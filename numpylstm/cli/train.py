@@ -34,6 +34,7 @@ from numpylstm.training.display import LINES, is_quiet, waiting
 if TYPE_CHECKING:  # commands import slow modules only when they need them
     from numpylstm.data import Corpus
     from numpylstm.training.loop import Run
+    from numpylstm.training.session import SaveInterval
 
 LARGE_VOCABULARY = 20_000  # tokens; their scores take most of the time of a small model
 UNITS = {"s": 1, "m": 60, "h": 3600}
@@ -55,11 +56,14 @@ def minutes(text: str) -> float:
     return value
 
 
-def interval(text: str) -> tuple[float, float]:
-    """Parse the updates, as ``500``, or the time between two saves; return updates and seconds."""
+def interval(text: str) -> "SaveInterval":
+    """Parse the updates, as ``500``, or the time between two saves."""
+    from numpylstm.training.session import SaveInterval
+
     if text.isdecimal() and int(text) > 0:
-        return int(text), math.inf
-    return math.inf, seconds("--save-every", text, "a number of updates such as 500, or ")
+        return SaveInterval(updates=int(text))
+    time_between = seconds("--save-every", text, "a number of updates such as 500, or ")
+    return SaveInterval(seconds=time_between)
 
 
 def list_of_presets() -> str:
@@ -165,7 +169,7 @@ def command(
 
     if threads is not None:
         set_threads(threads)
-    every = (math.inf, math.inf) if save_every is None else interval(save_every)
+    save_interval = session.NEVER if save_every is None else interval(save_every)
     deadline = math.inf if stop_after is None else started + seconds("--stop-after", stop_after)
     flags_of_process = ["--quiet"] if is_quiet() else []
     limits = {"--threads": threads, "--save-every": save_every, "--stop-after": stop_after}
@@ -186,7 +190,7 @@ def command(
                 training_run,
                 corpus,
                 folder,
-                save_every=every,
+                save_every=save_interval,
                 deadline=deadline,
                 resume_command=resume_command,
                 draw=partial(summary.draw, folder, references=references),

@@ -6,7 +6,7 @@ import time
 from collections.abc import Callable, Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
@@ -35,6 +35,16 @@ from numpylstm.training.workers import stop_if_asked, with_workers
 # Enough for every path that a gradient takes.
 CHECKED_STREAMS = 4
 CHECKED_STEPS = 8
+
+
+class SaveInterval(NamedTuple):
+    """The updates, or the time, between two saves within an epoch."""
+
+    updates: float = math.inf
+    seconds: float = math.inf
+
+
+NEVER = SaveInterval()
 
 
 def start(config: TrainConfig, vocabulary: Vocabulary | None = None) -> tuple[Run, Corpus]:
@@ -158,7 +168,7 @@ def train_to_end(
     corpus: Corpus,
     folder: Path,
     *,
-    save_every: tuple[float, float] = (math.inf, math.inf),
+    save_every: SaveInterval = NEVER,
     deadline: float = math.inf,
     resume_command: str = "",
     draw: Callable[[Run], None] = lambda run: None,
@@ -169,14 +179,14 @@ def train_to_end(
     before it stops, and before anything but an update ends it: a log that cannot be written, a
     display that fails. An error in an update leaves the last save.
 
-    `save_every` are the updates and the seconds between two saves; `deadline` is the time to stop
-    by `time.monotonic`; `resume_command` is shown when the run stops; `draw` draws the pictures
-    after each epoch.
+    `deadline` is the time to stop by `time.monotonic`; `resume_command` is shown when the run
+    stops; `draw` draws the pictures after each epoch.
     """
     windows = num_batches(len(corpus.train), run.config.batch_size, run.config.num_steps)
     timing = Timing()
     progress = ProgressBar(run, windows, timing)
-    saved = run.step, time.monotonic()
+    saved_step = run.step
+    saved_time = time.monotonic()
     if not run.complete:
         warn_of_other_rates(run, windows)
         LINES.debug("Compiling kernels, or loading them from the cache ...")
@@ -195,9 +205,10 @@ def train_to_end(
             for item in timing.timed(train(run, corpus, watch=in_validation)):
                 try:
                     logs.write_due(folder, run, corpus)
-                    if run.finished or save_is_due(item, save_every, *saved):
+                    if run.finished or save_is_due(item, save_every, saved_step, saved_time):
                         run_folder.save(folder, run)
-                        saved = run.step, time.monotonic()
+                        saved_step = run.step
+                        saved_time = time.monotonic()
                     progress.follow(item)
                     if isinstance(item, Row) and item.valid_perplexity is not None:
                         draw(run)
@@ -243,14 +254,13 @@ def warn_of_other_rates(run: Run, windows: int) -> None:
 
 
 def save_is_due(
-    item: Step | Row, every: tuple[float, float], last_step: int, last_time: float
+    item: Step | Row, save_every: SaveInterval, saved_step: int, saved_time: float
 ) -> bool:
-    """Return True before and after a validation, and if `every` has passed since the last save."""
+    """Return True before and after a validation, and if the interval has passed since the save."""
     if isinstance(item, Row):
         return item.valid_perplexity is not None
-    steps, seconds = every
     return (
         item.window == item.windows
-        or item.step - last_step >= steps
-        or time.monotonic() - last_time >= seconds
+        or item.step - saved_step >= save_every.updates
+        or time.monotonic() - saved_time >= save_every.seconds
     )
