@@ -33,7 +33,7 @@ PROMISES = {  # the files of tests that are its witnesses, without test_ and .py
     "Runs that stop": "training fit interruptions progress gradient_log run_folder adaptation",
     "The same bits on any machine's threads and ranks": "threads mpi",
     "Files of others": "checkpoint_files model_file targets fuzz_corpus",
-    "Texts, evaluation, sampling": "data levels reading evaluation baselines sampling tasks",
+    "Texts, evaluation, sampling": "data levels inference evaluation baselines sampling tasks",
     "The doctor, the grader, teaching": "doctor doctor_lines doctor_layouts workbook tape expect "
     "teaching before_and_after",
     "The interactive page": "browser engine instruments explore pyodide",
