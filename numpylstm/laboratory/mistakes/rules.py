@@ -100,7 +100,7 @@ PATTERNS = [
     Pattern("X - Y", "X", Kind.TERM_MISSING, ("Y",)),
     Pattern("X - Y", "Y", Kind.TERM_MISSING, ("X",)),
     Pattern("X - Y", "X + Y", Kind.SIGN_OF_TERM, ("Y",)),
-    Pattern("X - Y", "Y - X", Kind.SIGN_OF_BOTH_TERMS),
+    Pattern("X - Y", "Y - X", Kind.SIGN_OF_BOTH_TERMS, ("X", "Y")),
     Pattern("X @ Y", "(X @ Y).T", Kind.PRODUCT_TRANSPOSED),
     Pattern("X.T", "parts.untransposed(X, N)", Kind.NOT_TRANSPOSED, ("X",)),
     Pattern("X.sum()", "X.mean()", Kind.MEAN_FOR_SUM),

@@ -160,7 +160,7 @@ WORDS: dict[Kind, str] = {
     Kind.CLIPPED: "it is clipped here",
     Kind.SIGN_OF_ARRAY: "the sign of {0} is wrong",
     Kind.SIGN_OF_TERM: "the sign of {0} is wrong",
-    Kind.SIGN_OF_BOTH_TERMS: "the sign of both terms is wrong",
+    Kind.SIGN_OF_BOTH_TERMS: "the sign of {0} - {1} is wrong",
     Kind.SIGN_OF_EXPONENT: "the sign in the exponent is wrong",
     Kind.TRANSPOSED: "{0} is transposed",
     Kind.NOT_TRANSPOSED: "{0} is not transposed",
