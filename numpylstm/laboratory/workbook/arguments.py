@@ -36,6 +36,32 @@ def steps_of(columns: Sequence[Any]) -> list[Step]:
     return [Step._make(column[t] for column in columns) for t in range(len(columns[0]))]
 
 
+def varied(call: Call, place: Place) -> list[Call]:
+    """Return the calls at a place: with one argument at a time changed, or zero, or only this one.
+
+    A call has under ``new`` in words what is new in it.
+    """
+    arrays = {name: value for name, value in call.items() if not isinstance(value, int)}
+    if place.new is New.ONE_ARGUMENT:
+        others = [call | {n: _other(v), "new": f"another {n}"} for n, v in arrays.items()]
+        return [call | {"new": "the numbers of the first place"}, *others]
+    if place.new is New.ZEROS:
+        numbers = {name: value for name, value in arrays.items() if not isinstance(value, float)}
+        return [call | {n: _zeros(v), "new": f"{n} of zeros"} for n, v in numbers.items()]
+    return [call]
+
+
+def _other(value: Any) -> Any:
+    """Return other numbers of the same sum: the same ones at other places."""
+    if isinstance(value, list):
+        return [np.roll(array, 1) for array in value]
+    return np.roll(value, 1) if isinstance(value, np.ndarray) else 0.7 * value
+
+
+def _zeros(value: Any) -> Any:
+    return [0 * array for array in value] if isinstance(value, list) else 0 * value
+
+
 # --- recurrent layers -----------------------------------------------------------------------------
 
 
@@ -49,13 +75,42 @@ def of_layer(layer: Layer, place: Place, rng: Generator) -> list[Call]:
         p[name] *= place.scale
     if place.new is New.EXTREMES:
         _make_extreme(layer, p)
-    kept = layer.run(p)[-1]
-    p |= {name: array for name, array in kept._asdict().items() if name not in p}
+    if place.new is New.SMALL:
+        for name in layer.inputs:
+            p[name] *= 1 if name.startswith("W") else 1e-4
+    drawn = varied(p, place)
+    if place.new is New.ZEROS and not layer.step:
+        drawn += _late_gradients_vanish(layer, p)
+    return [_with_what_is_kept(layer, call) for call in drawn]
+
+
+def _with_what_is_kept(layer: Layer, drawn: Call) -> Call:
+    """Add what the forward pass computes."""
+    kept = layer.run(drawn)[-1]
+    p = drawn | {name: array for name, array in kept._asdict().items() if name not in drawn}
     for gate in layer.gates:
         p[gate] = getattr(kept, gate)
     if layer.name == "lstm":
         p["steps"] = steps_of([p[name] for name in Step._fields])
-    return [p]
+    return p
+
+
+def _late_gradients_vanish(layer: Layer, p: Call) -> list[Call]:
+    """Return calls whose gradients are tiny or zero after the first step, or but for one of them.
+
+    A text of which only the first letters are scored has such gradients.
+    """
+    first = np.zeros_like(p["dhs"])
+    first[0] = 1
+    calls = []
+    for rest, said in ((0.0, "zeros"), (1e-12, "tiny")):
+        late = {name: rest * p[name] for name in layer.upstream}
+        late["dhs"] = p["dhs"] * np.maximum(first, rest)
+        calls.append(p | late | {"new": f"gradients that are {said} after the first step"})
+    for alone in layer.upstream:
+        others = {name: 0 * p[name] for name in layer.upstream if name != alone}
+        calls.append(p | others | {"new": f"all gradients but {alone} of zeros"})
+    return calls
 
 
 def _make_extreme(layer: Layer, p: Call) -> None:
@@ -68,12 +123,12 @@ def _make_extreme(layer: Layer, p: Call) -> None:
         if name.startswith("h"):
             p[name][1] = 0
         if name.startswith("c"):
-            p[name][:, 3:8] = [9, -12, 25, -40, 900]
+            p[name][:, 2:8] = [-900, 9, 900, 7, 25, -40]  # the gates of both 900 and of 7 are open
             p[name][1, -1] = 0
     H = p["Wh"].shape[0]
     for block in range(len(layer.gates) or 1):
         start = block * H + block
-        p["b"][start : start + 4] = [-900, 40, -22, 900]
+        p["b"][start : start + 5] = [-900, 40, -22, 900, 40]
         p["b"][(block + 1) * H - 1] = 0  # in row 1 this sum is 0
 
 
@@ -88,9 +143,11 @@ def of_sigmoid(place: Place, rng: Generator) -> list[Call]:
     if place.new is New.EXTREMES:
         far = [0.0, *FAR_OUT, *-FAR_OUT]
         a.flat[: len(far)] = far
+    elif place.new is New.SMALL:
+        a *= 1e-4
     elif a.size > 1:
         a.flat[:2] = 800.0, -800.0
-    return [{"a": a}]
+    return varied({"a": a}, place)
 
 
 def of_slope(place: Place, rng: Generator) -> list[Call]:
@@ -98,16 +155,16 @@ def of_slope(place: Place, rng: Generator) -> list[Call]:
     s = reference.sigmoid(rng.standard_normal((place.sizes["B"], place.sizes["H"])))
     if place.new is New.EXTREMES:
         s.flat[:8] = 0.0, 1.0, 1e-9, 1e-7, 1 - 1e-9, 0.5, 0.99995, 1 - 1e-12
-    return [{"s": s}]
+    return varied({"s": s}, place)
 
 
 # --- embedding and loss ---------------------------------------------------------------------------
 
 
 def of_embedding(place: Place, rng: Generator) -> list[Call]:
-    """Draw ids; at the first sizes the last two do not occur, elsewhere all may."""
+    """Draw ids; with the first numbers the last two do not occur, elsewhere all may."""
     T, B, D, V = (place.sizes[letter] for letter in "TBDV")
-    if place.sizes == FIRST.sizes:
+    if (place.sizes, place.seed) == (FIRST.sizes, FIRST.seed):
         ids = rng.integers(0, V - 2, (T, B))
         ids[0] = ids[0, 0]
     else:
@@ -118,7 +175,7 @@ def of_embedding(place: Place, rng: Generator) -> list[Call]:
         dx[1] = 0
         dx[:, 2] = 0
         ids[2:5] = [[V - 1], [0], [V - 1]]  # whole steps
-    return [{"dx": dx, "ids": ids, "V": V}]
+    return varied({"dx": dx, "ids": ids, "V": V}, place)
 
 
 def of_loss(place: Place, rng: Generator) -> list[Call]:
@@ -133,6 +190,8 @@ def of_loss(place: Place, rng: Generator) -> list[Call]:
     overflowing = batch()
     overflowing["logits"][-1] += 800  # exp is infinite
     usual = [batch(), batch()]
+    if place.new in (New.ONE_ARGUMENT, New.ZEROS):
+        return varied(usual[0], place)
     if place.new is not New.EXTREMES:
         return [last, overflowing, *usual]
     underflowing = batch()
@@ -145,7 +204,13 @@ def of_loss(place: Place, rng: Generator) -> list[Call]:
     large["logits"] *= 100
     equal = batch()
     equal["logits"][:] = 3
-    return [last, overflowing, underflowing, unlikely, sure, large, equal]
+    spread = batch()
+    spread["logits"][:] = -5000
+    spread["logits"][::2, [0, -1]] = 715, 0  # exp(715) is infinite, exp(-715) is not 0
+    spread["logits"][1::2, [0, -1]] = 0, 715
+    spread["targets"][::2] = V - 1
+    spread["targets"][1::2] = 0
+    return [last, overflowing, underflowing, unlikely, sure, large, equal, spread]
 
 
 # --- updates --------------------------------------------------------------------------------------
@@ -163,6 +228,8 @@ def of_clipping(place: Place, rng: Generator) -> list[Call]:
     norm = float(np.sqrt(sum((g * g).sum() for g in gradients))) or 1.0
     # At the first place the low limit is above 1, which would hide its square and its root.
     limits = [rng.uniform(0.2, 0.3) * norm, 12 * norm]
+    if place.new in (New.ONE_ARGUMENT, New.ZEROS):
+        return varied({"gradients": gradients, "max_norm": limits[0]}, place)
     if place.new in (New.EXTREMES, New.DRAWN):
         limits += [(1 - 1e-6) * norm, (1 + 1e-6) * norm, rng.uniform(0.3, 0.9), 0.0]
     return [{"gradients": gradients, "max_norm": limit} for limit in limits]
@@ -174,12 +241,14 @@ def of_update(place: Place, rng: Generator) -> list[Call]:
     shape: tuple[int, ...] = (D, H)
     if place.sizes != FIRST.sizes:
         shape = ((H,), (D, H), (T, B, D))[T % 3]
-    W = rng.standard_normal(shape)
+    W = min(1.0, place.scale) * rng.standard_normal(shape)  # beside which dW is not lost
     dW = place.scale * rng.standard_normal(shape)
     if place.new is New.EXTREMES:
         W[1] = 0
         dW[2] = 0
     rates = [rng.uniform(0.1, 0.9)]
+    if place.new in (New.ONE_ARGUMENT, New.ZEROS):
+        return varied({"W": W, "dW": dW, "lr": rates[0]}, place)
     if place.new in (New.EXTREMES, New.DRAWN):
         rates += [3e-4 * rates[0], 30 * rates[0], -rates[0], 0.0]
     return [{"W": W, "dW": dW, "lr": rate} for rate in rates]

@@ -142,7 +142,8 @@ def _of_loss(returns: str, textbook: Callable[..., Any], **others: Any) -> Blank
         textbook,
         call="batch {number}",
         scaled=False,
-        extremes="logits near -5000, of 100, all equal, and 12 above or 700 below the others",
+        extremes="logits near -5000, of 100, all equal, and 12 above or 700 below the others, and "
+        "rows of 0, 715 and -5000",
         **others,
     )
 
@@ -182,6 +183,7 @@ BLANKS = {
         LSTM_STEP, "dh dc x h_prev c_prev i f g o tanh_c Wx Wh",
         "do dc di df dg da_i da_f da_g da_o dx dh_prev dc_prev dWx dWh db",
         textbook=reference.lstm_step_backward, given=solutions.of_lstm_step, points=5,
+        words={"dc_next": "the dc that is given"},
     ),
     "lstm_forward": _of_layer(
         LSTM, "x h0 c0 Wx Wh b", f"{OF_STEP} hT cT",

@@ -7,7 +7,7 @@ import linecache
 import sys
 import traceback
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -51,13 +51,15 @@ def outcome_at(blank: Blank, answer: Answer, place: Place, student: str) -> Outc
     _soil_memory()
     each_print_once = sys.stdout if place is FIRST else io.StringIO()
     with contextlib.redirect_stdout(each_print_once):
-        made, outcome = _called(blank, answer, calls, strided=place.new is New.LAYOUT)
+        made, outcome = _called(blank, answer, calls, place.new)
     if outcome.trouble is None:
         with contextlib.redirect_stdout(io.StringIO()):
             outcome.trouble = _again(blank, answer, calls, outcome, TIMES.get(place.new, 0))
             if place is FIRST and outcome.trouble is None:
                 others = blank.calls(OTHER_NUMBERS, student)
-                outcome.trouble = _overwritten(blank, answer, made, outcome, others)
+                outcome.trouble = _overwritten(blank, answer, made, outcome, others) or _again(
+                    blank, answer, calls, outcome, 1
+                )
     return outcome
 
 
@@ -68,13 +70,13 @@ def _soil_memory() -> None:
 
 
 def _called(
-    blank: Blank, answer: Answer, calls: Sequence[Call], *, strided: bool = False
+    blank: Blank, answer: Answer, calls: Sequence[Call], new: New = New.NOTHING
 ) -> tuple[list[Made], Outcome]:
     """Make the calls; return them with their outcome, or none with the trouble."""
     with warnings.catch_warnings(), np.errstate(all="ignore"):
         warnings.simplefilter("ignore")
         try:
-            made = [_made(blank, answer, call, strided=strided) for call in calls]
+            made = _made(blank, answer, calls, new)
             return made, outcome_of([one.results for one in made])
         except NotGradable as error:
             return [], Outcome(trouble=error.trouble)
@@ -83,14 +85,25 @@ def _called(
             return [], Outcome(trouble=Trouble(What.STOPPED, {"said": said}))
 
 
-def _made(blank: Blank, answer: Answer, call: Call, *, strided: bool) -> Made:
-    """Call a function with copies of its arguments, which it must leave as they are."""
-    names = blank.takes.split()
-    given = {name: _copied(call[name], strided) for name in names}
+def _made(blank: Blank, answer: Answer, calls: Sequence[Call], new: New) -> list[Made]:
+    if new is not New.ONE_ARGUMENT:
+        strided = new is New.LAYOUT
+        return [_call(blank, answer, call, _copied(blank, call, strided)) for call in calls]
+    given = _copied(blank, calls[0])
+    made = []
+    for call in calls:  # with the same arrays, which hold other numbers
+        given = {name: _written(array, call[name]) for name, array in given.items()}
+        one = _call(blank, answer, call, given)
+        made.append(one._replace(results=copy.deepcopy(one.results)))  # they may be views of them
+    return made
+
+
+def _call(blank: Blank, answer: Answer, call: Call, given: Mapping[str, Any]) -> Made:
+    """Call a function with arguments that it must leave as they are."""
     returned = answer(*given.values())
     results = named(blank, returned, call)
-    for name in names:
-        if not _same(call[name], given[name]):
+    for name, argument in given.items():
+        if not _same(call[name], argument):
             raise NotGradable(What.CHANGES, name=name)
     return Made(call, returned, results)
 
@@ -155,14 +168,18 @@ def _line(answer: Answer, error: BaseException) -> str:
 # --- arguments -----------------------------------------------------------------------------------
 
 
-def _copied(value: Any, strided: bool) -> Any:
-    """Return a copy of an argument, in another layout if asked."""
+def _copied(blank: Blank, call: Call, strided: bool = False) -> dict[str, Any]:
+    """Return copies of the arguments of a call, in another layout if asked."""
+    return {name: _copy(call[name], strided) for name in blank.takes.split()}
+
+
+def _copy(value: Any, strided: bool) -> Any:
     if isinstance(value, Step):
-        return Step._make(_copied(array, strided) for array in value)
+        return Step._make(_copy(array, strided) for array in value)
     if isinstance(value, list):
-        return [_copied(part, strided) for part in value]
+        return [_copy(part, strided) for part in value]
     if not isinstance(value, np.ndarray):
-        return copy.deepcopy(value)
+        return value
     return _strided(value) if strided else value.copy(order="C")
 
 
@@ -173,6 +190,18 @@ def _strided(array: Array) -> Array:
     wide = np.zeros((*array.shape[:-1], 2 * array.shape[-1]), array.dtype)
     wide[..., ::2] = array
     return wide[..., ::2]
+
+
+def _written(argument: Any, value: Any) -> Any:
+    """Return an argument with the numbers of another one written into it."""
+    if isinstance(argument, list | tuple):
+        for part, of_other in zip(argument, value, strict=True):
+            _written(part, of_other)
+        return argument
+    if isinstance(argument, np.ndarray):
+        argument[...] = value
+        return argument
+    return value
 
 
 def _same(before: Any, after: Any) -> bool:

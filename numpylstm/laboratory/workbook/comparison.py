@@ -116,11 +116,11 @@ class Comparison:
         return Trouble(What.NUMBER, about | self.of_call(number))
 
     def of_call(self, number: Sequence[int]) -> dict[str, Any]:
-        """Return the number of a call and the limit or the rate in it, if there are several."""
+        """Return the number of a call, what is new in it, and its limit or rate, if several."""
         if not self.several:
             return {}
         (k,) = number
-        plain = {name: v for name, v in self.calls[k].items() if isinstance(v, float)}
+        plain = {name: v for name, v in self.calls[k].items() if isinstance(v, float | str)}
         return {"call": {"number": k} | plain}
 
     def given(self, number: tuple[int, ...]) -> Call:

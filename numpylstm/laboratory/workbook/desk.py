@@ -80,15 +80,22 @@ def verdicts_of(
 
     `guilty` are the blanks that are wrong in the engine.
     """
-    states: dict[str, str] = {}
-    verdicts = []
+    verdicts: dict[str, Verdict] = {}
     for name in BLANKS:
-        verdict = judge(name, answers.get(name), student, states)
-        if name in guilty and verdict.state == "right":
-            verdict = Verdict(name, "wrong", trouble=Trouble(What.ENGINE))
-        verdicts.append(verdict)
-        states[name] = verdict.state
-    return verdicts
+        states = {of: verdict.state for of, verdict in verdicts.items()}
+        verdicts[name] = judge(name, answers.get(name), student, states)
+    for name, trouble in _wrong_elsewhere(verdicts, guilty).items():
+        verdicts[name] = Verdict(name, "wrong", trouble=trouble)
+    return list(verdicts.values())
+
+
+def _wrong_elsewhere(verdicts: Mapping[str, Verdict], guilty: Sequence[str]) -> dict[str, Trouble]:
+    """Find blanks that are right at their places, and wrong in the engine or in a blank above."""
+    found = {name: Trouble(What.ENGINE) for name in guilty}
+    for name, verdict in verdicts.items():
+        found |= {part: Trouble(What.ABOVE, {"name": name}) for part in verdict.parts}
+    alone = [name for name, v in verdicts.items() if v.state == "right" and not v.parts]
+    return {name: trouble for name, trouble in found.items() if name in alone}
 
 
 # --- a class -------------------------------------------------------------------------------------
@@ -189,10 +196,11 @@ def _spellings(name: str) -> Iterator[str]:
 
 
 def _same_person(name: str) -> str:
-    """Return a key that is the same for all spellings of a name."""
-    text = unicodedata.normalize("NFKD", name).casefold()
+    """Return a key that is the same for all spellings of a name, such as ``Lovelace, Ada``."""
+    last, comma, first = unicodedata.normalize("NFKD", name).casefold().partition(",")
+    text = f"{first} {last}" if comma else last
     letters = "".join(c if c.isalnum() else " " for c in text if not unicodedata.combining(c))
-    return " ".join(sorted(letters.split()))
+    return " ".join(letters.split())
 
 
 def _note_names(class_: Sequence[Submission]) -> None:

@@ -54,8 +54,9 @@ def forward(
 ) -> tuple[Array, Array, Array, Any]:
     """Return the states, the last state, and what the backward pass needs."""
     if cell == "lstm":
-        *columns, hT, cT = of["lstm_forward"](x, h, c, Wx, Wh, b)
-        return np.stack(columns[-1]), hT, cT, steps_of(columns)
+        results = of["lstm_forward"](x, h, c, Wx, Wh, b)
+        steps = steps_of(results[:-2])
+        return np.stack([step.h for step in steps]), results[-2], results[-1], steps
     if cell == "gru":
         hs, hT, kept = reference.gru_forward(x, h, Wx, Wh, b, reset="before")
         return hs, hT, c, kept
@@ -77,14 +78,20 @@ def backward(
     if cell == "rnn":
         results = of["rnn_backward"](dhs, nothing, x, kept[:-1], kept[1:], Wx, Wh)
         return results[0], *results[2:]
-    dx, dh = np.zeros_like(x), nothing
-    of_weights: list[Any] = [0, 0, 0]
+    dx = np.zeros_like(x)
+    dh = nothing
+    dWx: Any = 0
+    dWh: Any = 0
+    db: Any = 0
     for t in reversed(range(len(x))):
         gates = kept.r[t], kept.z[t], kept.n[t]
         back = of["gru_step_backward"](dhs[t] + dh, x[t], kept.h_prev[t], *gates, Wx, Wh)
-        dx[t], dh, *of_step = back[-5:]
-        of_weights = [total + d for total, d in zip(of_weights, of_step, strict=True)]
-    return dx, *of_weights
+        dx[t] = back[-5]
+        dh = back[-4]
+        dWx = dWx + back[-3]
+        dWh = dWh + back[-2]
+        db = db + back[-1]
+    return dx, dWx, dWh, db
 
 
 def loss_and_gradients(
@@ -118,7 +125,8 @@ def loss_and_gradients(
 def train(functions: Functions, cell: str = "lstm") -> list[float]:
     """Train the model made of the functions; return the loss of each update."""
     of = {name: partial(called_values, BLANKS[name], f) for name, f in functions.items()}
-    p, losses = new_model(cell).state_dict(), []
+    p = new_model(cell).state_dict()
+    losses = []
     ids, _ = vocabulary().encode(LETTERS)
     for _ in range(EPOCHS[cell]):
         h = c = np.zeros((B, H))

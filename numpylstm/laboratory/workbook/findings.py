@@ -33,6 +33,7 @@ class What(StrEnum):
     NO_NUMBERS = "a result is no array of numbers"
     SHAPE = "a result of another shape"
     NUMBER = "a number"
+    ABOVE = "a blank that calls it is wrong"
     ENGINE = "a loss of the engine"
 
 

@@ -123,23 +123,33 @@ def _outcomes(
     called = called_by(name, function)
     outcomes = _called_at_places(name, function, student, seed)
     outcomes.calls = [*called]
-    if not called or _is_right(name, outcomes, student):
+    if _is_right(name, outcomes, student):
         return outcomes
+    parts = []
     for part, own in called.items():
         if part not in above:
             below = _outcomes(part, own, student, seed, (*above, name))
             # One that is right only with the textbook's parts still calls the student's here.
             if below is None or below.parts or not _is_right(part, below, student):
-                outcomes.parts.append(part)
-    if not outcomes.parts:
-        return outcomes
-    with textbook_parts(function, outcomes.parts):
-        judged = _called_at_places(name, function, student, seed)
-    if judged.at[FIRST.name].trouble:  # it may need what only the student's own returns
-        outcomes.parts = []
-    else:
-        outcomes.at = judged.at
+                parts.append(part)
+    if parts:
+        outcomes = _with_parts(name, function, student, outcomes, parts)
+    for part in called:  # it may be wrong where its own places do not look
+        if not _is_right(name, outcomes, student) and part not in (*parts, *above):
+            judged = _with_parts(name, function, student, outcomes, [*parts, part])
+            outcomes = judged if _is_right(name, judged, student) else outcomes
     return outcomes
+
+
+def _with_parts(
+    name: str, function: Answer, student: str, own: Outcomes, parts: list[str]
+) -> Outcomes:
+    """Call a function with the textbook's parts; return its own outcomes if it needs its own."""
+    with textbook_parts(function, parts):
+        judged = _called_at_places(name, function, student, own.seed)
+    if judged.at[FIRST.name].trouble:  # it may need what only the student's own returns
+        return own
+    return replace(judged, calls=own.calls, parts=parts)
 
 
 def _called_at_places(name: str, function: Answer, student: str, seed: int) -> Outcomes:

@@ -18,12 +18,15 @@ class New(Enum):
 
     NOTHING = "nothing"
     NUMBERS = "other numbers"
+    ONE_ARGUMENT = "one argument at a time is another one"
     LAYOUT = "another order in memory"
     SIZES = "other sizes"
     EQUAL = "equal sizes"
     ONES = "sizes of 1"
     SCALE = "the size of the gradients"
     ZERO = "gradients of zeros"
+    ZEROS = "one argument at a time is all zeros"
+    SMALL = "small sums"
     EXTREMES = "extreme numbers"
     DRAWN = "sizes and numbers drawn at random"
 
@@ -50,16 +53,19 @@ FIRST = Place("first", _sizes(5, 3, 4, 6, 7))
 OTHER_NUMBERS = replace(FIRST, name="again", new=New.NUMBERS, seed=1)
 FIXED = (
     OTHER_NUMBERS,
+    replace(FIRST, name="one argument", new=New.ONE_ARGUMENT),
     replace(FIRST, name="layout", new=New.LAYOUT),
     Place("larger", _sizes(9, 5, 7, 8, 11), New.SIZES),
     Place("rows", _sizes(2, 70, 3, 4, 6), New.SIZES),
-    Place("columns", _sizes(2, 2, 40, 33, 70), New.SIZES),
+    Place("columns", _sizes(2, 2, 40, 33, 300), New.SIZES),
     Place("steps", _sizes(130, 2, 2, 3, 5), New.SIZES),
     Place("equal", _sizes(6, 6, 6, 6, 6), New.EQUAL),
     Place("ones", _sizes(1, 1, 1, 1, 2), New.ONES),
-    replace(FIRST, name="large", new=New.SCALE, scale=1e6, seed=1),
-    replace(FIRST, name="tiny", new=New.SCALE, scale=1e-6, seed=1),
+    replace(FIRST, name="large", new=New.SCALE, scale=1e12, seed=1),
+    replace(FIRST, name="tiny", new=New.SCALE, scale=1e-12, seed=1),
     replace(FIRST, name="zero", new=New.ZERO, scale=0.0, seed=1),
+    replace(FIRST, name="zeros", new=New.ZEROS, seed=1),
+    replace(FIRST, name="small", new=New.SMALL, seed=1),
     Place("extremes", _sizes(6, 4, 5, 9, 8), New.EXTREMES),
 )
 DRAWN = 3

@@ -13,7 +13,7 @@ from numpylstm.laboratory.doctor.words import named_factor
 from numpylstm.laboratory.mistakes.record import enumeration
 from numpylstm.laboratory.mistakes.source import mentions
 from numpylstm.laboratory.workbook.arguments import Step
-from numpylstm.laboratory.workbook.blanks import BLANKS
+from numpylstm.laboratory.workbook.blanks import BLANKS, Blank
 from numpylstm.laboratory.workbook.findings import Cause, Trouble, What, Why
 from numpylstm.laboratory.workbook.places import FIRST, New, Place
 
@@ -36,10 +36,12 @@ TROUBLES = {
     "numbers: it keeps something between calls, such as a global array or a default argument, "
     "draws something at random, or returns an array of np.empty that is not filled.",
     What.ABSENT: "The file has no numbers for this place.",
-    What.OPEN: "{result} is None: it is not answered yet.",
+    What.OPEN: "{result} is None: it is not answered yet{before}.",
     What.NO_NUMBERS: "{result} must be real numbers of the shape {shape}, got {got}.",
     What.SHAPE: "{result} must have the shape {shape}, got {got}.",
     What.NUMBER: "The first wrong number: {entry} must be {must}, got {got}{few}.",
+    What.ABOVE: "It is right at all its places, but {name} is wrong with it and right with the "
+    "textbook's: look for a case (if, np.where) that other numbers enter.",
     What.ENGINE: "It is right at all places, but not in the engine of the last cell, where all "
     "other functions are the textbook's: look for something that is kept between calls, and for a "
     "case (if, np.where) that other sizes or numbers enter.",
@@ -49,14 +51,14 @@ CAUSES = {
     Why.SHARED: "{one} and {other} are one array: what is written into it later "
     "changes both. Make a new array each time.",
     Why.TYPE: "{result} has the type {type}, which loses digits; the arguments are float64.",
-    Why.NOT_FINITE: "{result} is not finite. Look for {usual}a division by zero, or an array "
-    "that is never filled.",
+    Why.NOT_FINITE: "{result} is not finite. Look for {usual}a division by zero, infinity times 0, "
+    "or an array that is never filled.",
     Why.DIGITS: "All numbers agree to three digits or more, and most not to ten. Look for digits "
-    "that are lost (float32, a central difference), and for a small constant that is added, such "
-    "as 1e-6.",
+    "that are lost (float32, a central difference), for an approximation, and for a small constant "
+    "that is added, such as 1e-6.",
     Why.SMALL: "No number is wrong by more than 1e-5 of the largest. Look for a "
-    "number that is clipped or cut off where it hardly shows, for a small constant that is added, "
-    "such as 1e-6, and for lost digits.",
+    "number that is clipped or cut off where it hardly shows, for an approximation, for a small "
+    "constant that is added, such as 1e-6, and for lost digits.",
     Why.PLACE: "",
     Why.LINE: "{mistakes}",
     Why.PAIR: "{how_many} mistakes. {mistakes}",
@@ -78,12 +80,17 @@ CAUSES = {
     "what a later step gets, {later_gets}, and from which step each array is taken.",
 }
 AT_PLACES = {
-    New.NUMBERS: "Only the numbers are others there, the sizes are those before. Look for results "
-    "that are kept from an earlier call, and for numbers that are written into the function.",
+    New.NUMBERS: "Only the numbers are others there, the sizes are those before. Look for a case "
+    "(if, np.where) that these numbers enter, for results that are kept from an earlier call, and "
+    "for numbers that are written into the function.",
+    New.ONE_ARGUMENT: "There one argument after the other gets other numbers, in the same array. "
+    "Look for results that are kept from an earlier call, in a memory that does not compare all "
+    "numbers of all arguments, and for a case (if, np.where) that these numbers enter.",
     New.LAYOUT: "The numbers are those of the first place; only their order in memory is another. "
     "Look for code that depends on it (order='K' or 'A', view, strides, resize).",
-    New.SIZES: "Look for a size that is written as a number, and for a row, a column or a step "
-    "that is left out, or used again, where there are more or fewer.",
+    New.SIZES: "Look for a size that is written as a number, for a count that was a size before by "
+    "chance, for a row, a column, a step or an array that is left out, or used again, where there "
+    "are more or fewer, and for a case (if, np.where) that these shapes or numbers enter.",
     New.EQUAL: "All sizes are equal there. Look for a transpose, an axis or a case (if) that the "
     "shapes of the arrays choose.",
     New.ONES: "All sizes but V are 1 there. Look for squeeze, and for a case (if) that the shapes "
@@ -92,6 +99,10 @@ AT_PLACES = {
     "and for a constant that is added.",
     New.ZERO: "Look for a division by a number that is made of the gradients, and for a case (if, "
     "np.where) that 0 enters.",
+    New.ZEROS: "Look for a division by a number that can be 0, for something that is kept from 0, "
+    "and for a case (if, np.where, break) that zeros or tiny numbers enter.",
+    New.SMALL: "Look for a case (if, np.where) that small numbers enter, for an approximation, and "
+    "for something that is cut off.",
     New.EXTREMES: "Look for a division by a number that can be 0, for something that is clipped, "
     "cut off or kept from 0, and for a case (if, np.where) that 0 or a large number enters.",
     New.DRAWN: "Look for a case (if, np.where) that these sizes or numbers enter, for a size that "
@@ -101,7 +112,11 @@ OF_ROWS = (
     "exp of a large number, which is infinite, or a row of exp of very negative numbers, which is "
     "all 0 (subtract the maximum of each row from that row first), "
 )
+OF_TANH = (
+    "exp of a large number, which is infinite, and infinite / infinite (np.tanh has neither), "
+)
 NOT_FINITE = {
+    **dict.fromkeys((*Step._fields, "hT", "cT"), OF_TANH),
     "s": "exp of a large number, which is infinite, and infinite / infinite (call exp with numbers "
     "up to 0 only), ",
     "loss": f"{OF_ROWS}the logarithm of 0 or of a negative number, ",
@@ -178,7 +193,7 @@ class Verdict:
         if not self.parts:
             return ""
         why = " and ".join(
-            f"your {name} calls one that is not right"
+            f"with your {name} its numbers are others"
             if state == "right"
             else f"your {name} is {state}"
             for name, state in self.parts.items()
@@ -197,10 +212,14 @@ class Verdict:
 
     def _new_numbers(self) -> list[str]:
         """Describe what is new in the numbers of the place."""
-        place, blank = self.place, BLANKS[self.name]
+        place = self.place
+        blank = BLANKS[self.name]
         known = {
             New.NUMBERS: "other numbers",
+            New.ONE_ARGUMENT: "one argument at a time changed",
             New.LAYOUT: "arrays in Fortran order or with a stride",
+            New.ZEROS: "one argument at a time of zeros",
+            New.SMALL: "all numbers but the weights times 0.0001",
             New.EXTREMES: blank.extremes,
             New.DRAWN: f"numbers drawn with seed={self.seed}",
         }
@@ -218,33 +237,34 @@ class Verdict:
 
     def _in_words(self, about: Mapping[str, Any]) -> dict[str, Any]:
         """Return the data of a finding with its numbers, calls and mistakes as text."""
-        blank, call = BLANKS[self.name], ""
-        back = blank.order < 0
+        blank = BLANKS[self.name]
         said = dict(about)
-        said["first_gets"] = (
-            "dhs, dhT (and dcT), and the arrays of that step" if back else "x, h0 and c0"
-        )
-        said["later_gets"] = (
-            "dhs[t], and what the step after it hands on, dh (or dc)" if back else "h and c"
-        )
+        if blank.order < 0:
+            said["first_gets"] = "dhs, dhT (and dcT), and the arrays of that step"
+            said["later_gets"] = "dhs[t], and what the step after it hands on, dh (or dc)"
+        else:
+            said["first_gets"] = "x, h0 and c0"
+            said["later_gets"] = "h and c"
         if "call" in about:
-            call = said["call"] = blank.call.format_map(about["call"])
+            said["call"] = blank.call.format_map(about["call"])
         if "result" in about:
-            said["usual"] = NOT_FINITE.get(about["result"], "")
-            said["factor_of_sum"] = ALONE.get(about["result"], "")
+            result = about["result"]
+            said["usual"] = NOT_FINITE.get(result, "")
+            said["factor_of_sum"] = ALONE.get(result, "")
+            said["before"] = (
+                "" if result == blank.results[0] else "; all results before it are right"
+            )
         if "names" in about:
-            *before, name = about["names"]
-            said["where"] = f"{', '.join(before)} or {name}" if before else name
+            before = ", ".join(about["names"][:-1])
+            name = about["names"][-1]
+            said["where"] = f"{before} or {name}" if before else name
         if "factor" in about:
             said["factor"] = named_factor(about["factor"], self.place.sizes)
         if "factors" in about:
             named = {n: named_factor(f, self.place.sizes) for n, f in about["factors"].items()}
             said["factors"] = ", ".join(f"{name}: {factor}" for name, factor in named.items())
         if "index" in about:
-            where = ", ".join(map(str, about["index"]))
-            of_call = f" with {call}" if "=" in call else f" of {call}"
-            number = f"[{where}]" if where else ""
-            said["entry"] = f"{about['result']}{number}{of_call if call else ''}"
+            said["entry"] = _entry(blank, about)
             digits = 10 if f"{about['got']:.10g}" != f"{about['must']:.10g}" else 17
             said |= {name: f"{about[name]:.{digits}g}" for name in ("must", "got")}
             few = f"; wrong: {about['count']} of the {about['size']} numbers of {about['result']}"
@@ -253,6 +273,18 @@ class Verdict:
             between = " Or else: " if self.cause.why is Why.LINE else " "
             said["mistakes"] = between.join(f"{m.description()}." for m in self.cause.mistakes)
         return said
+
+
+def _entry(blank: Blank, about: Mapping[str, Any]) -> str:
+    """Name a number: ``dx[0, 1]``, or ``loss of batch 2``, if there are several calls."""
+    index = ", ".join(map(str, about["index"]))
+    number = f"[{index}]" if index else ""
+    call = about.get("call", {})
+    with_call = f" with {call['new']}" if "new" in call else ""
+    if call and not with_call:
+        named = blank.call.format_map(call)
+        with_call = f" with {named}" if "=" in named else f" of {named}"
+    return f"{about['result']}{number}{with_call}"
 
 
 def described(value: Any, parts: Sequence[Any] | None) -> str:
