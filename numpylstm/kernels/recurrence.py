@@ -211,21 +211,18 @@ def recurrence(name, States, Kept, forward, backward, carries_dh=False, separate
                 for j in range(j0, j1):
                     arrays.h_read[after + i, j] = h[after + i, j] * arrays.h_mask[i, j]
 
-    @fused_of_cell
-    def steps_forward(Wh, arrays, rows):
-        """All steps for some sequences."""
+    @kernel_of_cell
+    def forward_split_batch(Wh, arrays, steps_done, share, shares):
+        """All steps for a share of the sequences, which packs Wh for itself."""
+        rows = sequences_of(share, shares, steps_done)
+        Wh = uncounted(Wh)
+        arrays = uncounted(arrays)
         H, columns = Wh.shape
         blocks = 1 if len(arrays.sums) == 1 else columns // H
         rows_to_pack = H if pays_to_pack(arrays.offsets, Wh) else 0
         packed_Wh = packed(block(Wh, 0, rows_to_pack, 0, columns), blocks)
         for t in range(len(arrays.offsets) - 3):
             step_forward(Wh, uncounted(packed_Wh), t, arrays, rows, (0, H))
-
-    @kernel_of_cell
-    def forward_split_batch(Wh, arrays, steps_done, share, shares):
-        """All steps for a share of the sequences, which packs Wh for itself."""
-        rows = sequences_of(share, shares, steps_done)
-        steps_forward(uncounted(Wh), uncounted(arrays), rows)
 
     @kernel_of_cell
     def step_forward_split_hidden(Wh, panels, t, arrays, share, shares):
@@ -293,19 +290,17 @@ def recurrence(name, States, Kept, forward, backward, carries_dh=False, separate
                         dh[i, j] += dhs[n + i, j]
                 backward(n + i, i, j0, j1, arrays.kept, arrays.dstates, arrays.da)
 
-    @fused_of_cell
-    def steps_backward(Wh, arrays, rows):
-        """All steps for some sequences, last to first."""
+    @kernel_of_cell
+    def backward_split_batch(Wh, arrays, steps_done, share, shares):
+        """All steps for a share of the sequences, last to first."""
+        rows = sequences_of(share, shares, steps_done)
+        Wh = uncounted(Wh)
+        arrays = uncounted(arrays)
         T = len(arrays.offsets) - 3
         packed_Wh_T = packed(transposed(Wh), 1)
         for step in range(T + 1):
-            step_backward(uncounted(packed_Wh_T), T - 1 - step, arrays, rows, (0, len(Wh)))
-
-    @kernel_of_cell
-    def backward_split_batch(Wh, arrays, steps_done, share, shares):
-        """All steps for a share of the sequences."""
-        rows = sequences_of(share, shares, steps_done)
-        steps_backward(uncounted(Wh), uncounted(arrays), rows)
+            t = T - 1 - step
+            step_backward(uncounted(packed_Wh_T), t, arrays, rows, (0, len(Wh)))
 
     @kernel_of_cell
     def step_backward_split_hidden(Wh, panels, t, arrays, share, shares):
