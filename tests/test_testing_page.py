@@ -58,3 +58,26 @@ def test_coverage_by_module_is_read(tmp_path, monkeypatch):
         "complete": 1,
         "below_90": {"tasks/task": 80},
     }
+
+
+def test_the_log_of_ci_is_read(monkeypatch):
+    monkeypatch.setattr(report, "commit", lambda: "abc1234")
+    log = """
+=== [00:00] copy
+=== [00:02] the README's test command: python3 -m venv
+============ slowest 60 durations ============
+9.00s call     tests/test_a.py::test_slow[1]
+8.00s setup    tests/test_a.py::test_set_up
+7.00s call     tests/test_b.py::TestIt::test_quick
+2.00s call     tests/test_a.py::test_slow[2]
+=== [03:32] notebooks
+============ slowest durations ============
+99.0s call     tests/test_c.py::test_of_another_step
+--- [03:33] in the background
+=== [04:40] all steps passed
+"""
+    found = report.read_ci_log(log)
+    assert found["steps"] == [["the README's test command", 210], ["notebooks", 68], ["others", 2]]
+    assert found["slowest"] == ["tests/test_a.py::test_slow", "tests/test_b.py::TestIt::test_quick"]
+    with pytest.raises(SystemExit, match="has not passed"):
+        report.read_ci_log(log.replace("all steps passed", "FAILED (exit 1) in: notebooks"))

@@ -9,11 +9,14 @@
 - ``python -m tests.support.broken``: breaks each promise, half an hour;
 - ``python -m tests.support.fuzzing FOLDER``: adds its hours;
 - ``coverage json -o FILE`` after ``.ci/run coverage``, then ``--coverage FILE``;
-- ``python -m tests.support.mutants``, hours, then ``--mutants mutants.sqlite``.
+- ``python -m tests.support.mutants``, hours, then ``--mutants mutants.sqlite``;
+- ``.ci/run | tee LOG`` on a quiet machine, then ``--ci-log LOG``: the minutes of its steps, and the
+  slowest tests, of which those that the page does not explain are printed.
 """
 
 import argparse
 import collections
+import datetime
 import json
 import re
 import subprocess
@@ -28,7 +31,7 @@ PROMISES = {  # the files of tests that are its witnesses, without test_ and .py
     "Gradients": "reference second_order gradcheck model_check museum mistakes_in_the_wild oracle "
     "one_file textbook cells new_cell new_optimizer",
     "The fast path is the textbook": "functional kernels layers lengths models sequence_models "
-    "settings every_setting network optim fuzz fallback caching every_float32",
+    "settings every_setting network state_dropout optim fuzz fallback caching every_float32",
     "Other programs": "torch exchange",
     "Runs that stop": "training fit interruptions progress gradient_log run_folder adaptation",
     "The same bits on any machine's threads and ranks": "threads mpi",
@@ -175,8 +178,28 @@ def coverage_block():
     )
 
 
+def steps_block():
+    if not (FIGURES / "steps.json").exists():
+        return "Not counted yet."
+    run = read("steps")
+    rows = [f"| {name} | {minutes(seconds)} |" for name, seconds in run["steps"]]
+    return "\n".join([
+        f"On {run['day']}, commit {run['commit']}, minutes and seconds:",
+        "",
+        "| Step | Time |",
+        "| --- | ---: |",
+        *rows,
+        f"| **all** | **{minutes(sum(seconds for _, seconds in run['steps']))}** |",
+    ])  # fmt: skip
+
+
+def minutes(seconds):
+    return f"{seconds // 60}:{seconds % 60:02}"
+
+
 BLOCKS = {
     "cases": cases_block,
+    "steps": steps_block,
     "every_float32": float32_block,
     "drawn_float64": float64_block,
     "fuzzing": fuzzing_block,
@@ -229,10 +252,40 @@ def read_mutants(file, seed):
     return {"commit": commit(), "seed": seed, "modules": dict(sorted(modules.items()))}
 
 
+SHORT = 5  # seconds; steps that take less are counted together
+SLOWEST = 20
+
+
+def read_ci_log(log):
+    """Return the seconds of the steps of a ``.ci/run`` that has passed, and its slowest tests."""
+    marks = re.findall(r"^=== \[(\d+):(\d+)\] (.+)$", log, re.M)
+    if not marks or marks[-1][2] != "all steps passed":
+        sys.exit("--ci-log: this run has not passed; its last line must say 'all steps passed'")
+    starts = [60 * int(m) + int(s) for m, s, _ in marks]
+    names = [name.partition(":")[0] for _, _, name in marks]
+    steps = [
+        [name, end - start]
+        for name, start, end in zip(names[:-1], starts[:-1], starts[1:], strict=True)
+    ]
+    others = sum(seconds for _, seconds in steps if seconds < SHORT)
+    steps = [step for step in steps if step[1] >= SHORT] + [["others", others]]
+    seconds_of = collections.Counter()
+    first_run = log.partition("slowest")[2].partition("=== ")[0]  # of the README's command
+    for seconds, name in re.findall(r"^([\d.]+)s call +(tests/\w+\.py::[\w:]+)", first_run, re.M):
+        seconds_of[name] = max(seconds_of[name], float(seconds))
+    return {
+        "day": datetime.date.today().isoformat(),
+        "commit": commit(),
+        "steps": steps,
+        "slowest": [name for name, _ in seconds_of.most_common(SLOWEST)],
+    }
+
+
 def main():
     parser = argparse.ArgumentParser(description=__doc__.partition("\n")[0])
     parser.add_argument("--coverage", type=Path, metavar="FILE")
     parser.add_argument("--mutants", type=Path, metavar="FILE")
+    parser.add_argument("--ci-log", type=Path, metavar="LOG")
     parser.add_argument("--seed", type=int, default=0, help="of the mutants")
     parser.add_argument("--figures-only", action="store_true", help="count no cases")
     options = parser.parse_args()
@@ -240,6 +293,12 @@ def main():
         write("coverage", read_coverage(options.coverage))
     if options.mutants:
         write("mutants", read_mutants(options.mutants, options.seed))
+    if options.ci_log:
+        write("steps", read_ci_log(options.ci_log.read_text(encoding="utf-8")))
+        page = PAGE.read_text(encoding="utf-8")
+        for name in read("steps")["slowest"]:
+            if f"`{name}`" not in page:
+                print(f"not in the table of the slowest tests: {name}")
     if not options.figures_only:
         write("cases", {"commit": commit(), "files": count_cases()})
     PAGE.write_text(filled(PAGE.read_text(encoding="utf-8")), encoding="utf-8")
