@@ -284,11 +284,11 @@ def test_a_folder_in_which_another_process_trains_is_left_alone(folder):
     wait_for(process, "step ")
     process.send_signal(signal.SIGSTOP)
     try:
-        for arguments in (("--resume", "held"), (*TINY, "--out", "held")):
+        for flag, others in {"--resume": (), "--out": TINY}.items():
             before = {entry.name for entry in (folder / "held").iterdir()}
-            _, err = train(folder, *arguments, expect=2)
+            _, err = train(folder, *others, flag, "held", expect=2)
             assert err == (
-                "numpylstm-train: error: --resume held is in use: another process trains there; "
+                f"numpylstm-train: error: {flag} held is in use: another process trains there; "
                 "stop it first, or wait\n"
             )
             assert {entry.name for entry in (folder / "held").iterdir()} == before
