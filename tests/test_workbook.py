@@ -626,6 +626,11 @@ def test_what_is_said_is_true(blank, words, pieces):
                            "slope = None", "sigmoid_slope = Slope()"]),
         ("sigmoid_slope", ["def sigmoid_slope(s):\n    return s * (1 - s)", OBJECTS,
                            "slope = None", "sigmoid_slope = Slope().of"]),
+        ("sigmoid_slope", ["def sigmoid_slope(s):", "class Own:\n    dtype = float\n\n"
+                           "    def __init__(self, data):\n        self.data = data\n\n"
+                           "    def __array__(self, dtype=None, copy=None):\n"
+                           "        return np.asarray(self.data, dtype)\n\n"
+                           "def sigmoid_slope(s):", "s * (1 - s)", "Own(s * (1 - s))"]),
         ("rnn_step_backward", ["return da @ Wx.T, da @ Wh.T, x.T @ da, h_prev.T @ da, da",
                                "yield from (da @ Wx.T, da @ Wh.T, x.T @ da, h_prev.T @ da)\n"
                                "    yield da"]),

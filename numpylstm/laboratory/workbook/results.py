@@ -138,7 +138,9 @@ def _stacked(name: str, calls: Sequence[Named]) -> Array | str | None:
 
 def _short(value: Any) -> str:
     """Return the type of an array with fewer digits than the arguments, or nothing."""
-    kind = getattr(value, "dtype", np.dtype(int if type(value) is int else float))
+    kind = getattr(value, "dtype", None)
+    if not isinstance(kind, np.dtype):  # a list, a number, an object with another idea of a type
+        kind = np.dtype(int if type(value) is int else float)
     return str(kind) if kind in (np.float32, np.float16) or kind.kind in "iu" else ""
 
 
