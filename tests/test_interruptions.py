@@ -147,13 +147,13 @@ def before_call(patch, place, name, act, at):
 FAULTS = {
     "Ctrl-C in the first update": (training, "update", 1, ctrl_c, 1),
     "Ctrl-C in an update": (training, "update", 60, ctrl_c, 60),
-    "Ctrl-C in a sample": (logs, "written", 2, ctrl_c, 97),
+    "Ctrl-C in a sample": (logs, "draw_sample", 2, ctrl_c, 97),
     "Ctrl-C in a validation": (ProgressBar, "validation", 7, ctrl_c, 97),
     "Ctrl-C in a save": (checkpoint, "save", 2, ctrl_c, 97),
     "no memory in a backward pass": (nl.LanguageModel, "backward", 61, run_out_of_memory, 0),
     "no memory in the step of the optimizer": (nl.SGD, "step", 123, run_out_of_memory, 97),
     "no memory in a validation": (training, "evaluate", 2, run_out_of_memory, 194),
-    "no memory in a sample": (logs, "written", 2, run_out_of_memory, 97),
+    "no memory in a sample": (logs, "draw_sample", 2, run_out_of_memory, 97),
     "no memory in the log of gradients": (logs, "measure", 3, run_out_of_memory, 20),
     "no memory in the display": (ProgressBar, "follow", 60, run_out_of_memory, 55),
 }
