@@ -15,7 +15,7 @@ import numpy as np
 
 from numpylstm import network
 from numpylstm.cells import State
-from numpylstm.checks import Array, NotFinite, check_in, check_sizes
+from numpylstm.checks import Array, NotFinite, check_interval, check_sizes
 from numpylstm.config import CACHE_SHARE, CACHE_THETA
 from numpylstm.evaluation import Evaluation, Ids, ProgressCallback, Scores, score_windows
 from numpylstm.functional import softmax
@@ -56,7 +56,7 @@ def evaluate_dynamic(
     3.2
     """
     check_language_model("evaluate_dynamic", model)
-    check_in("evaluate_dynamic", "rate", rate, "(0, inf)")
+    check_interval("evaluate_dynamic", "rate", rate, "(0, inf)")
     learner = copy.deepcopy(model)
     optimizer = SGD(learner, rate)
 
@@ -100,8 +100,8 @@ def evaluate_with_cache(
     where = "evaluate_with_cache"
     check_language_model(where, model)
     batch_size, size = check_sizes(where, batch_size=batch_size, size=size)
-    check_in(where, "theta", theta, "[0, inf)")
-    check_in(where, "share", share, "[0, 1)")
+    check_interval(where, "theta", theta, "[0, inf)")
+    check_interval(where, "share", share, "[0, 1)")
     config = model.config
     width = config.input_size if config.projected else config.hidden_size
     keys = np.zeros((0, batch_size, width))  # the last vectors that the decoder has read
@@ -174,7 +174,7 @@ def evaluate_at_temperature(
     """
     where = "evaluate_at_temperature"
     check_language_model(where, model)
-    check_in(where, "temperature", temperature, "(0, inf)")
+    check_interval(where, "temperature", temperature, "(0, inf)")
 
     def score(x: Array, y: Array, state: State) -> Scores:
         logits, state = model.logits(x, state)

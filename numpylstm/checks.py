@@ -254,7 +254,7 @@ def check_number(where: str, name: str, value: Any) -> None:
         raise ValueError(f"{where}: {name} must be a number that a float can hold") from None
 
 
-def check_in(where: str, name: str, value: Any, interval: str) -> None:
+def check_interval(where: str, name: str, value: Any, interval: str) -> None:
     """Raise unless `value` is one real number in an interval, such as ``"[0, 1)"``."""
     if type(value) is not float:
         check_number(where, name, value)

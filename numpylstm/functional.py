@@ -35,8 +35,8 @@ from numpylstm.checks import (
     check_choice,
     check_flag,
     check_ids,
-    check_in,
     check_in_place,
+    check_interval,
     check_lengths,
     check_number,
     check_shapes,
@@ -772,7 +772,7 @@ def linear_backward(dy: Array, cache: LinearCache) -> tuple[Array, Array, Array]
 def dropout_mask(uniform: Array, p: float, dtype: "np.dtype[Any]") -> Array:
     """Turn random numbers into a mask: 1 / (1 - p) where one is at least p, else 0."""
     check_array("dropout_mask", "uniform", uniform)
-    check_in("dropout_mask", "p", p, "[0, 1)")
+    check_interval("dropout_mask", "p", p, "[0, 1)")
     mask = empty(uniform.shape, np.dtype(dtype))
     mask[...] = uniform >= float(p)
     mask *= 1 / (1 - float(p))
@@ -894,15 +894,15 @@ def _check_update(where: str, w: Array, dw: Array, **state: Array) -> None:
 def sgd_update(w: Array, dw: Array, lr: float) -> None:
     """Gradient descent."""
     _check_update("sgd_update", w, dw)
-    check_in("sgd_update", "lr", lr, "[0, inf)")
+    check_interval("sgd_update", "lr", lr, "[0, inf)")
     run_parallel(_update.descend, (w.ravel(), dw.ravel(), float(lr)), shares_for(w.size))
 
 
 def momentum_update(w: Array, v: Array, dw: Array, lr: float, momentum: float) -> None:
     """Gradient descent with momentum: w and the velocity v change."""
     _check_update("momentum_update", w, dw, v=v)
-    check_in("momentum_update", "lr", lr, "[0, inf)")
-    check_in("momentum_update", "momentum", momentum, "[0, inf)")
+    check_interval("momentum_update", "lr", lr, "[0, inf)")
+    check_interval("momentum_update", "momentum", momentum, "[0, inf)")
     arguments = w.ravel(), v.ravel(), dw.ravel(), float(lr), float(momentum)
     run_parallel(_update.descend_with_momentum, arguments, shares_for(w.size))
 
@@ -925,9 +925,9 @@ def adam_update(
     _check_update(where, w, dw, m=m, v=v)
     check_whole(where, "t", t)
     for name, beta in (("beta1", beta1), ("beta2", beta2)):
-        check_in(where, name, beta, "[0, 1)")
+        check_interval(where, name, beta, "[0, 1)")
     for name, value in {"lr": lr, "eps": eps, "weight_decay": weight_decay}.items():
-        check_in(where, name, value, "[0, inf)")
+        check_interval(where, name, value, "[0, inf)")
     lr = float(lr)  # a float32 of NumPy would round what is computed from it
     beta1 = float(beta1)
     beta2 = float(beta2)

@@ -36,7 +36,7 @@ from numpylstm.checks import (
     check_finite,
     check_flag,
     check_ids,
-    check_in,
+    check_interval,
     check_kind,
     check_lengths,
     check_shapes,
@@ -182,7 +182,7 @@ class Dropout(Layer):
         impl: str = "fast",
         rng: Rng = None,
     ) -> None:
-        check_in("layer", "dropout", p, "[0, 1)")
+        check_interval("layer", "dropout", p, "[0, 1)")
         check_flag("Dropout", "locked", locked)
         self.p = float(p)  # comparisons with NumPy's floats may have another precision
         self.locked = locked
@@ -340,10 +340,10 @@ class RecurrentStack(Layer):
         self.chosen = ChosenCell(self.cell, self.options)
         where = self.cell.title
         check_sizes(where, input_size=input_size, hidden_size=hidden_size, num_layers=num_layers)
-        check_in("layer", "dropout", dropout, "[0, 1)")
+        check_interval("layer", "dropout", dropout, "[0, 1)")
         check_flag("layer", "dropout_locked", dropout_locked)
-        check_in("layer", "dropout_weights", dropout_weights, "[0, 1)")
-        check_in("layer", "dropout_state", dropout_state, "[0, 1)")
+        check_interval("layer", "dropout_weights", dropout_weights, "[0, 1)")
+        check_interval("layer", "dropout_state", dropout_state, "[0, 1)")
         check_recurrent_drops(cell, self.options, dropout_weights, dropout_state)
         self.input_size = int(input_size)
         self.hidden_size = int(hidden_size)

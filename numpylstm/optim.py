@@ -14,8 +14,8 @@ from numpylstm.aliases import warn_of_old_name
 from numpylstm.checks import (
     Array,
     check_finite,
-    check_in,
     check_in_place,
+    check_interval,
     check_number,
     check_whole,
     real_array,
@@ -53,7 +53,7 @@ def clip_by_global_norm(parameters: ParametersLike, max_norm: float) -> float:
         caller decides what to do.
     """
     where = "clip_by_global_norm"
-    check_in(where, "max_norm", max_norm, "(0, inf]")
+    check_interval(where, "max_norm", max_norm, "(0, inf]")
     gradients = []
     total = 0.0
     for p in parameters_of(where, parameters).values():
@@ -114,7 +114,7 @@ class Optimizer:
                 f"{where}: parameters must hold one to train, got {type(parameters).__name__} with "
                 "none that is not frozen; a Module finds its parameters in its attributes"
             )
-        check_in(where, "lr", lr, "(0, inf)")
+        check_interval(where, "lr", lr, "(0, inf)")
         for path, p in self.parameters.items():
             if p.trainable:
                 check_in_place(where, path, p.data)
@@ -153,7 +153,7 @@ class Optimizer:
         where = f"{type(self).__name__}.scale_lr"
         known = {**self.parameters, **self.frozen}
         for start, factor in factors.items():
-            check_in(where, f"the factor of {start}", factor, "[0, inf)")
+            check_interval(where, f"the factor of {start}", factor, "[0, inf)")
             paths = [path for path in known if f"{path}.".startswith(f"{start}.")]
             if not paths:
                 raise ValueError(f"{where}: factors must be of {', '.join(known)}; got {start!r}")
@@ -213,7 +213,7 @@ class Optimizer:
 
     def step(self) -> None:
         """Update every parameter that is not frozen."""
-        check_in(type(self).__name__, "lr", self.lr, f"[0, {LARGEST:g}]")
+        check_interval(type(self).__name__, "lr", self.lr, f"[0, {LARGEST:g}]")
         self.lr = lr = float(self.lr)  # a float64 of NumPy would turn float32 data into float64
         if self.frozen:
             self.add_unfrozen()
@@ -252,7 +252,7 @@ class SGD(Optimizer):
     """
 
     def __init__(self, parameters: ParametersLike, lr: float, momentum: float = 0.0) -> None:
-        check_in("SGD", "momentum", momentum, "[0, 1)")
+        check_interval("SGD", "momentum", momentum, "[0, 1)")
         super().__init__(parameters, lr, ["velocity"] if momentum else [])
         self.momentum = momentum
 
@@ -319,9 +319,9 @@ class Adam(Optimizer):
         if not (isinstance(betas, tuple | list) and len(betas) == 2):
             raise TypeError(f"{where}: betas must be two numbers, got {shortened(betas)}")
         for beta in betas:
-            check_in(where, "betas", beta, "[0, 1)")
-        check_in(where, "eps", eps, "(0, inf)")
-        check_in(where, "weight_decay", weight_decay, "[0, inf)")
+            check_interval(where, "betas", beta, "[0, 1)")
+        check_interval(where, "eps", eps, "(0, inf)")
+        check_interval(where, "weight_decay", weight_decay, "[0, inf)")
         super().__init__(parameters, lr, ["first_moment", "second_moment"])
         for path, p in self.parameters.items():
             if p.data.dtype.type(eps) == 0:
@@ -413,7 +413,7 @@ class AveragedParameters:
 def decayed_rate(lr: float, epoch: int, *, decay: float, constant_epochs: int) -> float:
     """Return ``lr * decay ** max(epoch + 1 - constant_epochs, 0)``; epochs are counted from 0."""
     check_number("decayed_rate", "lr", lr)
-    check_in("decayed_rate", "decay", decay, "[0, 1]")
+    check_interval("decayed_rate", "decay", decay, "[0, 1]")
     epoch = check_whole("decayed_rate", "epoch", epoch, 0)
     constant_epochs = check_whole("decayed_rate", "constant_epochs", constant_epochs, 0)
     times = max(epoch + 1 - constant_epochs, 0)
@@ -438,7 +438,7 @@ def plateau_rate(
         here.
     """
     check_number("plateau_rate", "lr", lr)
-    check_in("plateau_rate", "decay", decay, "[0, 1]")
+    check_interval("plateau_rate", "decay", decay, "[0, 1]")
     check_whole("plateau_rate", "patience", patience)
     if real_array("plateau_rate", "validation_losses", validation_losses).ndim != 1:
         raise TypeError(

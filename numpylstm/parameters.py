@@ -20,7 +20,7 @@ from numpylstm.checks import (
     check_finite,
     check_flag,
     check_ids,
-    check_in,
+    check_interval,
     check_number,
     float_dtype,
 )
@@ -146,7 +146,7 @@ def uniform(
     rng: np.random.Generator, shape: tuple[int, ...], scale: float, dtype: DTypeLike
 ) -> Array:
     """Draw from U(-scale, scale), in float64, so that every dtype starts from the same numbers."""
-    check_in("layer", "init_scale", scale, "[0, 1000]")
+    check_interval("layer", "init_scale", scale, "[0, 1000]")
     shape = tuple(map(int, shape))  # products of NumPy's integers can wrap
     # A matrix that begins at a cache line is read faster.
     array = empty(shape, float_dtype("layer", dtype))

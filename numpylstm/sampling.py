@@ -12,7 +12,7 @@ from numpylstm.checks import (
     Rng,
     any_array,
     check_ids,
-    check_in,
+    check_interval,
     check_whole,
     generator,
 )
@@ -107,14 +107,14 @@ def stream(
     prompt = check_ids("generate", "prompt", prompt, V, ("N",), "one id or more in a row")
     banned_ids = ids_of("banned", banned, V)
     stop_ids = ids_of("stop", stop, V)
-    check_in("generate", "temperature", temperature, "[0, inf)")
+    check_interval("generate", "temperature", temperature, "[0, inf)")
     check_whole("generate", "length", length, 0, MAX_LENGTH)
     choices = V - len(banned_ids)
     if choices == 0:
         raise ValueError(f"generate: banned must leave a token to draw, got all {V} of them")
     k = choices if top_k is None else top_k
     k = min(check_whole("generate", "top_k", k), choices)
-    check_in("generate", "top_p", top_p, "(0, 1]")
+    check_interval("generate", "top_p", top_p, "(0, 1]")
     initial_state = model.checked_state("generate", state, 1)
     if temperature == 0:
         temperature = 1.0

@@ -259,8 +259,8 @@ def from_torch(state: Mapping[str, Any]) -> dict[str, Array]:
     rest = copied(where, state)
     first = next((key for key in rest if key.endswith("weight_ih_l0")), "")
     prefix = first.removesuffix("weight_ih_l0")
-    ahead = taken(where, rest, prefix, "")
-    back = taken(where, rest, prefix, "_reverse")
+    ahead = pop_layers(where, rest, prefix, "")
+    back = pop_layers(where, rest, prefix, "_reverse")
     problem = ValueError(
         f"{where}: state must be of one LSTM, GRU or RNN, alone or with one Linear after it and at "
         "most one Embedding before it (if their shapes are equal, with the bias of the Linear), "
@@ -281,7 +281,7 @@ def from_torch(state: Mapping[str, Any]) -> dict[str, Array]:
     return arrays | around(rest, len(first_layer.Wx), width, problem)
 
 
-def taken(where: str, rest: dict[str, Array], prefix: str, suffix: str) -> list[ImportedLayer]:
+def pop_layers(where: str, rest: dict[str, Array], prefix: str, suffix: str) -> list[ImportedLayer]:
     """Take the layers of one direction out of a state dict."""
     layers: list[ImportedLayer] = []
     while True:

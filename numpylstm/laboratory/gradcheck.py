@@ -25,7 +25,15 @@ from typing import Any
 
 import numpy as np
 
-from numpylstm.checks import Array, Rng, check_choice, check_in, check_number, generator, real_array
+from numpylstm.checks import (
+    Array,
+    Rng,
+    check_choice,
+    check_interval,
+    check_number,
+    generator,
+    real_array,
+)
 
 Arrays = Mapping[str, Array]
 Loss = Callable[[dict[str, Array]], Any]
@@ -237,7 +245,7 @@ def central_difference(f: Loss, arrays: Arrays, step: float = 1e-5) -> dict[str,
     -------
     slopes : dict of name -> array of the same shape
     """
-    check_in("central_difference", "step", step, "(0, inf)")
+    check_interval("central_difference", "step", step, "(0, inf)")
     return _along_every_entry(METHODS["central"], f, arrays, step=step)
 
 

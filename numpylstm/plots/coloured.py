@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.colors import to_hex, to_rgb
 from numpy.typing import ArrayLike
 
-from numpylstm.checks import check_finite, check_in
+from numpylstm.checks import check_finite, check_interval
 from numpylstm.plots.style import SKY, YELLOW
 
 
@@ -55,7 +55,7 @@ def coloured_text(
     check_finite("coloured_text", "values", numbers, "the model that made them may have diverged")
     if limit is None:
         limit = np.abs(numbers).max(initial=0.0) or 1.0
-    check_in("coloured_text", "limit", limit, "(0, inf]")
+    check_interval("coloured_text", "limit", limit, "(0, inf]")
     spans = [
         f'<span style="background:{background(share)}">{html.escape(token)}</span>'
         for token, share in zip(tokens, np.clip(numbers / limit, -1, 1), strict=True)

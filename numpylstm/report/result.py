@@ -13,7 +13,7 @@ import numpy as np
 
 from numpylstm import __version__
 from numpylstm.baselines import Baseline
-from numpylstm.checks import check_in
+from numpylstm.checks import check_interval
 from numpylstm.data import Corpus
 from numpylstm.evaluation import Evaluation, safe_exp
 from numpylstm.kernels.threads import PROCESSORS, get_num_threads
@@ -133,5 +133,5 @@ def read_result(folder: Path) -> dict[str, Any] | None:
             raise ValueError
         for part, name in ("test", "perplexity"), ("time", "tokens_per_second"):
             if (value := result[part][name]) is not None:  # None stands for infinity
-                check_in("result", f"{part}.{name}", value, "[0, inf)")
+                check_interval("result", f"{part}.{name}", value, "[0, inf)")
         return result

@@ -18,7 +18,7 @@ from numpylstm.checks import (
     Array,
     check_array,
     check_finite,
-    check_in,
+    check_interval,
     check_kind,
     check_whole,
 )
@@ -195,7 +195,7 @@ def restore_run(checkpoint: Checkpoint) -> Run:
             check_whole("checkpoint", f"joined of {path}", step, 0, run.step)
             run.optimizer.unfrozen_at[path] = step
         for loss in meta["valid_losses"]:
-            check_in("checkpoint", "valid_losses", loss, "[0, inf)")
+            check_interval("checkpoint", "valid_losses", loss, "[0, inf)")
             run.valid_losses.append(float(loss))
         run.rows = rows_of(checkpoint)
         run.tally = Tally(**meta["tally"])
@@ -216,7 +216,7 @@ def rows_of(checkpoint: Checkpoint) -> list[Row]:
             for name, interval in RANGES.items():
                 value = getattr(row, name)
                 if value is not None or name not in OPTIONAL:
-                    check_in("checkpoint", f"{name} of a row", value, interval)
+                    check_interval("checkpoint", f"{name} of a row", value, interval)
         for before, after in pairwise(rows):
             if not (before.step < after.step and before.epoch <= after.epoch):
                 raise ValueError(f"its rows are not in order, at step {after.step}")
@@ -226,7 +226,7 @@ def rows_of(checkpoint: Checkpoint) -> list[Row]:
 def check_counts(run: Run) -> None:
     """Raise a ValueError unless the counts of a run agree with each other."""
     for name, value in asdict(run.tally).items():
-        check_in("checkpoint", f"{name} of the tally", value, "[0, inf)")
+        check_interval("checkpoint", f"{name} of the tally", value, "[0, inf)")
     last = run.rows[-1].step if run.rows else 0
     since = run.step - last  # updates after the last row
     if len(run.valid_losses) != run.epoch or not 0 <= since <= run.tally.steps:

@@ -14,7 +14,7 @@ import numpy as np
 from numpylstm.checks import (
     before_end,
     check_flag,
-    check_in,
+    check_interval,
     check_kind,
     check_number,
     check_whole,
@@ -262,7 +262,7 @@ def fit(
             "[(x, y)], and nl.data.minibatches(x, y) cuts more of them"
         )
     check_whole("fit", "epochs", epochs)
-    check_in("fit", "clip", clip, "(0, inf]")
+    check_interval("fit", "clip", clip, "(0, inf]")
     for name, given in {"batches": batches, "validation": validation}.items():
         if isinstance(given, Iterator):
             raise TypeError(

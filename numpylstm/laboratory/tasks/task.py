@@ -6,7 +6,7 @@ from typing import Any, NamedTuple
 import numpy as np
 from numpy.typing import ArrayLike
 
-from numpylstm.checks import Array, check_ids, check_in, check_whole, real_array
+from numpylstm.checks import Array, check_ids, check_interval, check_whole, real_array
 
 
 class Batch(NamedTuple):
@@ -66,7 +66,7 @@ def check_settings(task: Any, **at_least: int) -> None:
     where = type(task).__name__
     for name, smallest in at_least.items():
         check_whole(where, name, getattr(task, name), smallest)
-    check_in(where, "noise", task.noise, "[0, 1)")
+    check_interval(where, "noise", task.noise, "[0, 1)")
 
 
 def spell(task: Any, ids: ArrayLike) -> str:

@@ -25,7 +25,7 @@ MOST_PAIRS = 3000
 
 
 @dataclass
-class Run:
+class TriedMistake:
     """A mistake that leaves all right parts right, with its results."""
 
     case: Comparison
@@ -42,11 +42,11 @@ class Run:
         return [part for part in self.case.wrong if self.gives(part)]
 
 
-def _runs(case: Comparison, tried: Iterable[Mistake]) -> Iterator[Run]:
+def _runs(case: Comparison, tried: Iterable[Mistake]) -> Iterator[TriedMistake]:
     """Yield the mistakes that leave all right parts right."""
     for mistake in tried:
         try:
-            run = Run(case, mistake, case.parts(_results_with(mistake, case)))
+            run = TriedMistake(case, mistake, case.parts(_results_with(mistake, case)))
         except Exception:  # a wrong line may stop in any way
             continue
         if all(map(run.gives, case.clear)):
@@ -107,7 +107,7 @@ def clipped_line(case: Comparison) -> Cause | None:
 # --- two lines -----------------------------------------------------------------------------------
 
 
-def _two_lines(case: Comparison, runs: Sequence[Run], most: int) -> Cause | None:
+def _two_lines(case: Comparison, runs: Sequence[TriedMistake], most: int) -> Cause | None:
     """Find two mistakes of a loop that together give more of the numbers than one does."""
     text = case.blank.text
     best: tuple[Mistake, ...] = ()
@@ -124,9 +124,9 @@ def _two_lines(case: Comparison, runs: Sequence[Run], most: int) -> Cause | None
     return Cause(Why.PAIR, {"how_many": how_many}, best) if best else None
 
 
-def _different(case: Comparison, runs: Sequence[Run]) -> list[Run]:
+def _different(case: Comparison, runs: Sequence[TriedMistake]) -> list[TriedMistake]:
     """Return the usual mistakes of the loop itself, one for each result."""
-    found: dict[bytes, Run] = {}
+    found: dict[bytes, TriedMistake] = {}
     for run in sorted(runs, key=lambda run: run.mistake.line.kind != "sum"):
         mistake = run.mistake
         of_loop = mistake.function == case.blank.text.name and len(mistake.changes) == 1
@@ -136,7 +136,9 @@ def _different(case: Comparison, runs: Sequence[Run]) -> list[Run]:
     return list(found.values())
 
 
-def _nearest_pairs(case: Comparison, runs: Sequence[Run]) -> Iterator[tuple[Mistake, Mistake]]:
+def _nearest_pairs(
+    case: Comparison, runs: Sequence[TriedMistake]
+) -> Iterator[tuple[Mistake, Mistake]]:
     """Yield pairs of mistakes, the likeliest first.
 
     On the first wrong part the effects of two mistakes nearly add up, unless one hides the other.
