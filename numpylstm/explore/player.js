@@ -55,7 +55,7 @@ function compute(pinned) {
   part.pinned = part.update.all.find(({ name, op }) => name === pinned && op === "given");
   part.at = Math.min(part.at, part.last);
   $(".scrubber").max = part.last;
-  phases();
+  build_phases();
   paint();
 }
 
@@ -110,19 +110,19 @@ function pin(number) {
 // --- words --------------------------------------------------------------------------------------
 
 const escaped = (text) => text.replace(/&/g, "&amp;").replace(/</g, "&lt;");
-const plural = (numbers, each) => numbers.slice(0, MOST).map(each).join(", ");
+const first_of = (numbers, each) => numbers.slice(0, MOST).map(each).join(", ");
 
-function where({ t, layer, path }) {
+function place_text({ t, layer, path }) {
   if (t === undefined) return path ?? "all gradients";
   return typeof layer === "number" ? `t = ${t}, layer ${layer}` : `t = ${t}`;
 }
 
-const pressed = (number, text) =>
+const number_button = (number, text) =>
   number.id === undefined
     ? text
     : `<button type="button" class="number" data-n="${number.id}">${text}</button>`;
 
-const value_of = (number) => pressed(number, short(number.v));
+const value_of = (number) => number_button(number, short(number.v));
 
 // The name of a number, with its place where that differs from the place of another number.
 function named(number, beside) {
@@ -134,11 +134,11 @@ function named(number, beside) {
   return number.name + (places.length ? ` (${places.join(", ")})` : "");
 }
 
-function listed(title, numbers, beside) {
+function list_of(title, numbers, beside) {
   if (!numbers.length) return "";
-  const each = (number) => `${pressed(number, named(number, beside))} ${short(number.v)}`;
+  const each = (number) => `${number_button(number, named(number, beside))} ${short(number.v)}`;
   const more = numbers.length > MOST ? ` and ${numbers.length - MOST} more` : "";
-  return `<p>${title} ${plural(numbers, each)}${more}</p>`;
+  return `<p>${title} ${first_of(numbers, each)}${more}</p>`;
 }
 
 const is_gradient = ({ op, name }) => op !== "given" && Boolean(name?.startsWith("d"));
@@ -218,21 +218,21 @@ function paint() {
   const place = places.get(chosen) ?? places.get(results[0]) ?? place_of(part.drawn, call.place);
   const narrow = svg.parentNode.clientWidth < NARROW;
   svg.setAttribute("viewBox", view_of(part.drawn, narrow ? place : undefined));
-  listing(call, line, end.last);
-  put_in(results, chosen);
+  paint_listing(call, line, end.last);
+  paint_values(results, chosen);
   $(".sum").innerHTML = sum_of(chosen);
-  weights(call.place);
-  about(chosen, results);
-  adjust();
+  paint_weights(call.place);
+  paint_about(chosen, results);
+  paint_slider();
   const text = `Step ${at + 1} of ${last + 1}`;
   $(".scrubber").value = at;
-  $(".scrubber").setAttribute("aria-valuetext", `${text}: ${call.name}, ${where(call.place)}`);
+  $(".scrubber").setAttribute("aria-valuetext", `${text}: ${call.name}, ${place_text(call.place)}`);
   $(".position").textContent = text;
 }
 
-function listing({ name, place, lines: own }, line, last) {
+function paint_listing({ name, place, lines: own }, line, last) {
   const { lines, start, first, module } = data.functions[name] ?? { lines: own, start: 1 };
-  $(".listing h2").innerHTML = `<b>${own ? "Between the steps" : name}</b> ${where(place)}
+  $(".listing h2").innerHTML = `<b>${own ? "Between the steps" : name}</b> ${place_text(place)}
     <span>${own ? "" : `${module}, line ${first + line - 1}`}</span>`;
   const numbered = lines.map((text, k) => [k + 1, text]);
   const code = numbered.filter(([k]) => k === 1 || k > start);
@@ -247,34 +247,34 @@ function listing({ name, place, lines: own }, line, last) {
 }
 
 // A number with its formula, into which numbers are put.
-function computed(number) {
+function with_formula(number) {
   const formula = number.from.length ? ` = ${written(number, value_of).join("")}` : "";
   return `<b>${number.name}</b> = ${value_of(number)}${formula}`;
 }
 
 // The line that runs with its numbers put in: of both units, or of one of many.
-function put_in(results, chosen) {
+function paint_values(results, chosen) {
   const one = results.includes(chosen) ? chosen : results[0];
   const shown = results.length > 2 ? [one] : results;
-  const lines = shown.map((number) => `<p>${computed(number)}</p>`);
+  const lines = shown.map((number) => `<p>${with_formula(number)}</p>`);
   if (results.length > 2)
     lines.push(`<p class="note">All of this line: ${results.map(value_of).join(" ")}</p>`);
   $(".put-in").innerHTML = lines.join("");
 }
 
-function about(number, results) {
+function paint_about(number, results) {
   const yours = part.marks.get(number);
   const wrong =
     yours === undefined ? "" : `<p class="wrong">Yours is ${yours}; the tape has ${number.v}.</p>`;
-  const elsewhere = results.includes(number) ? "" : `<p class="code">${computed(number)}</p>`;
+  const elsewhere = results.includes(number) ? "" : `<p class="code">${with_formula(number)}</p>`;
   $(".about").innerHTML =
     `<h3>${named(number, {})}</h3>${elsewhere}${wrong}` +
-    listed("made of", made_of(number), number) +
-    listed("used by", number.uses, number);
+    list_of("made of", made_of(number), number) +
+    list_of("used by", number.uses, number);
 }
 
 // A slider for a pinned number that was given; it stays while it changes the number.
-function adjust() {
+function paint_slider() {
   const { pinned } = part;
   const name = pinned?.op === "given" ? pinned.name : "";
   if ($(".adjust").dataset.name === name) return;
@@ -294,7 +294,7 @@ function weight_slider({ name }) {
 }
 
 // The weights of the place where the player is; on the way back, the sums of their gradients so far.
-function weights({ layer, path }) {
+function paint_weights({ layer, path }) {
   const { layers, history } = part.update;
   const owner =
     layers[layer] ?? { x: "embedding" }[layer] ?? path?.replace(/\.\w+$/, "") ?? "decoder";
@@ -304,7 +304,7 @@ function weights({ layer, path }) {
       const { title, A } = values.findLast((stage) => stage.A.of[0].step <= part.at);
       const cells = A.of.map((number, k) => {
         const end = (k + 1) % A.columns ? "" : "</tr><tr>";
-        return `<td class="${states_of(number, part.shown)}">${pressed(number, short(part.marks.get(number) ?? number.v))}</td>${end}`;
+        return `<td class="${states_of(number, part.shown)}">${number_button(number, short(part.marks.get(number) ?? number.v))}</td>${end}`;
       });
       const { blocks } = data.cells[part.cell].record;
       const heads = blocks.map((block) => `<th colspan="2">${block}</th>`).join("");
@@ -323,9 +323,9 @@ function show_message(text = "", bad = false) {
   $(".message").textContent = text;
 }
 
-// Read the numbers of a reader, and bring what is said of them into view.
-function answer(text) {
-  take(text);
+// Grade the numbers of a reader, and bring the message into view.
+function grade_and_show(text) {
+  grade_text(text);
   $(".message").scrollIntoView({ block: "nearest" });
 }
 
@@ -347,7 +347,7 @@ function step_of_token(path) {
   return part.update.steps.findIndex(({ call }) => is_there(call));
 }
 
-function take(text) {
+function grade_text(text) {
   let given;
   try {
     given = JSON.parse(text);
@@ -362,7 +362,7 @@ function take(text) {
   const number_of = ({ path }) => part.update.numbers.get(path);
   part.marks = new Map(wrong.map((each) => [number_of(each) ?? each.path, each.got]));
   const total = right + wrong.length;
-  const not_given = missing.length ? ` Not given: ${plural(missing, String)}.` : "";
+  const not_given = missing.length ? ` Not given: ${first_of(missing, String)}.` : "";
   if (!wrong.length) return show_message(`All ${total} numbers are right.${not_given}`);
   const [{ path, expected, got }] = wrong;
   const first = number_of(wrong[0]);
@@ -380,7 +380,7 @@ function take(text) {
 
 // --- controls -----------------------------------------------------------------------------------
 
-function phases() {
+function build_phases() {
   const { steps } = part.update;
   const name = ({ way, t }) =>
     way in ARROWS
@@ -436,7 +436,7 @@ const PRESSED = {
   play: () => play(!part.playing),
   back: () => step(part.at - 1),
   step: () => step(part.at + 1),
-  mark: () => answer($("textarea").value),
+  mark: () => grade_and_show($("textarea").value),
   tape: () => choose_cell(part.cell),
 };
 function press(target) {
@@ -474,18 +474,18 @@ addEventListener("keydown", (event) => {
 on_keys(window, MOVES, (move) => step(move()));
 on_keys(document.body, { " ": PRESSED.play }, (act) => act());
 $("[type=file]").addEventListener("change", async ({ target }) =>
-  answer(await target.files[0].text()),
+  grade_and_show(await target.files[0].text()),
 );
 addEventListener("dragover", (event) => event.preventDefault());
 addEventListener("drop", async (event) => {
   event.preventDefault();
   const [file] = event.dataTransfer.files;
-  if (file) answer(await file.text());
+  if (file) grade_and_show(await file.text());
 });
 addEventListener("resize", paint);
 matchMedia("(prefers-color-scheme: dark)").addEventListener("change", paint);
 choose_cell(cell);
-if (data.mine) answer(JSON.stringify(data.mine.numbers));
+if (data.mine) grade_and_show(JSON.stringify(data.mine.numbers));
 
 // For the console.
-globalThis.player = { part, go, play, pin, take, change };
+globalThis.player = { part, go, play, pin, grade_text, change };
