@@ -138,7 +138,7 @@ def evaluate_with_cache(
 
 
 TEMPERATURES = tuple(k / 50 for k in range(35, 76))
-"""What `choose_temperature` tries: 0.70, 0.72, ..., 1.50."""
+"""The temperatures that `choose_temperature` tries: 0.70, 0.72, ..., 1.50."""
 
 
 def evaluate_at_temperature(

@@ -18,7 +18,7 @@ _OPENING = frozenset("([{")
 
 @dataclass(frozen=True)
 class Level:
-    """What a token is."""
+    """A kind of token."""
 
     name: str  # as in the settings
     unit: str  # a token in messages

@@ -3,6 +3,7 @@
 import doctest
 import importlib
 import pkgutil
+import re
 from pathlib import Path
 
 import pytest
@@ -88,3 +89,11 @@ def test_an_old_name_works_and_warns(old, owners):
 @pytest.mark.parametrize("old", RENAMED)
 def test_the_changelog_has_the_new_name(old):
     assert f"| `{old}` | `{RENAMED[old]}`; the old name warns |" in CHANGELOG
+
+
+def test_a_docstring_begins_with_an_imperative_or_a_noun():
+    """No first line begins with What, Whether, How, Where or Who."""
+    question = re.compile(r'"""(What|Whether|How|Where|Who) .*')
+    modules = Path(numpylstm.__file__).parent.rglob("*.py")
+    found = [m[0] for path in modules for m in question.finditer(path.read_text("utf-8"))]
+    assert not found

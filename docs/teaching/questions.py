@@ -247,7 +247,7 @@ def lstm_step(sums: dict[str, int], c_prev: float) -> tuple[float, float, refere
 
 
 class Gate(NamedTuple):
-    """What a cell keeps, writes or reads: its equation, its line, and its lines backward."""
+    """A part of a cell (keep, write or read): its equation, its line, and its lines backward."""
 
     formula: str
     forward: str

@@ -15,13 +15,13 @@ from .recurrence import recurrence, three_gates
 
 
 class States(NamedTuple):
-    """What the forward pass fills."""
+    """Arrays that the forward pass fills."""
 
     h: Any
 
 
 class Kept(NamedTuple):
-    """What the backward pass reads."""
+    """Arrays that the backward pass reads."""
 
     h_prev: Any
     gates: Any

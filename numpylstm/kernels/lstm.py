@@ -11,7 +11,7 @@ from .recurrence import four_gates, recurrence
 
 
 class States(NamedTuple):
-    """What the forward pass of the LSTM fills."""
+    """Arrays that the forward pass of the LSTM fills."""
 
     h: Any
     c: Any
@@ -19,7 +19,7 @@ class States(NamedTuple):
 
 
 class Kept(NamedTuple):
-    """What the backward pass of the LSTM reads."""
+    """Arrays that the backward pass of the LSTM reads."""
 
     h_prev: Any
     c_prev: Any
@@ -84,7 +84,7 @@ LSTM = recurrence("lstm", States, Kept, forward, backward)
 
 
 class SLSTMStates(NamedTuple):
-    """What the forward pass of the sLSTM fills."""
+    """Arrays that the forward pass of the sLSTM fills."""
 
     h: Any
     c: Any
@@ -94,7 +94,7 @@ class SLSTMStates(NamedTuple):
 
 
 class SLSTMKept(NamedTuple):
-    """What the backward pass of the sLSTM reads."""
+    """Arrays that the backward pass of the sLSTM reads."""
 
     h_prev: Any
     c_prev: Any

@@ -10,13 +10,13 @@ from .recurrence import recurrence
 
 
 class States(NamedTuple):
-    """What the forward pass fills."""
+    """Arrays that the forward pass fills."""
 
     h: Any
 
 
 class Kept(NamedTuple):
-    """What the backward pass reads."""
+    """Arrays that the backward pass reads."""
 
     h_prev: Any
     h: Any

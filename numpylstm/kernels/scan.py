@@ -47,13 +47,13 @@ def backward(dhs, a, h_prev, da, db, dh, share, shares):
 
 
 class MinGRUStates(NamedTuple):
-    """What the forward pass of the minGRU fills."""
+    """Arrays that the forward pass of the minGRU fills."""
 
     h: Any
 
 
 class MinGRUKept(NamedTuple):
-    """What the backward pass of the minGRU reads."""
+    """Arrays that the backward pass of the minGRU reads."""
 
     h_prev: Any
     gates: Any
@@ -115,14 +115,14 @@ MINGRU = {"positive": _mingru("positive", 1), "signed": _mingru("signed", 2)}
 
 
 class MinLSTMStates(NamedTuple):
-    """What the forward pass of the minLSTM fills."""
+    """Arrays that the forward pass of the minLSTM fills."""
 
     h: Any
     log_odds: Any  # its first B rows are not used
 
 
 class MinLSTMKept(NamedTuple):
-    """What the backward pass of the minLSTM reads."""
+    """Arrays that the backward pass of the minLSTM reads."""
 
     h_prev: Any
     gates: Any

@@ -17,7 +17,7 @@ UNKNOWN = 0.05  # largest share of <unk> in the text
 
 
 class Kind(Enum):
-    """What was found."""
+    """A kind of finding."""
 
     LAST_IS_BETTER = auto()
     VALIDATION_RISES = auto()

@@ -1,4 +1,4 @@
-"""How a number of the tape is computed, in the lines of the textbook.
+"""Formulas of the numbers of the tape, in the lines of the textbook.
 
 `numpylstm.reference` is read as text, with the standard library only.
 """

@@ -1,4 +1,4 @@
-"""What a run logs while it learns: samples, and how far the gradients reach.
+"""Logs of a run while it learns: samples, and how far the gradients reach.
 
 A sample is drawn before the first update and after each epoch. All have the same prompt and the
 same random numbers, from their own generator; so only the network changes from one to the next.

@@ -44,7 +44,7 @@ INSTRUMENTED = [  # modules; the code of the C extensions below them is out of s
 
 
 class BrokenPromiseError(Exception):
-    """What a reader did with a file, where it should have read or refused it."""
+    """The outcome of a reader with a file, where it should have read or refused it."""
 
 
 # --- the readers -------------------------------------------------------------------------------

@@ -9,7 +9,7 @@ from enum import Enum, auto
 
 
 class Kind(Enum):
-    """What is likely wrong."""
+    """A likely cause."""
 
     FUNCTION_NOT_FINITE = "function not finite"
     GRADIENT_NOT_FINITE = "gradient not finite"
@@ -36,7 +36,7 @@ class Kind(Enum):
 
 
 class Evidence(Enum):
-    """What was observed."""
+    """An observation."""
 
     VALUES_DIFFER = auto()
     CALLS_DIFFER = auto()
@@ -58,7 +58,7 @@ class Evidence(Enum):
 
 
 class Change(Enum):
-    """How an experiment changes the data."""
+    """A change of the data by an experiment."""
 
     ONES = auto()
     SMALL = auto()

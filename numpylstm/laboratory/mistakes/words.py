@@ -8,7 +8,7 @@ from enum import Enum, auto
 
 
 class Kind(Enum):
-    """What is wrong with a line."""
+    """A kind of mistake in a line."""
 
     NAMED = auto()  # an exhibit of several lines, described in its own record
 
@@ -110,7 +110,7 @@ class Kind(Enum):
 
 
 LOST = frozenset({Kind.TERM_MISSING, Kind.IGNORED, Kind.IGNORED_BUT_AT_THE_LAST_STEP})
-"""What an array carries is lost; the first name is that of the array."""
+"""Kinds that lose the content of an array; the first name is that of the array."""
 OF_SIZE = frozenset({Kind.DIVIDED_BY, Kind.MULTIPLIED_BY})
 OF_FORM = frozenset({Kind.ADDED_NOT_MULTIPLIED, Kind.SQUARED, Kind.ONE_MINUS, Kind.CURVE_OF})
 OF_CURVE = frozenset(

@@ -12,7 +12,7 @@ from numpylstm.laboratory.mistakes.record import Mistake
 
 
 class What(StrEnum):
-    """What is wrong first: of a function, of what it returns, of one result, or of a number.
+    """The first thing wrong: of a function, of what it returns, of one result, or of a number.
 
     Files of students hold the values.
     """
@@ -63,7 +63,7 @@ class Why(Enum):
 
 @dataclass(frozen=True)
 class Trouble:
-    """What is wrong first, with names and numbers for its sentence."""
+    """The first thing that is wrong, with names and numbers for its sentence."""
 
     what: What
     about: Mapping[str, Any] = field(default_factory=dict)

@@ -14,7 +14,7 @@ import numpy as np
 
 
 class New(Enum):
-    """What a place has that the places before it do not have."""
+    """The one thing of a place that the places before it do not have."""
 
     NOTHING = "nothing"
     NUMBERS = "other numbers"

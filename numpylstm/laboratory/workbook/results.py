@@ -19,7 +19,7 @@ from numpylstm.laboratory.workbook.outcomes import Outcome
 from numpylstm.laboratory.workbook.words import TROUBLES, described
 
 Named = dict[str, Any]
-"""What a student returned, by name of the result."""
+"""Results of a student, by name of the result."""
 
 MOST_NUMBERS = 10**6
 MOST_ROWS = 1000
