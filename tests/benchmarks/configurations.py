@@ -10,7 +10,14 @@ import numpy as np
 
 from numpylstm.cells import CELLS
 
-TASKS = ("train", "evaluate", "sample")
+# Each task, and the function of a peer that does it.
+TASKS = {
+    "train": "train",
+    "evaluate": "evaluate",
+    "sample": "sample",
+    "stream": "advance",  # one time step; the next call goes on from its state
+    "restart": "advance",  # one time step, always from the same given state
+}
 
 EVALUATION_WINDOWS = 4  # scored in one call
 SAMPLE_LENGTH = 20  # tokens drawn in one call
@@ -25,7 +32,8 @@ class Configuration:
     """A language model with D = H, and the size of its batches.
 
     Vocabulary, hidden units, layers, time steps, batch. Parameters start as U(-init_scale,
-    init_scale); the options of the cell are the defaults; the optimiser is SGD.
+    init_scale); the options of the cell are the defaults; the optimiser is SGD. The given state of
+    a single time step is U(-state_scale, state_scale).
     """
 
     name: str
@@ -42,6 +50,7 @@ class Configuration:
     init_scale: float = 0.05
     cell: str = "lstm"
     dtype: str = "float32"
+    state_scale: float = 0.0
 
     def __str__(self):
         return f"V {self.V:,}, H {self.H}, L {self.L}, T {self.T}, B {self.B}"
@@ -125,6 +134,13 @@ def weights(c):
     }
 
 
+def given_state(c):
+    """Return the arrays (L, B, H) of a state: h, and c of an LSTM."""
+    rng, names = np.random.default_rng(2), CELLS[c.cell].states
+    entries = rng.uniform(-c.state_scale, c.state_scale, (len(names), c.L, c.B, c.H))
+    return [*entries.astype(c.dtype)]
+
+
 def windows(c, count):
     """Return consecutive windows (x, y), each (T, B), of random text."""
     ids = np.random.default_rng(1).integers(0, c.V, (count * c.T + 1, c.B))
@@ -140,6 +156,8 @@ def tokens(task, c):
     """Return the number of tokens that one call of a task processes."""
     if task == "sample":
         return SAMPLE_LENGTH
+    if task in ("stream", "restart"):
+        return c.B
     windows_in_call = EVALUATION_WINDOWS if task == "evaluate" else 1
     return windows_in_call * c.T * c.B
 

@@ -8,6 +8,7 @@ import json
 import os
 import sys
 import time
+from dataclasses import replace
 from itertools import cycle
 
 import numpy as np
@@ -16,13 +17,15 @@ from . import configurations as c
 
 WARM_UP = 0.2  # of the time measured
 GREEDY_LENGTH = 5  # tokens that all libraries must agree on
+STEPS_IN_CHECK = 3  # of a stream
 IN_CHECK = {"dropout": 0.0, "lr": 1.0, "clip": 0.5}  # the clip is so small that it acts
 
 
 def work_of(peer, task, settings):
     """Return a configuration, and what a peer returns for a task on it."""
     configuration = c.Configuration(**settings)
-    return configuration, getattr(peer, task)(configuration, c.weights(configuration))
+    function = getattr(peer, c.TASKS[task])
+    return configuration, function(configuration, c.weights(configuration))
 
 
 def calls(peer, task, settings):
@@ -34,7 +37,24 @@ def calls(peer, task, settings):
     if task == "evaluate":
         ids = c.evaluation_text(configuration)
         return lambda: work(ids)
-    return lambda: work(c.SAMPLE_LENGTH, False)
+    if task == "sample":
+        return lambda: work(c.SAMPLE_LENGTH, False)
+    advance, state_of = work
+    return steps(configuration, advance, state_of(c.given_state(configuration)), task == "stream")
+
+
+def steps(configuration, advance, state, carry):
+    """Return a function that makes one time step, from the state of the last call if `carry`."""
+    ((x, _),) = c.windows(configuration, 1)
+    ids = cycle(x[:, None])  # each (1, B)
+
+    def step():
+        nonlocal state
+        _, after = advance(next(ids), state)
+        if carry:
+            state = after
+
+    return step
 
 
 def results(peer, task, settings):
@@ -44,6 +64,8 @@ def results(peer, task, settings):
         return {"the loss": work(c.evaluation_text(configuration))[0]}
     if task == "sample":
         return {f"token {n}": token for n, token in enumerate(work(GREEDY_LENGTH, True), 1)}
+    if task in ("stream", "restart"):
+        return results_of_steps(configuration, *work)
     step, parameters = work
     before = parameters()
     found = {}
@@ -54,6 +76,20 @@ def results(peer, task, settings):
     for path, array in parameters().items():
         moved = np.subtract(array, before[path], dtype=np.float64)
         found[f"the change of {path}"] = float(np.linalg.norm(moved))
+    return found
+
+
+def results_of_steps(configuration, advance, state_of):
+    """Return the mean -log p of the next ids after each of some time steps."""
+    found = {}
+    state = state_of(c.given_state(configuration))
+    x, y = c.windows(replace(configuration, T=STEPS_IN_CHECK), 1)[0]
+    for t in range(STEPS_IN_CHECK):
+        outputs, state = advance(x[t : t + 1], state)
+        logits = outputs[0].astype(np.float64)  # (B, V)
+        of_targets = np.take_along_axis(logits, y[t, :, None], axis=1)[:, 0]
+        nll = np.log(np.exp(logits).sum(axis=1)) - of_targets
+        found[f"the loss of step {t + 1}"] = float(nll.mean())
     return found
 
 
@@ -88,10 +124,32 @@ def product_speed(size, seconds):
     return 2 * size**3 / min(best)
 
 
+def clock(iterations=20_000_000):
+    """Return the clock of one busy x86 core, in Hz, from a chain of six instructions of one cycle.
+
+    What an operating system reports may be the nominal clock, in a virtual machine always. Each
+    instruction of the chain needs the result of the one before, and no compiler can shorten it.
+    """
+    from numba import njit, uint64
+
+    @njit
+    def chain(x, iterations):
+        for _ in range(iterations):
+            x ^= x << uint64(13)
+            x ^= x >> uint64(7)
+            x ^= x << uint64(17)
+        return x
+
+    one = np.uint64(1)
+    chain(one, 1)
+    return 6 * iterations / min(timed(lambda: chain(one, iterations), 0.1, 0.1, least=3))
+
+
 def answers(library, lines):
     """Yield an answer to each request, after one that describes the library."""
     peer = importlib.import_module(f".peers.{library}", __package__)
-    yield {"version": importlib.import_module(library).__version__}
+    tasks = [task for task, function in c.TASKS.items() if hasattr(peer, function)]
+    yield {"version": peer.VERSION, "tasks": tasks}
     call = None
     for line in lines:
         request = json.loads(line)
@@ -100,13 +158,16 @@ def answers(library, lines):
                 yield {"results": results(peer, **request)}
             case "prepare":
                 call = calls(peer, **request)
+                began = time.perf_counter()
                 call()
-                yield {}
+                yield {"seconds": time.perf_counter() - began}
             case "measure" if call is not None:
                 seconds = request["seconds"]
                 yield {"times": timed(call, seconds, WARM_UP * seconds)}
             case "product":
                 yield {"speed": product_speed(**request)}
+            case "clock":
+                yield {"hertz": clock()}
             case unknown:
                 raise ValueError(f"the request {unknown!r} does not exist or comes too early")
 

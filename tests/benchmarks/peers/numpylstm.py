@@ -3,6 +3,9 @@
 import numpy as np
 
 import numpylstm as nl
+from numpylstm.cells import CELLS
+
+VERSION = nl.__version__
 
 
 def model_of(c, weights):
@@ -52,3 +55,19 @@ def sample(c, weights):
         return nl.generate(model, [0], length, top_k=1 if greedy else None, rng=rng).tolist()
 
     return draw
+
+
+def advance(c, weights):
+    """Return a function that reads one step of streams, and one that makes a state of arrays."""
+    model = nl.SequenceTagger(
+        vocab_size=c.V,
+        num_classes=c.V,
+        hidden_size=c.H,
+        num_layers=c.L,
+        cell=c.cell,
+        dtype=c.dtype,
+        rng=0,
+    )
+    model.load_state_dict(weights)
+    State = CELLS[c.cell].State
+    return model.advance, lambda arrays: State(*arrays)

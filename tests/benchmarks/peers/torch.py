@@ -6,9 +6,14 @@ candidate has a second bias (`bn`), its gradient is masked.
 """
 
 import os
+from dataclasses import replace
 
 import torch
 from torch import nn
+
+from ..configurations import given_state
+
+VERSION = torch.__version__
 
 torch.set_num_threads(int(os.environ["OMP_NUM_THREADS"]))  # fixes those of MKL too
 
@@ -47,21 +52,33 @@ class Model(nn.Module):
         return self.decoder(self.dropout(hs)), state
 
 
-def train(c, weights):
+def state_of(arrays):
+    """Return the state of a recurrent layer: a pair for an LSTM, else one tensor."""
+    tensors = tuple(torch.from_numpy(array) for array in arrays)
+    return tensors if len(tensors) == 2 else tensors[0]
+
+
+def forward_and_loss(model, x, y, state):
+    """Return the loss, summed over time with the mean over the batch, and the state."""
+    logits, state = model(x, state)
+    V = logits.shape[-1]
+    nll = nn.functional.cross_entropy(logits.reshape(-1, V), y.reshape(-1), reduction="sum")
+    return nll / y.shape[1], state
+
+
+def train(c, weights, forward_and_loss=forward_and_loss):
     """Return a training step, and a function that returns the parameters."""
     model = Model(c, weights).train()
     trained = [p for p in model.parameters() if p.requires_grad]
     optimizer = torch.optim.SGD(trained, lr=c.lr)
-    state = None  # zeros
+    state = state_of(given_state(replace(c, state_scale=0.0)))
 
     def step(x, y):
         nonlocal state
         optimizer.zero_grad(set_to_none=True)
-        logits, after = model(torch.from_numpy(x), state)
+        loss, after = forward_and_loss(model, torch.from_numpy(x), torch.from_numpy(y), state)
         alone = isinstance(after, torch.Tensor)
         state = after.detach() if alone else tuple(part.detach() for part in after)
-        targets = torch.from_numpy(y).reshape(-1)
-        loss = nn.functional.cross_entropy(logits.reshape(-1, c.V), targets, reduction="sum") / c.B
         loss.backward()
         norm = nn.utils.clip_grad_norm_(trained, c.clip)
         optimizer.step()
@@ -108,3 +125,15 @@ def sample(c, weights):
         return drawn
 
     return draw
+
+
+def advance(c, weights):
+    """Return a function that reads one step of streams, and one that makes a state of arrays."""
+    model = Model(c, weights).eval()
+
+    @torch.inference_mode()
+    def step(x, state):
+        logits, state = model(torch.from_numpy(x), state)
+        return logits.numpy(), state
+
+    return step, state_of
