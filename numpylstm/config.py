@@ -461,7 +461,7 @@ class TrainConfig(ModelConfig):
     level: str = setting(
         "word",
         DATA,
-        "split the text into words or characters",
+        f"split the text into {' or '.join(f'{level.unit}s' for level in LEVELS.values())}",
         choices=tuple(LEVELS),
         shapes=True,
     )

@@ -21,7 +21,7 @@ class Level:
     """A kind of token."""
 
     name: str  # as in the settings
-    unit: str  # a token in messages
+    unit: str  # a token in messages and help texts; "s" makes it plural
     cut: Callable[[str], list[str]]  # a text, whose lines end with "\n", into tokens
     join: Callable[[Iterable[str], str], Iterator[str]]  # tokens into text, after some text
     separator: str  # between tokens that are printed side by side

@@ -4,6 +4,7 @@ import json
 
 import pytest
 from support.checkpoints import take_apart, with_meta
+from support.metrics import row_of
 from support.runs import SHORT, write_words
 
 import numpylstm as nl
@@ -16,9 +17,8 @@ from numpylstm.report.comparison import (
     read_run,
     table_of_seeds,
 )
-from numpylstm.training.metrics import Row
 
-ROWS = [Row(1, 9, 1.0, 60.0, 400.0, 0.1, 8.0, 140.0, 0.2), Row(2, 18, 1.0, 60.0, 90.0, 0.1, 8.0)]
+ROWS = [row_of(1, 9, perplexity=400.0, valid_perplexity=140.0), row_of(2, 18, perplexity=90.0)]
 
 
 def compared(name="run", test=50.0, **settings):
@@ -114,7 +114,7 @@ def test_a_run_that_ended_better_than_its_best_checkpoint(compare, copy):
     """A limit of steps ended it within its third epoch."""
     path = copy()
     rows = nl.load(path / "last.npz").meta["rows"]
-    change(path, rows=[*rows, list(Row(3, 200, 1.0, 60.0, 400.0, 0.1, 8.0, 1.5, 0.2))])
+    change(path, rows=[*rows, list(row_of(3, 200, valid_perplexity=1.5, valid_accuracy=0.2))])
     out, _ = compare(path)
     assert out.splitlines()[1].split()[1:3] != ["3", "1.50"]
     assert "copy: The run ended within epoch 3, with a validation perplexity of 1.50; best" in out

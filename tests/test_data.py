@@ -32,6 +32,8 @@ from numpylstm.data import (
 )
 from numpylstm.data import text as text_module
 from numpylstm.data.configured import tokens_like
+from numpylstm.errors import either
+from numpylstm.levels import LEVELS
 from numpylstm.printing import printable
 
 PTB_FILES = {
@@ -751,7 +753,7 @@ def test_a_bad_call_gets_one_sentence(call, says, error):
             TypeError,
         ),
         bad_call(
-            lambda text: nl.data.load_text(text, level="byte"), "level must be 'word' or 'char'"
+            lambda text: nl.data.load_text(text, level="rune"), f"level must be {either(LEVELS)}"
         ),
     ],
 )

@@ -1,19 +1,20 @@
 """The four things that a report looks for: each where it is so, and where it is not."""
 
 import pytest
+from support.metrics import row_of
 
 from numpylstm.baselines import Baseline
 from numpylstm.report import findings as module
 from numpylstm.report.findings import Kind
-from numpylstm.training.metrics import Row, training_of_epoch
+from numpylstm.training.metrics import training_of_epoch
 
 
 def test_the_means_of_an_epoch_are_weighted_by_its_updates():
     rows = [
-        Row(1, 10, 1.0, 60.0, 400.0, 0.1, 8.0, None, None, 0.5),
-        Row(1, 40, 1.0, 50.0, 100.0, 0.2, 6.0, 140.0, 0.21, 0.1),
-        Row(2, 50, 0.5, 45.0, 95.0, 0.25, 4.0, None, None, 1.0),
-        Row(2, 80, 0.5, 44.0, 80.0, 0.27, 4.0, 90.0, 0.26, 0.2),
+        row_of(1, 10, perplexity=400.0, accuracy=0.1),
+        row_of(1, 40, perplexity=100.0, accuracy=0.2),
+        row_of(2, 50, perplexity=95.0, accuracy=0.25),
+        row_of(2, 80, perplexity=80.0, accuracy=0.27),
     ]
     first = 400 ** (1 / 4) * 100 ** (3 / 4), (10 * 0.1 + 30 * 0.2) / 40
     assert training_of_epoch(rows[:2]) == pytest.approx(first)
@@ -39,7 +40,7 @@ NOTHING = {"epochs": 9, "unknown": 0, "tokens": 1000, "test": 50.0, "references"
 
 
 def run(validation):
-    return [Row(k, 10 * k, 1.0, 1.0, 50.0, 0.1, 6.0, v, 0.1) for k, v in enumerate(validation, 1)]
+    return [row_of(k, 10 * k, valid_perplexity=v) for k, v in enumerate(validation, 1)]
 
 
 @pytest.mark.parametrize(

@@ -8,6 +8,7 @@ import xml.etree.ElementTree as ET
 import numpy as np
 import pytest
 from matplotlib.cbook import STEP_LOOKUP_MAP
+from support.metrics import row_of
 
 from numpylstm.laboratory.diagnostics import CarouselNorms
 from numpylstm.plots import (
@@ -20,13 +21,12 @@ from numpylstm.plots import (
 )
 from numpylstm.plots.style import as_label
 from numpylstm.plots.training import epoch_positions
-from numpylstm.training.metrics import Row
 
 ROWS = [
-    Row(1, 10, 1.0, 60.0, 400.0, 0.1, 8.0),
-    Row(1, 25, 1.0, 50.0, 150.0, 0.2, 6.0, 140.0, 0.21),
-    Row(2, 35, 0.5, 45.0, 95.0, 0.25, 4.0),
-    Row(2, 50, 0.5, 44.0, 80.0, 0.27, 4.0, 90.0, 0.26),
+    row_of(1, 10, perplexity=400.0, gradient_norm=8.0),
+    row_of(1, 25, perplexity=150.0, gradient_norm=6.0, valid_perplexity=140.0),
+    row_of(2, 35, lr=0.5, perplexity=95.0, gradient_norm=4.0),
+    row_of(2, 50, lr=0.5, perplexity=80.0, gradient_norm=4.0, valid_perplexity=90.0),
 ]
 
 

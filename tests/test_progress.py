@@ -7,6 +7,7 @@ import re
 from types import SimpleNamespace
 
 import pytest
+from support.metrics import row_of
 
 from numpylstm.cli.output import Terminal as LinesOnTerminal
 from numpylstm.cli.output import lines_to
@@ -68,8 +69,10 @@ def test_a_bar_that_stays_has_the_last_state():
 # --- a run -------------------------------------------------------------------------------------
 
 STEPS = [Step(1, k, 4, k, 1.0, 12.34, math.exp(k), 0.125, 8.7654, 700) for k in range(1, 5)]
-HALF = Row(1, 2, 1.0, 12.0, 100.0, 0.1, 8.0)
-LAST = Row(1, 4, 1.0, 12.0, 25.0, 0.3, 8.0, 140.04, 0.2)
+HALF = row_of(1, 2, cost=12.0, perplexity=100.0)
+LAST = row_of(
+    1, 4, cost=12.0, perplexity=25.0, accuracy=0.3, valid_perplexity=140.04, valid_accuracy=0.2
+)
 SECOND = [HALF._replace(epoch=2, step=6, perplexity=16.0), LAST._replace(epoch=2, step=8)]
 
 

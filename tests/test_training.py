@@ -10,6 +10,7 @@ from types import SimpleNamespace
 import numpy as np
 import pytest
 from support.bad_calls import assert_refused, bad_call
+from support.metrics import row_of
 from support.runs import made_up
 from support.small import IDS, small_model
 
@@ -239,7 +240,7 @@ def test_of_two_equal_epochs_the_first_is_the_best(corpus):
 
 def rows_with(levels):
     """Return the rows of epochs with these validation perplexities."""
-    return [Row(k, 14 * k, 0.7, 10.0, 7.4, 0.1, 1.0, v, 0.2) for k, v in enumerate(levels, 1)]
+    return [row_of(k, 14 * k, valid_perplexity=v) for k, v in enumerate(levels, 1)]
 
 
 def test_an_end_within_an_epoch_is_best_only_if_no_epoch_has_ended(corpus):

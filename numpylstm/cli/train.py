@@ -80,6 +80,15 @@ def list_of_presets() -> str:
     return "\n".join(lines)
 
 
+def default_presets() -> str:
+    """Return the preset of each level, for the help text."""
+    of_levels = [WORD.preset]
+    for level in LEVELS.values():
+        if level is not WORD:
+            of_levels.append(f"{level.preset} with --level {level.name}")
+    return ", or ".join(of_levels)
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command's arguments."""
     parser = Parser(
@@ -92,8 +101,7 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--preset",
         choices=PRESETS,
-        help="settings to start from (default: demo, or char with --level char); the flags below "
-        "change them",
+        help=f"settings to start from (default: {default_presets()}); the flags below change them",
     )
     parser.add_argument(
         "--minutes",

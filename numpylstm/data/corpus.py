@@ -41,7 +41,7 @@ class Corpus:
     ----------
     source : str
         The origin of the text, for messages.
-    level : {"word", "char"}
+    level : str
         The kind of a token; see `tokenize`.
     vocabulary : Vocabulary
         Made of the training split alone, unless one was given.
@@ -103,8 +103,8 @@ def load_ptb(
     ----------
     path : path
         The folder or the archive; see `read_ptb`.
-    level : {"word", "char"}
-        See `tokenize`.
+    level : str
+        The kind of a token; see `tokenize`.
     max_vocab : int, optional
         The largest size of a vocabulary made here; see `Vocabulary.build`.
     vocabulary : Vocabulary, optional

@@ -202,10 +202,10 @@ def tokenize(text: str, level: str = "word") -> list[str]:
     ----------
     text : str
         Lines end with ``\n``.
-    level : {"word", "char"}
-        ``word``: words between white space, and `EOS` for each line end. Penn Treebank comes
-        in this form; `split_punctuation` converts other text.
-        ``char``: every character, the line end included.
+    level : str
+        A name in `numpylstm.levels.LEVELS`. "word": words between white space, and `EOS` for each
+        line end. Penn Treebank comes in this form; `split_punctuation` converts other text.
+        "char": every character, the line end included.
     """
     check_choice("tokenize", "level", level, LEVELS)
     return LEVELS[level].cut(text)

@@ -207,8 +207,9 @@ def write_run(
     """Write a run before its first update into an empty folder, with its ``best.npz``.
 
     It has no text: name one with ``numpylstm-eval --file`` or ``numpylstm-train --init-from``,
-    which is cut into tokens of this level, "word" or "char". By default they are characters if all
-    tokens of the vocabulary are single ones, and not ids in place of names. Return the level.
+    which is cut into tokens of this level, a name in `numpylstm.levels.LEVELS`. By default it is
+    "char" if all tokens of the vocabulary are single characters, and not ids in place of names,
+    else "word". Return the level.
     """
     check_language_model("write_run", model)
     V = len(vocabulary)
