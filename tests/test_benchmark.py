@@ -105,6 +105,7 @@ def test_an_evaluation_call_scores_what_it_says():
 # --- one process -------------------------------------------------------------------------------
 
 
+@pytest.mark.rare
 def test_a_worker_measures_and_answers(worker):
     assert worker.version == nl.__version__
     for task in configurations.TASKS:
@@ -312,6 +313,7 @@ def test_the_summary_of_the_grid():
 # --- the command -------------------------------------------------------------------------------
 
 
+@pytest.mark.rare
 def test_the_command(tmp_path, capsys, monkeypatch):
     """A model, and on small shapes a score, single steps and a group of the grid."""
     monkeypatch.setattr(command, "STANDARD", SMALL)
@@ -333,6 +335,7 @@ def test_the_command(tmp_path, capsys, monkeypatch):
     assert found["machine"]["NumPy"]
 
 
+@pytest.mark.rare
 def test_an_unknown_name(capsys):
     with pytest.raises(SystemExit, match="2"):
         command.main(["huge"])

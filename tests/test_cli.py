@@ -124,6 +124,7 @@ def test_a_gradient_check_first_does_not_change_the_run(folder, here):
         assert len({path.read_bytes() for path in runs}) == 1
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize(
     "flags",
     [
@@ -253,6 +254,7 @@ def test_help_is_quick_and_says_the_defaults(tmp_path):
     assert "default: )" not in out
 
 
+@pytest.mark.rare
 def test_a_matplotlib_that_cannot_be_loaded_is_said_before_the_training(folder):
     words = (BIN / "numpylstm-train", "--train", "text.txt", "--out", "unmade")
     out, err = run_program(*words, cwd=folder, expect=2, MPLBACKEND="bogus")
@@ -345,6 +347,7 @@ def test_a_run_ends_without_the_explorer(here, monkeypatch):
     assert called(out.splitlines()[-1].removeprefix("Next: ")) == ["numpylstm-sample", "alone"]
 
 
+@pytest.mark.rare
 def test_a_text_from_other_places_is_the_same_text(folder, here, monkeypatch):
     """Standard input is the same run as a file; a folder, the same as its files, packed or not."""
     text = (folder / "text.txt").read_bytes()
@@ -467,6 +470,7 @@ def test_a_text_is_split_as_that_of_the_run_from_which_it_starts(folder, here):
     assert {"value", ".", "(", ","} < set(vocabulary)
 
 
+@pytest.mark.rare
 def test_shorter_and_faster_tests_are_in_the_ledger(folder, here):
     out, _ = here(
         "numpylstm-train", "--train", "text.txt", "--out", "short-test", *SMALL, "--max-eval", "90",

@@ -276,6 +276,7 @@ def test_a_bad_command_line_gets_one_sentence(name, line, says, status, workplac
     check(out, err, name, says, status)
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize("name", COMMANDS)
 def test_the_same_from_real_processes(name, workplace):
     line, says = COMMANDS[name][1]
@@ -314,6 +315,7 @@ def process(folder, *command, **options):
     return subprocess.run(words, cwd=folder, timeout=100, text=True, check=False, **options)
 
 
+@pytest.mark.rare
 def test_a_terminal_without_unicode_shows_escapes(workplace):
     command = ("numpylstm-sample", "run/best.npz", "--prompt", "\u4e2d", "--length", "1")
     done = process(workplace, *command, env=os.environ | {"PYTHONIOENCODING": "ascii"})
@@ -321,6 +323,7 @@ def test_a_terminal_without_unicode_shows_escapes(workplace):
     assert done.stdout.startswith("\\u4e2d")
 
 
+@pytest.mark.rare
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_output_to_a_full_disk(workplace):
     with open("/dev/full", "w") as full:
@@ -329,6 +332,7 @@ def test_output_to_a_full_disk(workplace):
     assert done.stderr == "numpylstm-eval: error: standard output: No space left on device\n"
 
 
+@pytest.mark.rare
 def test_a_reader_that_leaves(workplace):
     """``numpylstm-sample ... | head``: there is no one to tell."""
     read, write = os.pipe()

@@ -55,6 +55,7 @@ def compare(folder, monkeypatch, capsys):
 # --- the command -------------------------------------------------------------------------------
 
 
+@pytest.mark.rare
 def test_settings_results_and_spread(folder, compare):
     out, err = compare("one", "two", "$_\u3042")
     assert err == ""

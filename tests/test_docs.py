@@ -34,6 +34,7 @@ MEASURE = (
 MODULE_OF_A_PAGE = re.compile(r"^```python\n# (\w+\.py)\n(.*?)^```", re.M | re.S)
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize("page", EXAMPLES, ids=str)
 def test_examples_of_a_page(page, tmp_path, monkeypatch):
     if ">>> import torch" in TEXTS[page]:
@@ -62,6 +63,7 @@ def test_bad_calls_of_the_architecture(call, says):
     assert_refused(lambda: eval(call, names), says, errors)
 
 
+@pytest.mark.rare
 def test_the_script_of_parallel_experiments(tmp_path):
     page = (ROOT / "docs/how-to/parallel.md").read_text(encoding="utf-8")
     script = tmp_path / "experiments.py"
@@ -80,6 +82,7 @@ def test_the_script_of_parallel_experiments(tmp_path):
     assert len(set(perplexities)) == 4
 
 
+@pytest.mark.rare
 @pytest.mark.skipif(os.name != "posix", reason="a shell as on clusters")
 def test_a_job_of_the_slurm_array(folder):
     page = (ROOT / "docs/how-to/parallel.md").read_text(encoding="utf-8")

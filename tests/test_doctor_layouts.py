@@ -207,6 +207,7 @@ def test_the_network_of_each_author_is_healthy(author):
     assert len(AUTHORS[author][1]) == 30
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize(
     ("author", "right", "wrong", "words"),
     [(author, *row) for author, (_, rows, _) in AUTHORS.items() for row in rows],

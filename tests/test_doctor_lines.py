@@ -297,6 +297,7 @@ def test_plus_for_equals_is_found_though_it_changes_the_argument(
     assert f"Warning: backward changes its argument {changed}" in str(found)
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize(
     ("right", "wrong", "kind", "words"),
     [
@@ -329,6 +330,7 @@ def renamed(f, backward, arrays, fixed):
     return lambda a: f(old(a)), lambda a: new(backward(old(a))), new(arrays), new(fixed)
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize(
     ("name", "words"),
     [("dcT ignored", "dc: X is ignored"), ("dWh transposed", "dS: ")],
@@ -370,6 +372,7 @@ def test_a_gru_is_healthy(layer):
     assert doctor.examine(*with_mistake(layer)).healthy
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize(
     ("layer", "right", "wrong", "words"),
     [
@@ -420,6 +423,7 @@ def slopes_of_a_model(cell):
     return gradcheck.central_difference(lambda a: patient.f(patient.fixed | a), patient.arrays)
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize(
     ("cell", "function", "right", "wrong", "words"),
     [

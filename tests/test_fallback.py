@@ -86,6 +86,7 @@ sys.exit(sample.main(["fast", "--length", "3", "--quiet"]))
 """
 
 
+@pytest.mark.rare
 def test_the_commands_work_without_numba(tmp_path):
     """One warning, and the figures of the textbook to the last digit."""
     (tmp_path / "text.txt").write_text("the cat sat on the mat\n" * 30)

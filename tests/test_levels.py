@@ -45,6 +45,7 @@ def test_what_was_cut_is_joined_again(level):
     assert level.cut(text)[-1] == level.first_prompt
 
 
+@pytest.mark.rare
 def test_a_new_level_is_one_record(tmp_path):
     """Bytes: trained on, scored in bits per byte, sampled and reported."""
     (tmp_path / "text.txt").write_text("é mêlé, abc\n" * 200, encoding="utf-8")

@@ -146,6 +146,7 @@ def test_too_little_time_for_one_epoch_is_refused(machine):
 # --- the command -------------------------------------------------------------------------------
 
 
+@pytest.mark.rare
 def test_a_run_of_minutes_is_a_run_with_the_settings_that_it_prints(tmp_path):
     """To the byte; a resumed run does not measure again."""
     write_words(tmp_path)

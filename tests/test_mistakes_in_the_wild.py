@@ -21,6 +21,7 @@ def test_the_test_that_finds_it_exists(entry):
     assert re.search(rf"^ *def {name}\(", (ROOT / file).read_text(encoding="utf-8"), re.M)
 
 
+@pytest.mark.rare
 @EVERY_ENTRY
 def test_the_verdicts_of_the_page(entry):
     number = wild.ENTRIES.index(entry) + 1

@@ -29,6 +29,7 @@ def test_the_patient_is_healthy(cell):
     assert museum.case(cell=cell).check().passed
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize("name", NAMES)
 def test_the_checker_kills_every_mutant_and_the_doctor_names_it(name):
     found = museum.diagnosis(name)
@@ -37,6 +38,7 @@ def test_the_checker_kills_every_mutant_and_the_doctor_names_it(name):
     assert museum.MUTANTS[name].words in found.findings[0].sentence
 
 
+@pytest.mark.rare
 def test_no_two_mutants_have_one_diagnosis():
     sentences = {museum.diagnosis(name).findings[0].sentence for name in NAMES}
     assert len(sentences) == len(NAMES)
@@ -51,6 +53,7 @@ def test_the_diagnosis_does_not_hang_on_the_seed(name, seed):
     assert museum.MUTANTS[name].words in found.findings[0].sentence
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize(
     "name", ["dc-next-dropped", "dc-overwritten", "bias-one-axis", "sum-for-mean"]
 )
@@ -62,6 +65,7 @@ def test_that_the_loss_falls_proves_nothing(name):
     assert abs(wrong.last - right.last) < 0.05
 
 
+@pytest.mark.rare
 def test_no_model_beats_the_source():
     right, _ = museum.lesson("dc-overwritten")
     assert right.entropy < right.last < 1.0 < right.first

@@ -30,6 +30,7 @@ def lost(reason):
 # --- pipes and files ---------------------------------------------------------------------------
 
 
+@pytest.mark.rare
 def test_a_reader_that_leaves_after_the_first_line(folder):
     """``numpylstm-train | head -1``: the run is trained and saved to its end."""
     process = start(folder, *SHORT, "--out", "head")
@@ -41,6 +42,7 @@ def test_a_reader_that_leaves_after_the_first_line(folder):
     assert files(folder / "head") == whole_run(folder, SHORT)[0]
 
 
+@pytest.mark.rare
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="needs /dev/full")
 def test_output_to_a_full_disk(folder):
     with open("/dev/full", "w") as full:
@@ -53,6 +55,7 @@ def close_streams(*numbers):
     return lambda: [os.close(number) for number in numbers]
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize(
     ("numbers", "says"), [((1,), lost("Bad file descriptor")), ((0, 1, 2), "")]
 )
@@ -64,6 +67,7 @@ def test_closed_streams(folder, numbers, says):
     assert files(folder / out) == whole_run(folder, SHORT)[0]
 
 
+@pytest.mark.rare
 def test_a_command_that_is_there_for_its_output_fails_without_it(folder):
     whole_run(folder, SHORT)
     checkpoint = next(folder.glob("whole-*/best.npz"))
@@ -139,6 +143,7 @@ def test_a_closed_terminal_saves_first(folder):
     assert files(folder / "hung-up") == whole_run(folder, SHORT)[0]
 
 
+@pytest.mark.rare
 def test_a_run_under_nohup_outlives_its_terminal(folder):
     """Writing to a closed terminal does not stop it."""
     assert close_terminal(folder, "nohup", 1, signal.SIG_IGN) == 0

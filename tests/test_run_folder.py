@@ -132,6 +132,7 @@ def test_in_a_folder_that_is_not_there_no_older_file_was(tmp_path):
 # --- other commands ----------------------------------------------------------------------------
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize("name", ["eval", "sample"])
 def test_commands_that_draw_nothing_load_no_matplotlib(folder, whole, name):
     python = (BIN / "python", "-X", "importtime")

@@ -114,6 +114,7 @@ def exam_of(secret, student):
     return exam.exam("Exam", student, asked, exam.hunt_of(secret, student))
 
 
+@pytest.mark.rare
 def test_another_secret_or_name_changes_every_part():
     """Of 20 secrets and of 20 names, few draw the same question, and none the same exam."""
     for places in ([(s, "Ada") for s in SECRETS], [(SECRETS[0], f"Ada {k}") for k in range(20)]):
@@ -207,6 +208,7 @@ def wrong_arrays(found, expected):
     }
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize(
     "secret",
     [*SECRETS, *(pytest.param(f"{k:064x}", marks=pytest.mark.slow) for k in range(20, 300))],
@@ -354,6 +356,7 @@ def test_the_page_for_assistants_has_twenty_mistakes():
     assert len(ADVICE) == 20
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize(("blank", "wrong", "right", "says"), ADVICE)
 def test_the_grade_says_what_the_page_for_assistants_quotes(blank, wrong, right, says):
     verdict = graded(blank, right, wrong)

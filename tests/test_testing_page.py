@@ -70,6 +70,9 @@ def test_the_log_of_ci_is_read(monkeypatch):
 8.00s setup    tests/test_a.py::test_set_up
 7.00s call     tests/test_b.py::TestIt::test_quick
 2.00s call     tests/test_a.py::test_slow[2]
+=== [02:30] tests marked rare
+============ slowest 60 durations ============
+8.00s call     tests/test_b.py::test_rare
 === [03:32] notebooks
 ============ slowest durations ============
 99.0s call     tests/test_c.py::test_of_another_step
@@ -77,7 +80,16 @@ def test_the_log_of_ci_is_read(monkeypatch):
 === [04:40] all steps passed
 """
     found = report.read_ci_log(log)
-    assert found["steps"] == [["the README's test command", 210], ["notebooks", 68], ["others", 2]]
-    assert found["slowest"] == ["tests/test_a.py::test_slow", "tests/test_b.py::TestIt::test_quick"]
+    assert found["steps"] == [
+        ["the README's test command", 148],
+        ["tests marked rare", 62],
+        ["notebooks", 68],
+        ["others", 2],
+    ]
+    assert found["slowest"] == [
+        "tests/test_a.py::test_slow",
+        "tests/test_b.py::test_rare",
+        "tests/test_b.py::TestIt::test_quick",
+    ]
     with pytest.raises(SystemExit, match="has not passed"):
         report.read_ci_log(log.replace("all steps passed", "FAILED (exit 1) in: notebooks"))

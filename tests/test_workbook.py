@@ -301,6 +301,7 @@ def lstm_backward(dhs, dhT, dcT, x, h0, c0, steps, Wx, Wh):
 """Loops that write the step out: their lines are those of two functions of the textbook."""
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize(
     ("name", "pieces", "words"),
     [
@@ -521,6 +522,7 @@ def test_an_answer_that_is_right_almost_everywhere(blank, words, pieces):
     assert re.search(words, str(verdict), re.DOTALL), verdict
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize("size", "TBDH")
 def test_an_answer_for_the_sizes_of_all_fixed_places_alone(size):
     """The drawn places find it, with one seed or another; the verdict names the seed."""
@@ -547,6 +549,7 @@ def as_data(verdict):
     return verdict.state, *of_trouble, cause and cause.why, mistakes, dict(verdict.parts)
 
 
+@pytest.mark.rare
 def test_no_sentence_decides_anything(monkeypatch):
     """All verdicts are the same if every sentence is xxx."""
     answers = [(name, *answer[:2]) for name, rows in WRONG.items() for answer in rows]
@@ -676,6 +679,7 @@ class TestTheEngine:
         mine = functions() | {name: blank.part}
         assert grading.grade(mine[name], name).state == "right"
 
+    @pytest.mark.rare
     def test_a_function_that_changes_after_many_calls_is_named(self, monkeypatch):
         """It is right in all the calls of the grader."""
         monkeypatch.setattr(engine, "EPOCHS", {"rnn": 1, "gru": 1})
@@ -732,6 +736,7 @@ def rows_of(folder, capsys):
 
 
 class TestTheTeachersDesk:
+    @pytest.mark.rare
     def test_a_line_for_each(self, tmp_path, capsys):
         for student, mine in (
             ("ada", functions()),
@@ -827,6 +832,7 @@ class TestTheTeachersDesk:
             "",
         ]
 
+    @pytest.mark.rare
     def test_what_is_wrong_in_the_engine_alone_costs_its_points(self, tmp_path, capsys):
         mine = functions(
             "embedding_backward", "np.add.at(dW, ids, dx)",
@@ -903,6 +909,7 @@ class TestTheTeachersDesk:
             assert main(["grade", str(folder)]) == 2
             assert f"{folder} must be a folder with .json submissions" in capsys.readouterr().err
 
+    @pytest.mark.rare
     def test_the_verdict_of_a_file_is_that_of_the_functions(self, tmp_path):
         mine = [*functions(*BOBS).values()]
         path = tmp_path / "bob.json"

@@ -84,7 +84,8 @@ def noticed(change):
         text = file.read_text(encoding="utf-8")
         assert text.count(change.old) == 1, f"{change.old!r} must be once in {change.file}"
         file.write_text(text.replace(change.old, change.new), encoding="utf-8")
-        command = [sys.executable, "-m", "pytest", "-q", "--tb=no", *change.tests.split()]
+        tests = ["-m", "not slow", *change.tests.split()]
+        command = [sys.executable, "-m", "pytest", "-q", "--tb=no", *tests]
         environment = os.environ | {"PYTHONPATH": folder}
         done = subprocess.run(
             command, cwd=folder, env=environment, capture_output=True, text=True, check=False
