@@ -5,17 +5,17 @@ before. So the gates of `ROWS_AT_ONCE` rows, steps times sequences, are in memor
 of those of all steps; the results are the same.
 """
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import numpy as np
 
 from numpylstm import network
 from numpylstm.cells import ChosenCell
-from numpylstm.checks import Array, check_finite
+from numpylstm.checks import Array
 from numpylstm.config import ModelConfig
 from numpylstm.masks import Arrays
-from numpylstm.stack import reverse, stack_forward
+from numpylstm.stack import output_of_state, reverse, stack_forward
 
 ROWS_AT_ONCE = 2048
 """Steps times sequences of a window, if one step has no more sequences."""
@@ -52,29 +52,20 @@ def outputs(
     if every_step and T * B <= ROWS_AT_ONCE:
         return network.forward(functions, config, arrays, x, state, {}, lengths)[:2]
     chosen = config.chosen_cell
-    table = arrays.get("embedding.W")
 
-    def decoded(hs: Array) -> Array:
+    def decode(hs: Array) -> Array:
         return network.decoder_forward(functions, config, arrays, hs, {}, {})
 
     if "backward.0.Wx" in arrays:
         hs, state = bidirectional_outputs(
-            functions, chosen, arrays, x, state, lengths, table=table, every_step=every_step
+            functions, chosen, arrays, x, state, lengths, every_step=every_step
         )
-        return decoded(hs), state
-    found = None
-    for window, hs, after in hidden_states(
-        functions, chosen, arrays, f"{config.cell}.", x, state, lengths, table
-    ):
-        state = after
-        if every_step:
-            part = decoded(hs)
-            if found is None:
-                found = np.empty((T, *part.shape[1:]), part.dtype)
-            found[window] = part
-    if found is None:
-        found = decoded(state[0][-1][None])  # h of the top layer at the end of each sequence
-    return found, state
+        return decode(hs), state
+    prefix = f"{config.cell}."
+    if every_step:
+        return stack_outputs(functions, chosen, arrays, prefix, x, state, lengths, decode)
+    hs, state = last_outputs(functions, chosen, arrays, prefix, x, state, lengths)
+    return decode(hs), state
 
 
 def stack_outputs(
@@ -85,26 +76,43 @@ def stack_outputs(
     x: Array,
     state: Any,
     lengths: Array | None = None,
-    *,
-    table: Array | None = None,
-    every_step: bool = True,
+    decode: Callable[[Array], Array] | None = None,
 ) -> tuple[Array, Any]:
-    """Run layers as `stack_forward` does; return hs (T, B, H), or the last one (1, B, H).
+    """Run layers as `stack_forward` does; return hs (T, B, H) and the state.
 
-    With a `table`, x are ids.
+    `decode` is applied to the hs of each window, and its results (T, B, K) are returned instead.
     """
-    found = None
-    for window, hs, after in hidden_states(
-        functions, chosen, arrays, prefix, x, state, lengths, table
+    found: Any = None
+    for window, _, hs, after in hidden_states(functions, chosen, arrays, prefix, x, state, lengths):
+        state = after
+        part = hs if decode is None else decode(hs)
+        if found is None:
+            found = np.empty((len(x), *part.shape[1:]), part.dtype)
+        found[window] = part
+    return found, state
+
+
+def last_outputs(
+    functions: Any,
+    chosen: ChosenCell,
+    arrays: Arrays,
+    prefix: str,
+    x: Array,
+    state: Any,
+    lengths: Array | None = None,
+) -> tuple[Array, Any]:
+    """Run layers as `stack_forward` does; return the last hs of each sequence, (1, B, H).
+
+    A sequence of length 0 has that of its state.
+    """
+    last = output_of_state(state)
+    for _, of_window, hs, after in hidden_states(
+        functions, chosen, arrays, prefix, x, state, lengths
     ):
         state = after
-        if every_step and len(hs) == len(x):
-            return hs, state
-        if every_step:
-            if found is None:
-                found = np.empty((len(x), *hs.shape[1:]), hs.dtype)
-            found[window] = hs
-    return state[0][-1][None] if found is None else found, state
+        newest, _ = network.last_forward(hs, of_window, hs.shape[-1])
+        last = newest if of_window is None else np.where(of_window[:, None] > 0, newest, last)
+    return last, state
 
 
 def bidirectional_outputs(
@@ -115,7 +123,6 @@ def bidirectional_outputs(
     state: Any,
     lengths: Array | None = None,
     *,
-    table: Array | None = None,
     every_step: bool = True,
 ) -> tuple[Array, tuple[Any, Any]]:
     """Run two stacks as `bidirectional_forward` does.
@@ -123,21 +130,10 @@ def bidirectional_outputs(
     Returns hs (T, B, 2H), or the last ones (1, B, 2H), and the states.
     """
     first, second = state
-    ahead, first = stack_outputs(
-        functions, chosen, arrays, "forward.", x, first, lengths, table=table, every_step=every_step
-    )
-    turned = reverse(x, lengths)
-    back, second = stack_outputs(
-        functions,
-        chosen,
-        arrays,
-        "backward.",
-        turned,
-        second,
-        lengths,
-        table=table,
-        every_step=every_step,
-    )
+    of_stack: Callable[..., Any] = stack_outputs if every_step else last_outputs
+    ahead, first = of_stack(functions, chosen, arrays, "forward.", x, first, lengths)
+    x = reverse(x, lengths)
+    back, second = of_stack(functions, chosen, arrays, "backward.", x, second, lengths)
     if every_step:
         back = reverse(back, lengths)
     return np.concatenate([ahead, back], axis=-1), (first, second)
@@ -151,14 +147,10 @@ def hidden_states(
     x: Array,
     state: Any,
     lengths: Array | None,
-    table: Array | None,
-) -> Iterator[tuple[slice, Array, Any]]:
-    """Yield each window, its hs and the state after it."""
+) -> Iterator[tuple[slice, Array | None, Array, Any]]:
+    """Yield each window, its lengths, its hs and the state after it."""
     for window in windows(*x.shape[:2]):
-        part = x[window]
         of_window = lengths_within(window, lengths)
-        if table is not None:
-            part, _ = functions.embedding_forward(part, table)
-        check_finite("network.forward", "x", part, "the embedding may have overflowed", of_window)
+        part = network.input_forward(functions, arrays, x[window], {}, {}, of_window)
         hs, state = stack_forward(functions, chosen, arrays, prefix, part, state, {}, {}, of_window)
-        yield window, hs, state
+        yield window, of_window, hs, state

@@ -295,7 +295,7 @@ class RecurrentStack(Layer):
     input_size, hidden_size, num_layers : int
         D, H and L. Parameters are ``CELL.0.Wx``, ``CELL.0.Wh``, ``CELL.0.b``, ``CELL.1.Wx``, ...
     dropout : float
-        Probability of dropping, between layers.
+        Probability of dropping, between layers; a single layer drops nothing.
     dropout_locked : bool
         Drop the same entries at all steps of a window (Gal and Ghahramani 2016).
     dropout_weights : float

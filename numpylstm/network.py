@@ -75,23 +75,9 @@ def forward(
     cache : dict
         For `backward`.
     """
-    chosen = config.chosen_cell
     cache: Cache = {}
-    if "embedding.W" in arrays:
-        ids = x
-        x, cache["embedding"] = functions.embedding_forward(ids, arrays["embedding.W"])  # (T, B, D)
-        if "words" in masks:  # the rows that were looked up, in place of the whole table
-            x, cache["words"] = functions.dropout_forward(x, masks["words"][ids])
-    x = drop_forward(functions, "input", x, masks, cache)
-    check_finite("network.forward", "x", x, "the embedding may have overflowed", lengths)
-    if "backward.0.Wx" in arrays:
-        hs, state = bidirectional_forward(
-            functions, chosen, arrays, x, state, masks, cache, lengths
-        )
-    else:
-        hs, state = stack_forward(
-            functions, chosen, arrays, f"{config.cell}.", x, state, masks, cache, lengths
-        )
+    x = input_forward(functions, arrays, x, masks, cache, lengths)
+    hs, state = recurrent_forward(functions, config, arrays, x, state, masks, cache, lengths)
     if not every_step:
         hs, cache["last"] = last_forward(hs, lengths, config.hidden_size)  # (1, B, .)
     outputs = decoder_forward(functions, config, arrays, hs, masks, cache)
@@ -119,29 +105,82 @@ def backward(
         Of all parameters, and ``x`` if the inputs are vectors.
     dstate : gradient of the state before the first step
     """
-    chosen = config.chosen_cell
-    L = config.num_layers
     gradients: Gradients = {}
     dhs, dW = decoder_backward(functions, doutputs, cache, gradients)
     if "last" in cache:
         dhs = last_backward(dhs, cache.pop("last"))
-    if "backward.0" in cache:
-        dx, dstate = bidirectional_backward(functions, chosen, L, dhs, dstate, cache, gradients)
+    dx, dstate = recurrent_backward(functions, config, dhs, dstate, cache, gradients)
+    input_backward(functions, dx, cache, gradients)
+    if config.tied:  # one array at two places has the sum of their gradients
+        gradients["embedding.W"] = add_gradient(dW.T, gradients["embedding.W"])
     else:
-        dx, dstate = stack_backward(
-            functions, chosen, f"{config.cell}.", L, dhs, dstate, cache, gradients
-        )
+        gradients["decoder.W"] = dW
+    return gradients, dstate
+
+
+# --- the input -----------------------------------------------------------------------------------
+
+
+def input_forward(
+    functions: Any, arrays: Arrays, x: Array, masks: Arrays, cache: Cache, lengths: Array | None
+) -> Array:
+    """Return the input (T, B, D) of the recurrent layers: embedded ids, or the vectors x."""
+    if "embedding.W" in arrays:
+        ids = x
+        x, cache["embedding"] = functions.embedding_forward(ids, arrays["embedding.W"])
+        if "words" in masks:  # the rows that were looked up, in place of the whole table
+            x, cache["words"] = functions.dropout_forward(x, masks["words"][ids])
+    x = drop_forward(functions, "input", x, masks, cache)
+    check_finite("network.forward", "x", x, "the embedding may have overflowed", lengths)
+    return x
+
+
+def input_backward(functions: Any, dx: Array, cache: Cache, gradients: Gradients) -> None:
+    """Go back through `input_forward`; enter the gradient of the table, or that of x."""
     dx = drop_backward(functions, "input", dx, cache)
     dx = drop_backward(functions, "words", dx, cache)
     if "embedding" in cache:
         gradients["embedding.W"] = table_backward(functions, dx, cache.pop("embedding"))
     else:
         gradients["x"] = dx
-    if config.tied:  # one array at two places has the sum of their gradients
-        gradients["embedding.W"] = add_gradient(dW.T, gradients["embedding.W"])
-    else:
-        gradients["decoder.W"] = dW
-    return gradients, dstate
+
+
+# --- the recurrent layers ------------------------------------------------------------------------
+
+
+def recurrent_forward(
+    functions: Any,
+    config: ModelConfig,
+    arrays: Arrays,
+    x: Array,
+    state: Any,
+    masks: Arrays,
+    cache: Cache,
+    lengths: Array | None = None,
+) -> tuple[Array, Any]:
+    """Run the recurrent layers, in one or two directions; return hs and the state."""
+    chosen = config.chosen_cell
+    if "backward.0.Wx" in arrays:
+        return bidirectional_forward(functions, chosen, arrays, x, state, masks, cache, lengths)
+    return stack_forward(
+        functions, chosen, arrays, f"{config.cell}.", x, state, masks, cache, lengths
+    )
+
+
+def recurrent_backward(
+    functions: Any,
+    config: ModelConfig,
+    dhs: Array,
+    dstate: Any,
+    cache: Cache,
+    gradients: Gradients,
+) -> tuple[Array, Any]:
+    """Go back through `recurrent_forward`; return dx and the gradient of the first state."""
+    chosen = config.chosen_cell
+    L = config.num_layers
+    if "backward.0" in cache:
+        return bidirectional_backward(functions, chosen, L, dhs, dstate, cache, gradients)
+    return stack_backward(functions, chosen, f"{config.cell}.", L, dhs, dstate, cache, gradients)
 
 
 # --- the decoder ---------------------------------------------------------------------------------

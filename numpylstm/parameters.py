@@ -395,6 +395,9 @@ class Module:
     def load_state_dict(self, arrays: Mapping[str, Array]) -> None:
         """Copy in arrays with the paths, shapes and dtypes of these parameters: all or none.
 
+        The arrays hold no settings: a model with other settings computes something else with them.
+        `numpylstm.save_model` and `numpylstm.load_model` keep both.
+
         Raises
         ------
         ValueError

@@ -64,6 +64,14 @@ def stack_forward(
     return hs, cell.State(*map(np.array, after.values()))  # (L, B, H)
 
 
+def output_of_state(state: Any) -> Array:
+    """Return the last hs (1, B, H) of `stack_forward` from the state after it: h of the top layer.
+
+    It is the output of a sequence to which no step was added.
+    """
+    return state[0][-1][None]
+
+
 def stack_backward(
     functions: Any,
     chosen: ChosenCell,

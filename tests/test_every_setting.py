@@ -7,6 +7,7 @@ diagnostics follow it, and other programs compute the same or refuse it by its n
 
 import dataclasses
 import itertools
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -16,7 +17,7 @@ from support.pages import data_of
 from support.plain_pass import plain_pass
 
 import numpylstm as nl
-from numpylstm import diagnostics, exchange, inference, model_check, network
+from numpylstm import diagnostics, exchange, inference, model_check, network, reference
 from numpylstm.cells import CELLS
 from numpylstm.config import ConfigError, ModelConfig, TrainConfig, check_known, config_fields
 from numpylstm.data.configured import ScoredText
@@ -62,7 +63,7 @@ CLASSES = {
     nl.LanguageModel: {},
     nl.SequenceClassifier: {"num_outputs": K},
     nl.SequenceTagger: {"num_outputs": K, "bidirectional": True},
-    nl.SequenceRegressor: {"num_outputs": K},
+    nl.SequenceRegressor: {"num_outputs": K, "bidirectional": True, "every_step": False},
 }
 
 
@@ -167,7 +168,7 @@ def test_the_outputs_are_those_of_the_plain_pass(case, rng, x):
 @pytest.mark.parametrize("rows", [1, 10**6], ids=["long", "short"])
 @EVERY_ONE_KEPT
 def test_a_pass_without_training_is_that_of_the_network(kind, case, rows, rng, x, monkeypatch):
-    """It is cut into windows, and takes the last h from the state: a second way through layers."""
+    """It is cut into windows, in one and in two directions, with an output at each step or one."""
     monkeypatch.setattr(inference, "ROWS_AT_ONCE", rows)
     model = made(kind, case, rng)
     lengths = np.array([3, 1, T])
@@ -178,6 +179,15 @@ def test_a_pass_without_training_is_that_of_the_network(kind, case, rows, rng, x
     got, after = inference.outputs(*passed, lengths, model.every_step)
     np.testing.assert_allclose(got, want, rtol=1e-5, atol=1e-6)
     np.testing.assert_allclose(np.array(after), np.array(state), rtol=1e-5, atol=1e-6)
+
+
+@pytest.mark.parametrize("case", [case for kind, case in ALL_KEPT if kind is nl.SequenceClassifier])
+def test_a_sequence_without_new_steps_keeps_its_output(case, rng, x):
+    """It is computed from the state alone."""
+    model = made(nl.SequenceClassifier, case, rng)
+    before, state = model.advance(x)
+    after, _ = model.advance(x, state, lengths=[0, 2, 0])
+    np.testing.assert_allclose(after[[0, 2]], before[[0, 2]], rtol=1e-5)
 
 
 @EVERY_SETTING
@@ -201,6 +211,46 @@ def test_the_lag_table_adds_up_to_the_gradient(case, rng, x):
     for path, gradient in recurrent.items():
         scale = np.abs(gradient).max()
         np.testing.assert_allclose(table.total(path), gradient, rtol=1e-10, atol=1e-12 * scale)
+
+
+STEP = 1e-30  # of the complex step
+
+
+def with_h_moved(config, layer):
+    """Return the textbook with a complex step in the last h of a layer: of unit b in sequence b."""
+    layers = itertools.count()
+    cell_forward = getattr(reference, f"{config.cell}_forward")
+
+    def moved(**arguments):
+        hs, *after, cache = cell_forward(**arguments)
+        if next(layers) == layer:
+            hs = hs.astype(complex)
+            hs[-1] += 1j * STEP * np.eye(config.hidden_size)
+            after[0] = hs[-1]
+        return hs, *after, cache
+
+    return SimpleNamespace(**vars(reference) | {f"{config.cell}_forward": moved})
+
+
+@EVERY_SETTING
+def test_gradient_flow_is_the_slope(case, rng):
+    """One sequence in each column of a batch, and in each another unit of h is moved."""
+    model = made(nl.LanguageModel, case, rng, dtype="float64")
+    config = model.config
+    arrays = model.state_dict()
+    x, y = rng.integers(0, V, (2, 3, 1))
+    flow = diagnostics.gradient_flow(model, x, y)
+    _, _, cache = network.loss_forward(reference, config, arrays, x, y, model.zero_state(1), {})
+    dlast = reference.sequence_cross_entropy_backward(cache["cross_entropy"])[-1]
+    columns = np.repeat(x, config.hidden_size, axis=1)
+    for layer, t in itertools.product(range(config.num_layers), range(len(x))):
+        start = model.zero_state(config.hidden_size)
+        moved = with_h_moved(config, layer)
+        logits, state, _ = network.forward(moved, config, arrays, columns[: t + 1], start, {})
+        if t + 1 < len(x):
+            logits, _, _ = network.forward(reference, config, arrays, columns[t + 1 :], state, {})
+        dh = (dlast * logits[-1].imag).sum(axis=1) / STEP
+        assert flow.norms["h"][layer, t] == pytest.approx(np.linalg.norm(dh), rel=1e-9)
 
 
 @pytest.mark.parametrize(

@@ -2,6 +2,7 @@
 
 import base64
 import json
+from functools import partial
 
 import numpy as np
 import pytest
@@ -12,7 +13,7 @@ from numpylstm import LanguageModel, explore, reference, tasks
 from numpylstm.cells import CELLS
 from numpylstm.explore import own
 from numpylstm.laboratory.diagnostics import cell_activations
-from numpylstm.laboratory.diagnostics.steps import forward_pass, layers_back, step_cache
+from numpylstm.laboratory.diagnostics.steps import forward_pass, step_cache
 
 pytestmark = needs_node
 
@@ -267,7 +268,9 @@ def test_the_race():
         assert_close("shown", found["shown"][cell], {"loss": smooth, "norm": norm})
         ids, targets, _ = of_batch(found["batch"])
         model = model_of(arrays_of(found["end"][cell]), cell)
-        [cache], dhs = forward_pass(model, ids, targets)
+        window = forward_pass(model, ids, targets)
+        [cache] = window.layers
+        dhs = window.dhs
         steps = [step_cache(cache, t) for t in range(len(ids))]
         norms = norms_back(cell, dhs[-1], steps)
         assert_close("arriving", found["arriving"][cell][1:], norms / np.linalg.norm(dhs[-1]))
@@ -298,12 +301,15 @@ def explored(**settings):
 def in_textbook(model, ids):
     """Return the norm of d log p(ids[t + 1]) / d x[s], [t, s], from the steps of the textbook."""
     norms = np.zeros((len(ids) - 1, len(ids) - 1))
-    caches, dhs = forward_pass(model, ids[:-1, None], ids[1:, None])
+    window = forward_pass(model, ids[:-1, None], ids[1:, None])
+
+    def enter(t, layer, step):
+        if layer == 0:
+            norms[t, step.t] = np.linalg.norm(step.dx)
+
     for t in range(len(norms)):
         own_loss = np.arange(t + 1)[:, None, None] == t
-        for layer, step in layers_back(dhs[: t + 1] * own_loss, caches):
-            if layer == 0:
-                norms[t, step.t] = np.linalg.norm(step.dx)
+        window.go_back(window.dhs[: t + 1] * own_loss, partial(enter, t))
     return norms
 
 

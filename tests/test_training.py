@@ -112,6 +112,12 @@ def test_what_is_reported(corpus):
     assert repr(run).endswith("parameters, float64, seed 0): 3 epochs, 42 updates done")
 
 
+def test_a_run_is_described_with_the_settings_that_change_its_outputs(corpus):
+    described = repr(new_run(corpus, tied=True, embedding_size=3, dropout=0.5))
+    assert "LSTM, embedding size 3, tied, " in described
+    assert "dropout" not in described
+
+
 def test_how_many_updates_were_clipped_is_counted(corpus):
     norms = [
         item.gradient_norm for item in nl.train(new_run(corpus), corpus) if isinstance(item, Step)

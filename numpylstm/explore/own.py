@@ -21,9 +21,7 @@ from numpylstm.evaluation import ProgressCallback, evaluate
 from numpylstm.explore import assemble, cell_record
 from numpylstm.functional import softmax
 from numpylstm.laboratory.diagnostics import cell_activations
-from numpylstm.masks import Cache
 from numpylstm.models import LanguageModel
-from numpylstm.stack import stack_backward, stack_forward
 
 MOST_PARAMETERS = 2_000_000
 """Parameters of a model that the page carries whole, as float32."""
@@ -201,30 +199,27 @@ def norms_by_input(model: LanguageModel, ids: Array, p: Array) -> Array:
     """
     functions = model.functions
     config = model.config
-    chosen = config.chosen_cell
-    prefix = f"{config.cell}."
     arrays = model.arrays()
     N = len(ids) - 1
-    dlogits = p[:-1].copy()
+    dlogits = p[:-1].astype(config.dtype)
     dlogits[np.arange(N), ids[1:]] -= 1
-    W = arrays["embedding.W"].T if config.tied else arrays["decoder.W"]
-    dlast = dlogits @ W.T
-    if config.projected:
-        dlast = dlast @ arrays["projection.W"].T
-    dlast = dlast.astype(W.dtype)  # (N, H)
+    _, _, cache = network.forward(
+        functions, config, arrays, ids[:-1, None], model.zero_state(1), masks={}
+    )
+    dlast, _ = network.decoder_backward(functions, dlogits[:, None], cache, gradients={})
     norms = np.zeros((N, N))
     for first in range(0, N, AT_ONCE):  # a column of the batch for each prediction
         places = np.arange(first, min(first + AT_ONCE, N))
         T = int(places[-1]) + 1
         B = len(places)
         columns = np.repeat(ids[:T, None], B, axis=1)
-        x, _ = functions.embedding_forward(columns, arrays["embedding.W"])
-        cache: Cache = {}
-        hs, _ = stack_forward(functions, chosen, arrays, prefix, x, model.zero_state(B), {}, cache)
-        dhs = np.zeros_like(hs)
-        dhs[places, np.arange(B)] = dlast[places]
-        dx, _ = stack_backward(
-            functions, chosen, prefix, config.num_layers, dhs, None, cache, gradients={}
+        cache = {}
+        x = network.input_forward(functions, arrays, columns, {}, cache, None)
+        hs, _ = network.recurrent_forward(
+            functions, config, arrays, x, model.zero_state(B), {}, cache
         )
+        dhs = np.zeros_like(hs)
+        dhs[places, np.arange(B)] = dlast[places, 0]
+        dx, _ = network.recurrent_backward(functions, config, dhs, None, cache, gradients={})
         norms[places, :T] = np.linalg.norm(dx, axis=-1).T
     return norms

@@ -13,7 +13,7 @@ import numpy as np
 
 from numpylstm.cells import CELLS, State
 from numpylstm.checks import Array, NotFinite, check_kind
-from numpylstm.config import ConfigError, TrainConfig
+from numpylstm.config import ConfigError, ModelConfig, TrainConfig, config_fields
 from numpylstm.data import UNK, Corpus, DataError, Vocabulary, batches, num_batches
 from numpylstm.data.configured import check_fingerprint, fingerprint
 from numpylstm.errors import RATE_TOO_HIGH, NumpylstmError
@@ -27,6 +27,9 @@ from numpylstm.training.schedules import Progress, schedule_of
 from numpylstm.training.thread_trials import ThreadTrials
 
 Arrays = Mapping[str, Array]
+
+TOLD = {"num_layers", "hidden_size", "cell", "dtype"}
+"""The settings for which `describe` has words of its own."""
 
 
 class TrainingFailed(NumpylstmError, RuntimeError):
@@ -430,10 +433,15 @@ def training_failed(run: Run, step: int, problem: str) -> TrainingFailed:
 
 
 def describe(run: Run) -> str:
-    """Describe the model in a few words."""
+    """Describe the model: its layers, and each other setting that changes its outputs."""
     config = run.config
     cell = CELLS[config.cell].describe(config.options)
-    return (
-        f"{config.num_layers} x {config.hidden_size} {cell}, "
-        f"{run.model.num_parameters:,} parameters, {config.dtype}, seed {config.seed}"
-    )
+    words = [f"{config.num_layers} x {config.hidden_size} {cell}"]
+    for each in config_fields(ModelConfig):
+        value = getattr(config, each.name)
+        if each.name in TOLD or not each.metadata["outputs"] or value == each.default:
+            continue
+        name = each.name.replace("_", " ")
+        words.append(name if value is True else f"{name} {value}")
+    words += [f"{run.model.num_parameters:,} parameters", config.dtype, f"seed {config.seed}"]
+    return ", ".join(words)

@@ -78,12 +78,17 @@ def gradient_flow(model: LanguageModel, x: Array, y: Array, state: State | None 
     >>> flow.norms["h"].shape, flow.norms["c"].shape, sorted(flow.saturation)
     ((2, 5), (2, 5), ['f', 'g', 'i', 'o'])
     """
-    caches, dhs = steps.forward_pass(model, x, y, state)
-    norms = {name: np.empty((len(caches), len(dhs))) for name in steps.cell_of(caches[0]).states}
+    window = steps.forward_pass(model, x, y, state)
+    caches = window.layers
+    dhs = window.dhs
     dhs[:-1] = 0  # the loss of the last step and no other
-    for layer, step in steps.layers_back(dhs, caches):
+    norms = {name: np.empty((len(caches), len(dhs))) for name in steps.cell_of(caches[0]).states}
+
+    def enter(layer: int, step: steps.StepBack) -> None:
         for name, gradient in step.dstate.items():
             norms[name][layer, step.t] = np.linalg.norm(gradient)
+
+    window.go_back(dhs, enter)
     return Flow(norms, _saturation(caches), caches)
 
 

@@ -15,6 +15,7 @@ Bengio (2013), equation 4, for the sum over steps.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -103,7 +104,12 @@ def lag_table(dhs: Array, cache: steps.Cache) -> LagTable:
     because = "it is the gradient of every h of the cache"
     check_shape("lag_table", "dhs", real_array("lag_table", "dhs", dhs), cache.h.shape, because)
     names = steps.cell_of(cache).parameters(steps.options_of(cache))
-    return LagTable(_tables(dhs, [cache], [names], np.asarray))
+
+    def go_back(dhs: Array, watch: Callable[[int, steps.StepBack], object]) -> None:
+        for step in steps.steps_back(dhs, cache):
+            watch(0, step)
+
+    return LagTable(_tables(dhs, go_back, [names], np.asarray))
 
 
 def model_lag_table(
@@ -142,28 +148,37 @@ def model_lag_norms(
 def _of_model(
     model: LanguageModel, x: Array, y: Array, state: State | None, measure: Measure
 ) -> dict[str, Array]:
-    caches, dhs = steps.forward_pass(model, x, y, state)
+    window = steps.forward_pass(model, x, y, state)
     config = model.config
     keys = CELLS[config.cell].parameters(config.options)
     names = [[f"{config.cell}.{k}.{key}" for key in keys] for k in range(config.num_layers)]
-    return _tables(dhs, caches, names, measure)
+    return _tables(window.dhs, window.go_back, names, measure)
 
 
 def _tables(
-    dhs: Array, caches: list[steps.Cache], names: Sequence[Sequence[str]], measure: Measure
+    dhs: Array,
+    go_back: Callable[[Array, Callable[[int, steps.StepBack], object]], None],
+    names: Sequence[Sequence[str]],
+    measure: Measure,
 ) -> dict[str, Array]:
-    """Measure each part [t, k] of each parameter; `names` has those of each layer."""
+    """Measure each part [t, k] of each parameter; `names` has those of each layer.
+
+    `go_back` takes dhs and what to call with each layer and step, as `steps.WindowPass.go_back`.
+    """
     T = len(dhs)
     tables: dict[str, Array] = {}
+
+    def enter(t: int, layer: int, step: steps.StepBack) -> None:
+        for name, part in zip(names[layer], step.dparameters, strict=False):
+            if part is None:  # of a GRU without bn
+                continue
+            measured = measure(part)
+            if name not in tables:
+                tables[name] = np.zeros((T, T, *np.shape(measured)))
+            tables[name][t, t - step.t] = measured
+
     for t in range(T):
         upstream = np.zeros_like(dhs[: t + 1])
         upstream[t] = dhs[t]  # the loss at t and no other
-        for layer, step in steps.layers_back(upstream, caches):
-            for name, part in zip(names[layer], step.dparameters, strict=False):
-                if part is None:  # of a GRU without bn
-                    continue
-                measured = measure(part)
-                if name not in tables:
-                    tables[name] = np.zeros((T, T, *np.shape(measured)))
-                tables[name][t, t - step.t] = measured
+        go_back(upstream, partial(enter, t))
     return tables

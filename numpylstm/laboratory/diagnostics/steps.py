@@ -2,10 +2,12 @@
 
 `numpylstm.reference` adds up the contributions of all steps; here each step is returned before it
 is added. The mathematics stays in the reference: every step is one call of the cell's own backward
-step, such as `lstm_step_backward`.
+step, such as `lstm_step_backward`. The way from layer to layer stays in `numpylstm.network`.
 """
 
 from collections.abc import Callable, Iterator, Mapping
+from functools import partial
+from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -13,6 +15,7 @@ import numpy as np
 from numpylstm import network, reference
 from numpylstm.cells import CELLS, Cell, State
 from numpylstm.checks import Array
+from numpylstm.config import ModelConfig
 from numpylstm.models import LanguageModel, check_window
 
 Cache = Any
@@ -22,13 +25,15 @@ Cache = Any
 class StepBack(NamedTuple):
     """Gradients at step t of backpropagation.
 
-    ``dstate`` holds total derivatives: through every use of the state of step t. The gradients of
-    the parameters are the part of step t alone.
+    ``dstate`` holds total derivatives: through every use of the state of step t. ``dbefore`` are
+    those of the state before it, through step t and later ones. The gradients of the parameters are
+    the part of step t alone.
     """
 
     t: int
     dstate: Mapping[str, Array]  # field of the state -> (B, H)
     dx: Array  # (B, D)
+    dbefore: Mapping[str, Array]  # field of the state -> (B, H)
     dparameters: tuple[Array, ...]
 
 
@@ -82,17 +87,57 @@ def steps_back(dhs: Array, cache: Cache) -> Iterator[StepBack]:
         own = dict(zip(cell.gradients, backward(*dstate.values(), step), strict=True))
         dx = own.pop("x")
         dstate = {name: own.pop(f"{name}0") for name in cell.states}
-        yield StepBack(t, total, dx, tuple(own.values()))  # of the parameters
+        yield StepBack(t, total, dx, dstate, tuple(own.values()))  # of the parameters
 
 
-def layers_back(dhs: Array, caches: list[Cache]) -> Iterator[tuple[int, StepBack]]:
-    """Walk back through a stack, from the top layer down; yield (layer, step)."""
-    for layer in reversed(range(len(caches))):
-        dx = np.empty_like(dhs, shape=(len(dhs), *caches[layer].x.shape[1:]))
-        for step in steps_back(dhs, caches[layer]):
-            dx[step.t] = step.dx
-            yield layer, step
-        dhs = dx  # upstream gradient of the layer below
+class WindowPass(NamedTuple):
+    """The forward pass of a language model over a window, in the textbook and in float64."""
+
+    config: ModelConfig
+    cache: Mapping[str, Any]  # of `network.forward`, without that of the decoder
+    dhs: Array  # (T, B, H), the gradient of the top hidden states by way of the decoder alone
+
+    @property
+    def layers(self) -> list[Cache]:
+        """The cache of each recurrent layer, from the input up."""
+        config = self.config
+        return [self.cache[f"{config.cell}.{k}"] for k in range(config.num_layers)]
+
+    def go_back(self, dhs: Array, watch: Callable[[int, StepBack], object]) -> None:
+        """Go back through the recurrent layers, from step ``len(dhs) - 1`` to step 0.
+
+        It is `network.recurrent_backward` with a backward pass of the cell that calls
+        ``watch(layer, step)`` at each step.
+        """
+        layers = self.layers
+
+        def backward(dhs: Array, *dstate_and_cache: Any) -> tuple[Any, ...]:
+            cache = dstate_and_cache[-1]
+            [layer] = [k for k, known in enumerate(layers) if known is cache]
+            return _layer_back(dhs, cache, partial(watch, layer))
+
+        functions = SimpleNamespace(**vars(reference))
+        setattr(functions, f"{self.config.cell}_backward", backward)
+        network.recurrent_backward(
+            functions, self.config, dhs, None, dict(self.cache), gradients={}
+        )
+
+
+def _layer_back(
+    dhs: Array, cache: Cache, watch: Callable[[StepBack], object]
+) -> tuple[Array | None, ...]:
+    """Go back through a layer as `lstm_backward` does, step by step.
+
+    The gradients of the parameters are None: the parts of single steps are not added up here.
+    """
+    cell = cell_of(cache)
+    dx = np.empty_like(dhs, shape=(len(dhs), *cache.x.shape[1:]))
+    for step in steps_back(dhs, cache):
+        watch(step)
+        dx[step.t] = step.dx
+    dbefore = step.dbefore.values()  # of step 0
+    dparameters = [None] * (len(cell.gradients) - 1 - len(cell.states))
+    return dx, *dbefore, *dparameters
 
 
 def step_jacobian(step: Cache) -> Array:
@@ -115,13 +160,11 @@ def step_jacobian(step: Cache) -> Array:
 
 def forward_pass(
     model: LanguageModel, x: Array, y: Array, state: State | None = None
-) -> tuple[list[Cache], Array]:
+) -> WindowPass:
     """Run a window through the textbook with the weights of a model.
 
-    Returns the cache of each layer, from the input up, and the gradient of the loss with respect to
-    the top hidden states by way of the decoder alone, (T, B, H): step t of it comes from the loss
-    at step t only. No dropout, no random numbers; the model is not changed. Computed in float64,
-    whatever the dtype of the model.
+    Step t of its `dhs` comes from the loss at step t only. No dropout, no random numbers; the model
+    is not changed. Computed in float64, whatever the dtype of the model.
     """
     x, y, state = check_window("diagnostics", model, x, y, state)
     arrays = {path: array.astype(np.float64) for path, array in model.state_dict().items()}
@@ -130,4 +173,4 @@ def forward_pass(
     _, _, cache = network.loss_forward(reference, config, arrays, x, y, start, masks={})
     dlogits = reference.sequence_cross_entropy_backward(cache["cross_entropy"])
     dhs, _ = network.decoder_backward(reference, dlogits, cache, gradients={})
-    return [cache[f"{config.cell}.{k}"] for k in range(config.num_layers)], dhs
+    return WindowPass(config, cache, dhs)
