@@ -118,6 +118,28 @@ def test_ctrl_c_saves_and_says_how_to_go_on(folder):
 
 # --- within this process, where a fault can be placed exactly ----------------------------------
 
+
+class PictureAsText:
+    """The data of a picture in its place: drawing takes two thirds of the time of a short run.
+
+    Processes of their own draw the picture.
+    """
+
+    def __init__(self, *data, **options):
+        self.data = repr((data, options))
+
+    def savefig(self, file, **how):
+        file.write(self.data.encode())
+
+
+@pytest.fixture
+def pictures_as_text(monkeypatch):
+    monkeypatch.setattr("numpylstm.report.summary.training_curves", PictureAsText)
+    monkeypatch.setattr("numpylstm.report.summary.training_lag_heatmap", PictureAsText)
+    monkeypatch.setattr("numpylstm.report.page.training_curves", PictureAsText)
+
+
+IN_THIS_PROCESS = pytest.mark.usefixtures("pictures_as_text")
 NOT_SAVED_OFTEN = (*TINY[:-2], "--epochs", "2", "--dropout", "0.3")  # after 97 updates, and 194
 
 
@@ -159,6 +181,7 @@ FAULTS = {
 }
 
 
+@IN_THIS_PROCESS
 @pytest.mark.parametrize("what", FAULTS)
 def test_what_was_done_between_updates_is_not_lost(folder, monkeypatch, what):
     place, name, at, act, saved = FAULTS[what]
@@ -180,6 +203,7 @@ def test_what_was_done_between_updates_is_not_lost(folder, monkeypatch, what):
     assert files(out) == expected
 
 
+@IN_THIS_PROCESS
 def test_a_second_ctrl_c_does_not_wait_for_the_update(folder, monkeypatch):
     with monkeypatch.context() as patch:
         before_call(patch, nl.SGD, "step", lambda: [ctrl_c(), ctrl_c()], 123)
@@ -198,6 +222,7 @@ def test_an_explosion_does_not_take_the_place_of_what_was_saved(folder):
     assert not (out / "metrics.csv").exists()  # no row was due
 
 
+@IN_THIS_PROCESS
 def test_the_rows_before_an_explosion_are_kept(folder, monkeypatch):
     """They show why it happened."""
 
@@ -218,6 +243,7 @@ def test_the_rows_before_an_explosion_are_kept(folder, monkeypatch):
 # --- limits ------------------------------------------------------------------------------------
 
 
+@IN_THIS_PROCESS
 @pytest.mark.parametrize(("flag", "first", "last"), [("--steps", 60, 150), ("--epochs", 1, 2)])
 def test_a_run_that_is_made_longer(folder, flag, first, last):
     """All files equal those of a run with the last limit, except where they hold the limit."""
@@ -232,6 +258,7 @@ def test_a_run_that_is_made_longer(folder, flag, first, last):
         assert found[name] == expected[name]
 
 
+@IN_THIS_PROCESS
 def test_the_end_of_the_time_stops_as_ctrl_c_does(folder, monkeypatch):
     out = folder / "time"
     arguments = (*NOT_SAVED_OFTEN, "--out", out.name, "--stop-after", "1s")
@@ -298,6 +325,7 @@ def test_a_folder_in_which_another_process_trains_is_left_alone(folder):
     assert files(folder / "held") == expected
 
 
+@IN_THIS_PROCESS
 @pytest.mark.parametrize("limit", [(), ("--steps", "30")], ids=["epochs", "steps"])
 def test_a_run_that_has_ended_ends_again_with_its_pictures(folder, limit):
     """It may have been killed between its last save and its last picture."""
@@ -311,6 +339,7 @@ def test_a_run_that_has_ended_ends_again_with_its_pictures(folder, limit):
     assert files(out) == expected
 
 
+@IN_THIS_PROCESS
 def test_early_is_only_said_of_what_ends_early(folder):
     settings = (*NOT_SAVED_OFTEN, "--lr", "1e-30", "--patience", "1")  # nothing improves
     for epochs, early in (("2", False), ("3", True)):
