@@ -7,7 +7,7 @@ Beside each new name stands a property or a function with the old one, which cal
 import warnings
 
 RENAMED = {
-    "Optimizer.memory": "Optimizer.state_arrays",
+    "Optimizer.memory": "Optimizer.state",
     "Model.answer_size": "Model.num_outputs",
     "Cell.memory": "Cell.memory_field",
 }

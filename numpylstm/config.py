@@ -57,7 +57,7 @@ def setting(default: Any, group: str, help: str, **others: Any) -> Any:
     return field(default=default, metadata=Metadata(group, help, **others)._asdict())
 
 
-def child_setting(
+def conditional_setting(
     parent: str, defaults: Mapping[str, Any], group: str, help: str, **others: Any
 ) -> Any:
     """Dataclass field of a setting that exists for some values of another one, its `parent`.
@@ -221,7 +221,7 @@ class ModelConfig:
         check_recurrent_drops(self.cell, self.options, self.dropout_weights, self.dropout_state)
 
     def _follow_parent(self, each: "Field[Any]") -> None:
-        """Give a child setting the default for the value of its parent; refuse it with others."""
+        """Give a conditional setting the default of its parent's value; refuse it with others."""
         name = each.name
         value = getattr(self, name)
         parent = each.metadata["parent"]
@@ -232,7 +232,7 @@ class ModelConfig:
         elif value in (None, next(iter(defaults.values()))):
             value = None
         else:
-            raise refused_child(name, value, defaults, parent, choice)
+            raise refused_with_parent(name, value, defaults, parent, choice)
         object.__setattr__(self, name, value)
 
     @functools.cached_property
@@ -396,14 +396,14 @@ def cell_options(cell: str, given: Mapping[str, Any]) -> dict[str, Any]:
             options[name] = plain(value)
             check_value(name, options[name], type(option.default), known._asdict())
         elif value not in defaults.values():
-            raise refused_child(name, value, defaults, "cell", cell)
+            raise refused_with_parent(name, value, defaults, "cell", cell)
     return options
 
 
-def refused_child(
+def refused_with_parent(
     name: str, value: Any, choices: Iterable[str], parent: str, choice: str
 ) -> ConfigError:
-    """Return the error of a child setting that its parent's value does not have."""
+    """Return the error of a conditional setting that its parent's value does not have."""
     return ConfigError(
         name,
         f"must be left out, got {shortened(value)}; it is a setting of {either(choices)}, and the "
@@ -506,7 +506,7 @@ class TrainConfig(ModelConfig):
         at_least=1,
         resumable=True,
     )
-    lr: float = child_setting(
+    lr: float = conditional_setting(
         "optimizer",
         DEFAULT_RATES,
         OPTIMISATION,
@@ -523,7 +523,7 @@ class TrainConfig(ModelConfig):
         "cosine",
         choices=SCHEDULE_NAMES,
     )
-    decay: float | None = child_setting(
+    decay: float | None = conditional_setting(
         "schedule",
         {"epoch": 0.5, "plateau": 0.5},
         OPTIMISATION,
@@ -531,21 +531,21 @@ class TrainConfig(ModelConfig):
         above=0,
         at_most=1,
     )
-    constant_epochs: int | None = child_setting(
+    constant_epochs: int | None = conditional_setting(
         "schedule",
         {"epoch": 4},
         OPTIMISATION,
         "epochs at the initial learning rate",
         at_least=0,
     )
-    warmup: float | None = child_setting(
+    warmup: float | None = conditional_setting(
         "schedule",
         {"one-cycle": 0.3, "cosine": 0.0},
         OPTIMISATION,
         "share of all updates in which the learning rate rises",
         **FRACTION,
     )
-    decay_patience: int | None = child_setting(
+    decay_patience: int | None = conditional_setting(
         "schedule",
         {"plateau": 1},
         OPTIMISATION,
@@ -553,10 +553,10 @@ class TrainConfig(ModelConfig):
         at_least=1,
     )
     optimizer: str = setting("sgd", OPTIMISATION, "optimiser", choices=DEFAULT_RATES)
-    momentum: float | None = child_setting(
+    momentum: float | None = conditional_setting(
         "optimizer", {"sgd": 0.0}, OPTIMISATION, "momentum of SGD", **FRACTION
     )
-    betas: tuple[float, float] | None = child_setting(
+    betas: tuple[float, float] | None = conditional_setting(
         "optimizer",
         {"adam": (0.9, 0.999), "adamw": (0.9, 0.999)},
         OPTIMISATION,
@@ -564,7 +564,7 @@ class TrainConfig(ModelConfig):
         length=2,
         **FRACTION,
     )
-    weight_decay: float | None = child_setting(
+    weight_decay: float | None = conditional_setting(
         "optimizer",
         {"adam": 0.0, "adamw": 0.01},
         OPTIMISATION,
@@ -648,7 +648,7 @@ class TrainConfig(ModelConfig):
                 "and characters need no splitting",
             )
 
-    def child_settings(self, parent: str) -> dict[str, Any]:
+    def conditional_settings(self, parent: str) -> dict[str, Any]:
         """Return the settings of the "optimizer" or the "schedule", as keywords of its class."""
         names = setting_names(parent=parent)
         return {k: v for k in names if (v := getattr(self, k)) is not None}

@@ -98,7 +98,7 @@ class Optimizer:
         The learning rate; may be changed between steps.
     steps : int
         The number of steps made.
-    state_arrays : dict of name -> dict of path -> array
+    state : dict of name -> dict of path -> array
         Arrays with the shapes of the parameters, such as velocities; zero at the start.
     unfrozen_at : dict of path -> int
         The steps that were made before a parameter was unfrozen, where there were any.
@@ -123,16 +123,16 @@ class Optimizer:
         self.frozen = frozen_parameters(parameters)
         self.unfrozen_at: dict[str, int] = {}
         self.lr_factors: dict[str, float] = {}
-        self.state_arrays: dict[str, dict[str, Array]] = {
+        self.state: dict[str, dict[str, Array]] = {
             name: {k: np.zeros(p.data.shape, p.data.dtype) for k, p in self.parameters.items()}
             for name in names
         }
 
     @property
     def memory(self) -> dict[str, dict[str, Array]]:
-        """The old name of `state_arrays`."""
+        """The old name of `state`."""
         warn_of_old_name("Optimizer.memory")
-        return self.state_arrays
+        return self.state
 
     def add_unfrozen(self) -> None:
         """Add the parameters that were frozen when the optimiser was made, and are no longer."""
@@ -141,7 +141,7 @@ class Optimizer:
                 check_in_place(type(self).__name__, path, p.data)
                 self.parameters[path] = self.frozen.pop(path)
                 self.unfrozen_at[path] = self.steps
-                for by_path in self.state_arrays.values():
+                for by_path in self.state.values():
                     by_path[path] = np.zeros(p.data.shape, p.data.dtype)
 
     def scale_lr(self, factors: Mapping[str, float]) -> None:
@@ -170,7 +170,7 @@ class Optimizer:
             state[f"joined/{path}"] = np.array(step)
         for path, factor in self.lr_factors.items():
             state[f"lr_factors/{path}"] = np.array(factor)
-        for name, by_path in self.state_arrays.items():
+        for name, by_path in self.state.items():
             for path, array in by_path.items():
                 state[f"{name}/{path}"] = array.copy()
         return state
@@ -203,7 +203,7 @@ class Optimizer:
                 self.unfrozen_at[path] = int(arrays[f"joined/{path}"])
             if f"lr_factors/{path}" in arrays:
                 self.lr_factors[path] = float(arrays[f"lr_factors/{path}"])
-        for name, by_path in self.state_arrays.items():
+        for name, by_path in self.state.items():
             for path, array in by_path.items():
                 array[...] = arrays[f"{name}/{path}"]
 
@@ -262,7 +262,7 @@ class SGD(Optimizer):
         data = parameter.data
         gradient = parameter.gradient
         if self.momentum:
-            velocity = self.state_arrays["velocity"][path]
+            velocity = self.state["velocity"][path]
             functions.momentum_update(data, velocity, parameter.grad, self.lr, self.momentum)
         elif isinstance(gradient, Rows):
             rows = data[gradient.rows]
@@ -333,12 +333,12 @@ class Adam(Optimizer):
         self.weight_decay = float(weight_decay)
 
     def update_parameter(self, path: str, parameter: Parameter) -> None:
-        """Update one parameter with its gradient and its state arrays."""
+        """Update one parameter with its gradient and its state."""
         beta1, beta2 = self.betas
         IMPLEMENTATIONS[parameter.impl].adam_update(
             parameter.data,
-            self.state_arrays["first_moment"][path],
-            self.state_arrays["second_moment"][path],
+            self.state["first_moment"][path],
+            self.state["second_moment"][path],
             parameter.grad,
             self.steps - self.unfrozen_at.get(path, 0),
             self.lr,

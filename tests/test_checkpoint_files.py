@@ -362,7 +362,7 @@ def test_a_run_with_bad_numbers_is_not_saved(tmp_path):
     before = path.read_bytes()
     for array, name in (
         (run.model.parameters()["lstm.1.b"].data, "parameters/lstm.1.b"),
-        (run.optimizer.state_arrays["velocity"]["lstm.1.b"], "optimizer/velocity/lstm.1.b"),
+        (run.optimizer.state["velocity"]["lstm.1.b"], "optimizer/velocity/lstm.1.b"),
         (run.state.c, "state/c"),
     ):
         good, array[..., 3] = array[..., 3].copy(), np.inf

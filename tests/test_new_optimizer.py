@@ -26,7 +26,7 @@ class Signs(Optimizer):
         self.fading = fading
 
     def update_parameter(self, path, parameter):
-        mean, largest = (self.state_arrays[name][path] for name in ("mean", "largest"))
+        mean, largest = (self.state[name][path] for name in ("mean", "largest"))
         mean[...] = self.fading * mean + parameter.grad
         largest[...] = np.maximum(largest, abs(parameter.grad))
         parameter.data[...] -= self.lr / self.steps * largest * np.sign(mean)
@@ -34,8 +34,8 @@ class Signs(Optimizer):
 
 EDITS = {
     "DEFAULT_RATES = {": "DEFAULT_RATES = {'signs': 0.01, ",
-    "    momentum: float": "    fading: float | None = child_setting('optimizer', {'signs': 0.5}, "
-    "OPTIMISATION, 'fading of Signs', below=1)\n    momentum: float",
+    "    momentum: float": "    fading: float | None = conditional_setting('optimizer', "
+    "{'signs': 0.5}, OPTIMISATION, 'fading of Signs', below=1)\n    momentum: float",
 }
 COMMAND = f"""
 import sys
@@ -114,7 +114,7 @@ def test_the_settings_are_arguments_of_the_classes():
     assert config.DEFAULT_RATES.keys() == optim.OPTIMIZERS.keys()
     for name, kind in optim.OPTIMIZERS.items():
         arguments = inspect.signature(kind).parameters
-        settings = config.TrainConfig(optimizer=name).child_settings("optimizer")
+        settings = config.TrainConfig(optimizer=name).conditional_settings("optimizer")
         assert "lr" in settings
         for setting, default in settings.items():
             if name != "sgd" or setting != "lr":  # the class has none

@@ -132,7 +132,7 @@ def test_adam_is_what_its_authors_wrote(parameters, rng, kind):
 def updates():
     """Yield each optimiser by name, with its defaults and with each setting of its own changed."""
     for name, kind in OPTIMIZERS.items():
-        settings = nl.TrainConfig(optimizer=name).child_settings("optimizer") | {"lr": 0.01}
+        settings = nl.TrainConfig(optimizer=name).conditional_settings("optimizer") | {"lr": 0.01}
         yield name, (kind, settings)
         for setting, default in settings.items():
             if isinstance(default, float) and setting != "lr":

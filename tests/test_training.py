@@ -140,7 +140,7 @@ def test_a_save_is_due_after_updates_or_time(every, due):
 def test_a_schedule_has_the_settings_and_defaults_of_its_class():
     assert tuple(schedules.SCHEDULES) == SCHEDULE_NAMES
     for name, kind in schedules.SCHEDULES.items():
-        settings = nl.TrainConfig(schedule=name).child_settings("schedule")
+        settings = nl.TrainConfig(schedule=name).conditional_settings("schedule")
         own = {each.name: each.default for each in fields(kind) if each.name != "lr"}
         assert settings == own, name
 
@@ -203,7 +203,7 @@ def test_the_better_of_the_parameters_and_their_mean_are_the_best(corpus, tmp_pa
         for item in nl.train(run, corpus)
         if isinstance(item, Step) and item.epoch > 1
     ]
-    assert run.parts["average"].count == len(seen) == 28
+    assert run.callbacks["average"].count == len(seen) == 28
     for path, mean in run.candidate.items():
         expected = np.mean([arrays[path] for arrays in seen], axis=0)
         np.testing.assert_allclose(mean, expected, rtol=1e-10, atol=1e-14)
@@ -222,14 +222,14 @@ def test_the_best_checkpoint_is_that_of_the_lowest_validation(corpus, tmp_path):
     assert nl.evaluate(best, corpus.valid, 1, 5).loss == min(run.valid_losses)
 
 
-def test_each_part_of_a_run_may_have_candidate_parameters(corpus):
+def test_each_callback_of_a_run_may_have_candidate_parameters(corpus):
     """One that has none yet does not end the search, and the model keeps its own."""
     model = new_run(corpus).model
     own = model.state_dict()
     offers = [None, {path: array + 1 for path, array in own.items()}, own]
-    parts = [SimpleNamespace(candidate=lambda offer=offer: offer) for offer in offers]
+    callbacks = [SimpleNamespace(candidate=lambda offer=offer: offer) for offer in offers]
     _, candidate = loop.score_with_candidates(
-        model, parts, lambda: SimpleNamespace(loss=-model.parameters()["decoder.b"].data.sum())
+        model, callbacks, lambda: SimpleNamespace(loss=-model.parameters()["decoder.b"].data.sum())
     )
     assert candidate is offers[1]
     np.testing.assert_equal(model.state_dict(), own)

@@ -1,7 +1,7 @@
 """Checkpoints: a whole run in one `.npz` file, without pickles.
 
 The arrays are ``parameters/PATH``, ``optimizer/velocity/PATH`` and the like, ``state/h`` and
-``state/c``, and ``parts/NAME/...`` of each further part of the run. `numpylstm.saving` writes and
+``state/c``, and ``parts/NAME/...`` of each callback of the run. `numpylstm.saving` writes and
 reads such files, and the page "The checkpoint file" (``docs/checkpoint-format.md``) describes them
 for other programs.
 """
@@ -171,7 +171,7 @@ def restore_run(checkpoint: Checkpoint) -> Run:
     Raises
     ------
     CheckpointError
-        As `restore_model`, and for the optimiser's state, the recurrent state and other parts.
+        As `restore_model`, and for the optimiser's state, the recurrent state and callbacks.
     """
     model = restore_model(checkpoint)
     config = checkpoint.config
@@ -241,13 +241,13 @@ def check_counts(run: Run) -> None:
 def run_arrays(run: Run) -> dict[str, Array]:
     """Return the arrays of a run itself besides its parameters, by the names of their members."""
     arrays: dict[str, Array] = {}
-    for name, by_path in run.optimizer.state_arrays.items():
+    for name, by_path in run.optimizer.state.items():
         for path in run.model.parameters():  # in their order, also of one that was unfrozen
             if path in by_path:
                 arrays[f"optimizer/{name}/{path}"] = by_path[path]
     for name, array in run.state._asdict().items():
         arrays[f"state/{name}"] = array
-    for part, of_part in run.parts.items():
-        for name, array in of_part.state_dict().items():
-            arrays[f"parts/{part}/{name}"] = array
+    for callback, of_callback in run.callbacks.items():
+        for name, array in of_callback.state_dict().items():
+            arrays[f"parts/{callback}/{name}"] = array
     return arrays

@@ -38,8 +38,8 @@ class TrainingFailed(NumpylstmError, RuntimeError):
     exit_status = 1
 
 
-class Part(Protocol):
-    """A part of a run besides model, optimiser and state; `Run.parts` holds it by name.
+class Callback(Protocol):
+    """Object that follows a run beside its model and optimiser; `Run.callbacks` holds it by name.
 
     A checkpoint stores its arrays, and those of a resumed run are filled from it.
     """
@@ -74,9 +74,9 @@ class Run:
         One for each finished epoch.
     rows : list of Row
     tally : Tally
-    parts : dict of str -> Part
+    callbacks : dict of str -> Callback
     candidate : dict of path -> array, or None
-        The parameters of a part, if they were better in the last validation.
+        The parameters of a callback, if they were better in the last validation.
     """
 
     config: TrainConfig
@@ -91,7 +91,7 @@ class Run:
     valid_losses: list[float] = field(default_factory=list)
     rows: list[Row] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
-    parts: dict[str, Part] = field(default_factory=dict)
+    callbacks: dict[str, Callback] = field(default_factory=dict)
     candidate: Arrays | None = None
 
     @classmethod
@@ -99,13 +99,13 @@ class Run:
         cls, config: TrainConfig, vocabulary: Vocabulary, fingerprint: str, model: LanguageModel
     ) -> Self:
         """Return a run of this model before its first update."""
-        settings = config.child_settings("optimizer")
+        settings = config.conditional_settings("optimizer")
         optimizer = OPTIMIZERS[config.optimizer](model.parameters(), **settings)
         run = cls(
             config, vocabulary, fingerprint, model, optimizer, model.zero_state(config.batch_size)
         )
         if config.average_after is not None:
-            run.parts["average"] = AveragedParameters(model, config.average_after)
+            run.callbacks["average"] = AveragedParameters(model, config.average_after)
         return run
 
     @property
@@ -283,8 +283,8 @@ def update(run: Run, x: Array, y: Array, windows: int) -> Step:
         tokens=y.size,
     )
     run.tally.add(step, nll, correct, clipped=norm > config.clip)
-    for part in run.parts.values():
-        part.after_update(run.epoch)
+    for callback in run.callbacks.values():
+        callback.after_update(run.epoch)
     return step
 
 
@@ -351,7 +351,8 @@ def undo_validation(run: Run) -> None:
 def validate(run: Run, corpus: Corpus, watch: ProgressCallback | None) -> Evaluation:
     """Score the validation text in streams, a single one if it is short.
 
-    If the candidate parameters of a part are better, their result counts, and the run keeps them.
+    If the candidate parameters of a callback are better, their result counts, and the run keeps
+    them.
     """
     ids = corpus.valid
     config = run.config
@@ -364,21 +365,21 @@ def validate(run: Run, corpus: Corpus, watch: ProgressCallback | None) -> Evalua
             raise training_failed(run, run.step, problem)
         return valid
 
-    best, run.candidate = score_with_candidates(run.model, run.parts.values(), score)
+    best, run.candidate = score_with_candidates(run.model, run.callbacks.values(), score)
     return best
 
 
 def score_with_candidates(
-    model: Module, parts: Iterable[Part], score: Callable[[], Any]
+    model: Module, callbacks: Iterable[Callback], score: Callable[[], Any]
 ) -> tuple[Any, Arrays | None]:
-    """Score a model, and score it with the candidate parameters of each part.
+    """Score a model, and score it with the candidate parameters of each callback.
 
-    Return the result with the lowest `loss`, and the parameters if they are those of a part.
+    Return the result with the lowest `loss`, and the parameters if they are those of a callback.
     """
     best = score()
     best_parameters: Arrays | None = None
-    for part in parts:
-        parameters = part.candidate()
+    for callback in callbacks:
+        parameters = callback.candidate()
         if parameters is None:
             continue
         before = model.state_dict()

@@ -133,4 +133,4 @@ PLANNED = "one-cycle", "cosine"
 
 def schedule_of(config: TrainConfig) -> Schedule:
     """Return the schedule that the settings of a run name."""
-    return SCHEDULES[config.schedule](config.lr, **config.child_settings("schedule"))
+    return SCHEDULES[config.schedule](config.lr, **config.conditional_settings("schedule"))
