@@ -3,6 +3,7 @@
 import contextlib
 import io
 import json
+import operator
 import os
 import pickle
 import re
@@ -21,6 +22,7 @@ from support.small import small_model
 import numpylstm as nl
 from numpylstm.saving import CheckpointError
 from numpylstm.training.checkpoint import (
+    FIRST_COLUMNS,
     RANGES,
     load,
     restore_model,
@@ -86,9 +88,16 @@ def test_rows_are_read_by_the_names_of_their_columns(good, tmp_path):
     path = tmp_path / "turned.npz"
     path.write_bytes(changed)
     assert rows_of(load(path)) == rows
+
+
+def test_rows_of_old_files_have_the_first_columns(good, tmp_path):
+    """Those files do not name them; newer columns have their defaults."""
+    first_values = operator.attrgetter(*FIRST_COLUMNS)
+    values = [list(first_values(row)) for row in rows_of(good_checkpoint(good, tmp_path))]
     unnamed = {key: value for key, value in good.meta.items() if key != "columns"}
-    path.write_bytes(pack(good.arrays, unnamed))
-    assert rows_of(load(path)) == rows
+    path = tmp_path / "unnamed.npz"
+    path.write_bytes(pack(good.arrays, unnamed | {"rows": values}))
+    assert [list(first_values(row)) for row in rows_of(load(path))] == values
 
 
 def good_checkpoint(good, folder):
