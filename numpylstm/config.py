@@ -739,6 +739,31 @@ TIED_ADAM = SMALL | {
     "clip": 1.0,
     "weight_decay": 5e-5,
 }
+# After Melis et al. (2018): one layer, wider than its table, and masks on every side of it.
+REGULARISED = SMALL | {
+    "tied": True,
+    "embedding_size": 256,
+    "hidden_size": 1024,
+    "num_layers": 1,
+    "batch_size": 64,
+    "num_steps": 35,
+    "moving_windows": True,
+    "epochs": 26,
+    "dropout_input": 0.4,
+    "dropout_output": 0.35,
+    "dropout_state": 0.2,
+    "init_scale": 0.05,
+    "init_scale_embedding": 0.1,
+    "optimizer": "adam",
+    "lr": 0.0045,
+    "schedule": "one-cycle",
+    "decay": None,
+    "constant_epochs": None,
+    "warmup": 0.1,
+    "clip": 10.0,
+    "weight_decay": 1e-4,
+    "average_after": 20,
+}
 TUTORIAL = MEDIUM | {"epochs": 60, "decay": 0.93, "constant_epochs": 10}
 DEMO = SMALL | {
     "max_vocab": 4000,
@@ -770,13 +795,15 @@ PRESETS: dict[str, dict[str, Any]] = {
     "large": LARGE,
     "tied": TIED,
     "tied-adam": TIED_ADAM,
+    "regularised": REGULARISED,
 }
 """Settings by name. `small`, `medium` and `large` are Table 1 of Zaremba et al. (2014); `tutorial`
 is the 2 x 650 model with its rate decayed by 0.93 after ten epochs; `tied` is the recipe of
 PyTorch's word-level example for 2 x 650 units with one table for input and output; `tied-adam` also
-ties the tables, with 2 x 512 units and Adam, after a course at Harvard; `demo` is for the embedded
-corpus; `char` is for characters, with a window, a rate and a clip from the search on the page
-"Train on characters"."""
+ties the tables, with 2 x 512 units and Adam, after a course at Harvard; `regularised` is one layer
+of 1,024 units, projected to a tied table of 256, with masks and one cycle of Adam; `demo` is for
+the embedded corpus; `char` is for characters, with a window, a rate and a clip from the search on
+the page "Train on characters"."""
 
 
 def from_preset(name: str, **changes: Any) -> TrainConfig:
