@@ -642,10 +642,11 @@ class TrainConfig(ModelConfig):
             raise ConfigError("train", "must be given with a valid or test text")
         splits_words = LEVELS[self.level].splits_punctuation and self.train is not None
         if self.split_punctuation and not splits_words:
+            split = [f"{level.unit}s" for level in LEVELS.values() if level.splits_punctuation]
             raise ConfigError(
                 "split_punctuation",
-                "is for words of your own text, given by train; the other texts are split already, "
-                "and characters need no splitting",
+                f"is for {' and '.join(split)} of your own text, given by train; the other texts "
+                "are split already, and other tokens need no splitting",
             )
 
     def conditional_settings(self, parent: str) -> dict[str, Any]:

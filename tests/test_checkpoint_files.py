@@ -23,14 +23,13 @@ import numpylstm as nl
 from numpylstm.saving import CheckpointError
 from numpylstm.training.checkpoint import (
     FIRST_COLUMNS,
-    RANGES,
     load,
     restore_model,
     restore_run,
     rows_of,
     save,
 )
-from numpylstm.training.metrics import Row
+from numpylstm.training.metrics import RANGES, Row
 
 V = 21
 

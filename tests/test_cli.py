@@ -12,6 +12,7 @@ import subprocess
 import sys
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -19,6 +20,7 @@ from support.processes import run_program, run_python
 from support.runs import BIN, call, called
 
 import numpylstm as nl
+from numpylstm import explore
 from numpylstm.__main__ import main as package
 from numpylstm.cli import train as train_command
 from numpylstm.cli.train import as_called
@@ -339,6 +341,16 @@ def test_quiet_leaves_the_report(folder, here):
     assert [called(line) for line in commands] == [[name, "quiet"] for name in names]
     for name in ("metrics.csv", "best.npz"):
         assert (folder / "quiet" / name).read_bytes() == (folder / "run" / name).read_bytes()
+
+
+@pytest.mark.parametrize("lacks", ["cells_of_engine", "levels_of_page"])
+def test_no_explorer_is_named_that_would_refuse_the_run(monkeypatch, caplog, lacks):
+    run = SimpleNamespace(config=nl.TrainConfig())
+    train_command.say_what_is_next(Path("run"), run)
+    monkeypatch.setattr(explore, lacks, lambda: ["another"])
+    train_command.say_what_is_next(Path("run"), run)
+    named = ["numpylstm-explore" in record.getMessage() for record in caplog.records]
+    assert named == [True, False]
 
 
 def test_a_run_ends_without_the_explorer(here, monkeypatch):

@@ -165,7 +165,7 @@ def test_what_is_too_long_for_a_message():
     assert text_module.named([*"abcd"]) == "a and 3 more"
 
 
-@given(raw=st.binary(max_size=400), level=st.sampled_from(["word", "char"]))
+@given(raw=st.binary(max_size=400), level=st.sampled_from([*LEVELS]))
 def test_fuzz_a_file_becomes_a_corpus_or_one_sentence(raw, level, tmp_path_factory):
     """From bytes to ids."""
     path = tmp_path_factory.getbasetemp() / "fuzz.txt"

@@ -23,6 +23,7 @@ from support.sequence_models import SEQUENCE_MODELS, make_sequence_model, sequen
 import numpylstm as nl
 from numpylstm import cells, exchange
 from numpylstm.cli import import_ as import_command
+from numpylstm.levels import LEVELS
 from numpylstm.saving import CheckpointError
 
 NOT_IN_PYTORCH = {
@@ -626,6 +627,7 @@ NO_OBJECT = r"m\.npz\.json must be a JSON object such as [^;]*$"  # it alone is 
             json.dumps({"vocabulary": ["<unk>", "\ud800", *"abcdefghi"]}),
             REFUSED + "surrogates not allowed",
         ),
+        ('{"level": "rune"}', REFUSED + "level must be"),
         ("[" * 99_999, NO_OBJECT),
         ('["<unk>", "the"]', NO_OBJECT),
     ],
@@ -698,6 +700,26 @@ def test_the_level_is_that_of_a_vocabulary(tmp_path):
         model = nl.LanguageModel(3, H, rng=0)
         assert exchange.write_run(model, nl.Vocabulary(tokens), folder) == level
         assert nl.load(folder / "best.npz").config.level == level
+
+
+@pytest.mark.parametrize("to", ["safetensors", "torch"])
+@pytest.mark.parametrize("level", LEVELS)
+def test_the_level_of_a_run_is_kept(tmp_path, to, level):
+    """Although the words of its vocabulary have one letter each."""
+    needed(to)
+    model, vocabulary = nl.LanguageModel(3, H, rng=0), nl.Vocabulary(("<unk>", "a", "1"))
+    (tmp_path / "run").mkdir()
+    exchange.write_run(model, vocabulary, tmp_path / "run", level)
+    call(tmp_path, "numpylstm-export", "run", "--to", to, "--out", "m")
+    out, _ = call(tmp_path, "numpylstm-import", "m", "--out", "back")
+    assert "see --level" not in out
+    assert nl.load(tmp_path / "back" / "best.npz").config.level == level
+
+
+def test_a_level_to_export_is_one_of_the_records(tmp_path):
+    model = nl.LanguageModel(3, H, rng=0)
+    with pytest.raises(ValueError, match="export_model: level must be"):
+        exchange.export_model(model, tmp_path / "m", "safetensors", level="rune")
 
 
 @pytest.mark.parametrize("name", ["tanh", "relu"])

@@ -6,7 +6,6 @@ from pathlib import Path
 from typing import Any
 
 from numpylstm.cli.common import (
-    CommandError,
     Parser,
     at_least,
     load_run,
@@ -67,7 +66,6 @@ def command(
     **text_named: Any,
 ) -> None:
     """Load, read, rank, write."""
-    from numpylstm.explore import cells_of_engine
     from numpylstm.explore.own import MOST_PARAMETERS, explorer_page
     from numpylstm.saving import write_text
 
@@ -75,9 +73,6 @@ def command(
     saved, model = load_run(checkpoint)
     path = saved.path
     out = out or path.with_name(NAME)
-    if saved.config.cell not in cells_of_engine():
-        known = ", ".join(cells_of_engine())
-        raise CommandError(f"{path}: the page has the cells {known}; got {saved.config.cell}")
     text_named.setdefault("max_tokens", 200 if model.num_parameters <= MOST_PARAMETERS else 100)
     read = read_text(checkpoint, saved, text_named)
     with waiting("holding each cell at its mean") as shown:

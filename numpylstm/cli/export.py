@@ -35,21 +35,21 @@ def command(*, checkpoint: Path, to: str, out: Path) -> None:
     for path in (out, Path(f"{out}.json")):
         if path.exists():
             raise CommandError(f"--out: {path} already exists; name a new file, or remove it")
-    model, vocabulary = load_either(checkpoint)
+    model, vocabulary, level = load_either(checkpoint)
     with arguments_checked():  # the other program may lack the cell
-        export_model(model, out, to, vocabulary)
+        export_model(model, out, to, vocabulary, level)
     print(f"Exported {model.num_parameters:,} parameters")
 
 
-def load_either(path: Path) -> tuple[Any, Any]:
-    """Return the model of a run or of a file of `save_model`, and its vocabulary or None."""
+def load_either(path: Path) -> tuple[Any, Any, str | None]:
+    """Return the model of a run, its vocabulary and level; a file of `save_model` lacks these."""
     from numpylstm.saving import CheckpointError, load_model
 
     if not path.is_dir():
         with suppress(CheckpointError):  # then it must be a checkpoint
-            return load_model(path), None
+            return load_model(path), None, None
     saved, model = load_run(path)
-    return model, saved.vocabulary
+    return model, saved.vocabulary, saved.config.level
 
 
 main = partial(run, make_parser, command)

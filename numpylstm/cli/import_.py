@@ -36,28 +36,30 @@ def make_parser() -> argparse.ArgumentParser:
     parser.add_argument(
         "--level",
         choices=tuple(LEVELS),
-        help="how a text is cut into tokens (default: char if every token of the vocabulary is a "
-        "single character, else word)",
+        help="how a text is cut into tokens (default: as the file says; a file that does not say "
+        "it: char if every token of the vocabulary is a single character, else word)",
     )
     return parser
 
 
 def command(*, file: Path, out: Path, level: str | None = None, **settings: Any) -> None:
     """Read, convert, write."""
-    from numpylstm.exchange import import_model, write_run
+    from numpylstm.exchange import write_run
+    from numpylstm.exchange.files import import_file
     from numpylstm.models import LanguageModel
     from numpylstm.training import run_folder
 
-    model, vocabulary = import_model(file, **settings)
+    imported = import_file(file, **settings)
+    model = imported.model
     if not isinstance(model, LanguageModel):
         raise CommandError(
             f"{file} holds a {type(model).__name__}, and a run is of a language model; "
             "numpylstm.exchange.import_model reads it"
         )
     with named_by("--out", run_folder.create(out, "")) as folder:
-        used = write_run(model, vocabulary, folder, level)
+        used = write_run(model, imported.vocabulary, folder, level or imported.level)
     print(f"Imported {model!r}")
-    if level is None:
+    if level is None and imported.level is None:
         print(f"Texts are cut into tokens at level {used}, as its vocabulary suggests; see --level")
 
 

@@ -26,7 +26,7 @@ from numpylstm.cli.common import (
     set_threads,
 )
 from numpylstm.cli.output import logged
-from numpylstm.config import PRESETS, from_preset
+from numpylstm.config import PRESETS, ConfigError, from_preset
 from numpylstm.levels import LEVELS, WORD
 from numpylstm.printing import printable
 from numpylstm.training.display import LINES, is_quiet, waiting
@@ -82,11 +82,12 @@ def list_of_presets() -> str:
 
 def default_presets() -> str:
     """Return the preset of each level, for the help text."""
-    of_levels = [WORD.preset]
+    levels_of: dict[str, list[str]] = {}
     for level in LEVELS.values():
         if level is not WORD:
-            of_levels.append(f"{level.preset} with --level {level.name}")
-    return ", or ".join(of_levels)
+            levels_of.setdefault(level.preset, []).append(level.name)
+    others = [f"{preset} with --level {' or '.join(of)}" for preset, of in levels_of.items()]
+    return ", or ".join([WORD.preset, *others])
 
 
 def make_parser() -> argparse.ArgumentParser:
@@ -299,11 +300,11 @@ def old_run(folder: Path, options: dict[str, Any]) -> "Iterator[tuple[Path, Run,
 def say_what_is_next(folder: Path, training_run: "Run") -> None:
     """Name the commands that take the folder of the run."""
     names = ["numpylstm-sample"]
-    with suppress(ImportError):  # the run is complete without a page
-        from numpylstm.explore import cells_of_engine
+    with suppress(ImportError, ConfigError):  # no page, or none for such a model
+        from numpylstm.explore import check_config
 
-        if training_run.config.cell in cells_of_engine():
-            names.append("numpylstm-explore")
+        check_config(training_run.config)
+        names.append("numpylstm-explore")
     commands = [shlex.join([as_called(name), str(folder)]) for name in names]
     LINES.info(f"Next: {printable(', '.join(commands))}")
 

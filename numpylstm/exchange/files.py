@@ -8,7 +8,7 @@ the metadata of safetensors and ONNX; for other files they are in a JSON object 
 import json
 import os
 from pathlib import Path
-from typing import Any, BinaryIO
+from typing import Any, BinaryIO, NamedTuple
 
 import numpy as np
 
@@ -29,25 +29,38 @@ from numpylstm.exchange.arrays import (
     to_torch,
 )
 from numpylstm.exchange.graph import onnx_model
-from numpylstm.levels import CHAR, WORD
+from numpylstm.levels import CHAR, LEVELS, WORD
 from numpylstm.models import LanguageModel, Model, check_language_model
 from numpylstm.training import checkpoint, run_folder
 from numpylstm.training.loop import Run
 
-NOTES = {"model", "cell", "every_step", "options", "settings", "vocabulary"}
+NOTES = {"model", "cell", "every_step", "options", "settings", "vocabulary", "level"}
+
+
+class Imported(NamedTuple):
+    """What a file of another program holds; None where it does not say."""
+
+    model: Any
+    vocabulary: Any
+    level: str | None
 
 
 def export_model(
-    model: Model, path: str | Path, to: str, vocabulary: Vocabulary | None = None
+    model: Model,
+    path: str | Path,
+    to: str,
+    vocabulary: Vocabulary | None = None,
+    level: str | None = None,
 ) -> None:
     """Write a model to a file for another program; the file is replaced atomically.
 
     `to` is "safetensors", for the arrays by path; "torch", for the state dict of `to_torch`; or
     "onnx", for a whole model: ids (T, B) int64, or x (T, B, D), h0 (and c0 of an LSTM) (L, B, H) to
     logits (T, B, V), hT and cT. A sequence model takes lengths (B,) int32 too, has "outputs" in
-    place of "logits", and no states if it has two directions. A ValueError refuses a cell that the
-    program lacks, and a vocabulary of another size; an ImportError names the package that is
-    missing.
+    place of "logits", and no states if it has two directions. `level`, a name in
+    `numpylstm.levels.LEVELS`, tells `write_run` how texts are cut into tokens of the vocabulary. A
+    ValueError refuses a cell that the program lacks, and a vocabulary of another size; an
+    ImportError names the package that is missing.
     """
     where = "export_model"
     check_kind(where, "model", model, Model)
@@ -70,6 +83,9 @@ def export_model(
             got = f"{len(vocabulary)} tokens for {model.vocab_size} ids"
             raise ValueError(f"{where}: vocabulary must be that of the model, got {got}")
         notes["vocabulary"] = list(vocabulary)
+    if level is not None:
+        check_choice(where, "level", level, LEVELS)
+        notes["level"] = level
     texts = {key: json.dumps(value) for key, value in notes.items()}
     if to == "torch":
         state = to_torch(model)
@@ -102,6 +118,12 @@ def import_model(
     a language model are ``<unk>``, "1", "2", ..., and a log line says so; for another model the
     vocabulary is then None.
     """
+    imported = import_file(path, kind, **settings)
+    return imported.model, imported.vocabulary
+
+
+def import_file(path: str | Path, kind: type[Model] | None = None, **settings: Any) -> Imported:
+    """Read a model as `import_model` does, with its level too."""
     path = Path(path)
     with path.open("rb") as file:
         try:
@@ -118,8 +140,8 @@ def import_model(
 
 def read(
     path: Path, file: BinaryIO, kind: type[Model] | None, settings: dict[str, Any]
-) -> tuple[Any, Any]:
-    """Return the model in a file with its vocabulary, whatever the name of the file."""
+) -> Imported:
+    """Return what is in a file, whatever its name."""
     head = file.read(9)
     notes: dict[str, Any] = {}
     if head[:2] == b"PK":
@@ -165,14 +187,17 @@ def read(
     else:
         known = {key: notes[key] for key in ("cell", "every_step") if key in notes}
         model = sequence_model(kind, arrays, **(known | settings))
+    level = notes.get("level")
+    if level is not None:
+        check_choice("import_model", "level", level, LEVELS)
     tokens = notes.get("vocabulary")
     if tokens is None:
-        return model, None
+        return Imported(model, None, level)
     if not isinstance(tokens, list) or len(tokens) != model.vocab_size:
         raise ValueError(f"its vocabulary must be a list of {model.vocab_size} texts")
     vocabulary = Vocabulary(tuple(tokens))
     "".join(vocabulary).encode()  # half a surrogate pair could not be written into the run
-    return model, vocabulary
+    return Imported(model, vocabulary, level)
 
 
 def names_of_ids(V: int) -> list[str]:

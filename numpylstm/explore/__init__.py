@@ -20,7 +20,9 @@ from typing import Any
 from urllib.parse import quote
 
 from numpylstm.cells import CELLS, Cell
+from numpylstm.config import ConfigError, TrainConfig, check_known
 from numpylstm.data.text import read_embedded
+from numpylstm.errors import either
 from numpylstm.textbook import chapters, source_of
 
 __all__ = ["FOLDER", "page", "write_page"]
@@ -36,6 +38,9 @@ PREVIEW = """<meta property="og:title" content="How an LSTM really works">
 
 LINK = '<p><a href="{site}/player.html">Play one update, number by number</a></p>'
 PLAYER = "<p><code>python -m numpylstm.tape play page.html</code><br>plays one update</p>"
+
+KNOWN = ("cell", "hidden_size", "embedding_size", "num_layers", "tied", "dtype")
+"""The settings that the engine of the page has; it computes in float64, from float32."""
 
 OWN_TEXT = 60_000  # characters of the texts that the page offers to learn
 
@@ -128,6 +133,22 @@ def _with_links(text: str, site: str | None, notebooks: str | None) -> str:
 def cells_of_engine() -> list[str]:
     """Return the names of the cells that the engine of the page has."""
     return re.findall(r"step_forward: (\w+)_step_forward", _read("engine.js"))
+
+
+def levels_of_page() -> list[str]:
+    """Return the names of the levels whose texts the page reads."""
+    return re.findall(r"(\w+): \{\s*unit:", _read("tokens.js"))
+
+
+def check_config(config: TrainConfig) -> None:
+    """Raise a ConfigError for a setting, a cell or a level that the page does not have."""
+    check_known(config, "the engine of the page", KNOWN)
+    if config.cell not in cells_of_engine():
+        problem = f"must be {either(cells_of_engine())}, got {config.cell!r}"
+        raise ConfigError("cell", f"{problem}; the page has no other")
+    if config.level not in levels_of_page():
+        problem = f"must be {either(levels_of_page())}, got {config.level!r}"
+        raise ConfigError("level", f"{problem}; the page reads no other")
 
 
 def cell_record(cell: Cell) -> dict[str, Any]:

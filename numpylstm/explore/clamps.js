@@ -5,6 +5,7 @@ import { button, choice, slider } from "./elements.js";
 import { CELLS, FAR, zero_state } from "./engine.js";
 import { words_of } from "./models.js";
 import { fixed } from "./numbers.js";
+import { LEVELS } from "./tokens.js";
 
 const INVERSE = { tanh: Math.atanh, sigmoid: (h) => Math.log(h / (1 - h)), relu: (h) => h };
 
@@ -86,5 +87,5 @@ export function build_clamps(place, { model, layer, unit, clamps, free }, change
     : "a constant bias holds it";
   place.querySelector(".note").textContent =
     "Holding only changes weights: the gate's column becomes zero, its bias ±1000 (0 for a candidate of 0); " +
-    `${how}. It acts from the first ${level === "char" ? "character" : "word"} on.`;
+    `${how}. It acts from the first ${LEVELS[level].unit} on.`;
 }

@@ -13,12 +13,11 @@ import numpy as np
 from numpylstm import network
 from numpylstm.cells import CELLS
 from numpylstm.checks import Array, NotFinite
-from numpylstm.config import ConfigError, TrainConfig, check_known
+from numpylstm.config import TrainConfig
 from numpylstm.data import Vocabulary
 from numpylstm.data.configured import ScoredText, splits_punctuation
-from numpylstm.errors import either
 from numpylstm.evaluation import ProgressCallback, evaluate
-from numpylstm.explore import assemble, cell_record
+from numpylstm.explore import assemble, cell_record, check_config
 from numpylstm.functional import softmax
 from numpylstm.laboratory.diagnostics import cell_activations
 from numpylstm.models import LanguageModel
@@ -31,12 +30,6 @@ WORK = 1.5e11
 
 MOST_ROWS = 24
 """Cells of each layer that the page shows."""
-
-KNOWN = ("cell", "hidden_size", "embedding_size", "num_layers", "tied", "dtype")
-"""The settings that the engine of the page has; it computes in float64, from float32."""
-
-READ_LEVELS = ("word", "char")
-"""The levels whose texts `tokenize` of ``tokens.js`` cuts."""
 
 AT_ONCE = 16  # predictions whose gradients are computed together
 FAR = 1000.0  # sigmoid and tanh are exactly 0, 1 or -1 there
@@ -57,16 +50,10 @@ def explorer_page(
 ) -> str:
     """Return the explorer of the run `name` as one self-contained HTML document.
 
-    The engine of the page must have the cell; `text` has at least two tokens; `watch` is called
-    with the number of cells ranked and their total. Raises NotFinite if the loss is not finite, and
-    a ConfigError for a setting that the engine does not have.
+    `text` has at least two tokens; `watch` is called with the number of cells ranked and their
+    total. Raises NotFinite if the loss is not finite, and a ConfigError as `check_config` does.
     """
-    check_known(model.config, "the engine of the page", KNOWN)
-    if config.level not in READ_LEVELS:
-        raise ConfigError(
-            "level",
-            f"must be {either(READ_LEVELS)}, got {config.level!r}; the page reads no other",
-        )
+    check_config(config)
     cell = CELLS[config.cell]
     ids, loss = text.ids, evaluate(model, text.ids).loss
     if not np.isfinite(loss):

@@ -2,7 +2,7 @@
 
 import { button, element, number } from "./elements.js";
 import { fixed } from "./numbers.js";
-import { in_text, visible } from "./tokens.js";
+import { in_text, LEVELS, visible } from "./tokens.js";
 
 const as_text = (p) => (p < 0.0005 ? "<\u202f0.001" : fixed(p, 3));
 
@@ -33,7 +33,7 @@ export function show_loss(line, { model, ids, nll, free, is_held }) {
 
 // The most surprising and the best predicted places, each with what is before it.
 export function list_places(root, { model, words, nll }, point) {
-  const few = model.level === "char" ? 8 : 2;
+  const { few } = LEVELS[model.level];
   const shown = (word) => in_text(word, model.level).replace("\n", "");
   const entry = (t) => {
     const before = words.slice(Math.max(0, t - few), t).map(shown);

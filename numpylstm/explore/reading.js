@@ -18,7 +18,7 @@ import {
 } from "./models.js";
 import { fixed } from "./numbers.js";
 import { by_surprise, draw_bars, list_places, show_loss, surprises } from "./prediction.js";
-import { in_text, on_tokens, tokenize, visible } from "./tokens.js";
+import { in_text, LEVELS, on_tokens, tokenize, visible } from "./tokens.js";
 import { draw_heat, draw_strips, list_ranking, tints } from "./units.js";
 
 const PRESETS = {
@@ -54,7 +54,7 @@ export function reading_part(root, stored) {
     textarea.value = preset.text ?? as_typed(model);
     textarea.parentNode.hidden = Boolean(model.recorded);
     textarea.maxLength = Math.max(1000, 2 * textarea.value.length);
-    show_text(root, "kind", model.level === "char" ? "character" : "word");
+    show_text(root, "kind", LEVELS[model.level].unit);
     part.at = Number.POSITIVE_INFINITY;
     build();
     hold({});
@@ -237,13 +237,7 @@ export function reading_part(root, stored) {
 }
 
 // A model's own text as it is typed.
-function as_typed({ words, level }) {
-  if (level === "char") return words.join("").replaceAll("<unk>", "\ufffd").trimEnd(); // one character, too
-  return words
-    .map((word) => (word === "<eos>" ? "\n" : `${word} `))
-    .join("")
-    .trimEnd();
-}
+const as_typed = ({ words, level }) => LEVELS[level].join(words).trimEnd();
 
 function about_unknown(words) {
   const unknown = [...new Set(words)];

@@ -26,8 +26,7 @@ const PUNCTUATED = new RegExp(
   "gu",
 );
 
-export function tokenize(text, { level, splits_punctuation }) {
-  if (level === "char") return [...text];
+function cut_words(text, { splits_punctuation }) {
   const cut = (line) =>
     splits_punctuation
       ? [...line.matchAll(PUNCTUATED)].map(([word, mark]) =>
@@ -36,6 +35,18 @@ export function tokenize(text, { level, splits_punctuation }) {
       : (line.match(WORD) ?? []);
   return text.split("\n").flatMap((line, k) => (k ? ["<eos>", ...cut(line)] : cut(line)));
 }
+
+const join_words = (words) => words.map((word) => (word === "<eos>" ? "\n" : `${word} `)).join("");
+const join_characters = (words) => words.join("").replaceAll("<unk>", "\ufffd"); // one character, too
+
+// The levels of tokens by name: what a token is called, how a typed text is cut and how tokens are joined into one,
+// what is shown after a token in a running text, and how many tokens are shown before one.
+export const LEVELS = {
+  word: { unit: "word", cut: cut_words, join: join_words, after: " ", few: 2 },
+  char: { unit: "character", cut: (text) => [...text], join: join_characters, after: "", few: 8 },
+};
+
+export const tokenize = (text, model) => LEVELS[model.level].cut(text, model);
 
 // --- shown ----------------------------------------------------------------------------------------
 
@@ -57,7 +68,7 @@ export const visible = (token) =>
 export function in_text(token, level = "char") {
   if (token === "\n" || token === "<eos>") return "⏎\n";
   if (token === " ") return token;
-  return visible(token) + (level === "char" ? "" : " ");
+  return visible(token) + LEVELS[level].after;
 }
 
 // Let a reader point at a token: a span whose data-t is its place, in the element `text`. `place` returns the

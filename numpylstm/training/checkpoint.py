@@ -29,26 +29,10 @@ from numpylstm.models import LanguageModel
 from numpylstm.optim import OPTIMIZERS
 from numpylstm.saving import fitting_together, make_model, read_arrays, within, write_arrays
 from numpylstm.training.loop import Arrays, Run
-from numpylstm.training.metrics import Row, Tally
+from numpylstm.training.metrics import LARGEST_COUNT, OPTIONAL, RANGES, Row, Tally
 
 FORMAT, VERSION = "numpylstm checkpoint", 3
 READABLE_VERSIONS = (2, 3)  # the versions that can be read
-LARGEST_COUNT = 2**53  # epochs and updates
-RANGES = {  # of every column of Row
-    "epoch": f"[1, {LARGEST_COUNT}]",
-    "step": f"[1, {LARGEST_COUNT}]",
-    "lr": "[0, inf)",
-    "cost": "[0, inf)",
-    "perplexity": "(0, inf)",
-    "accuracy": "[0, 1]",
-    "gradient_norm": "[0, inf)",
-    "valid_perplexity": "(0, inf)",
-    "valid_accuracy": "[0, 1]",
-    "clipped": "[0, 1]",
-}
-"""Ranges of the numbers in a row of metrics."""
-OPTIONAL = {name for name, default in Row._field_defaults.items() if default is None}
-"""The columns that may be empty."""
 FIRST_COLUMNS = (
     "epoch",
     "step",

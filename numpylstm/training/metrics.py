@@ -44,6 +44,24 @@ class Row(NamedTuple):
     clipped: float = 0.0
 
 
+LARGEST_COUNT = 2**53  # epochs and updates
+RANGES = {
+    "epoch": f"[1, {LARGEST_COUNT}]",
+    "step": f"[1, {LARGEST_COUNT}]",
+    "lr": "[0, inf)",
+    "cost": "[0, inf)",
+    "perplexity": "(0, inf)",
+    "accuracy": "[0, 1]",
+    "gradient_norm": "[0, inf)",
+    "valid_perplexity": "(0, inf)",
+    "valid_accuracy": "[0, 1]",
+    "clipped": "[0, 1]",
+}
+"""The range of every column of `Row`."""
+OPTIONAL = {name for name, default in Row._field_defaults.items() if default is None}
+"""The columns that may be empty."""
+
+
 @dataclass
 class Tally:
     """Sums over the updates since the last row of metrics."""
