@@ -185,6 +185,8 @@ class Cell:
         `way` is "forward" or "backward"; in `reference` also "step_forward", "step_backward" or
         "through_h".
         """
+        # Found by its name, not in a table of the module: the museum and the diagnostics pass
+        # namespaces in place of `reference` in which they have replaced one function.
         return getattr(module, f"{self.name}_{way}")
 
     def describe(self, options: Mapping[str, Any]) -> str:

@@ -17,7 +17,7 @@ from support.pages import data_of
 from support.plain_pass import plain_pass
 
 import numpylstm as nl
-from numpylstm import diagnostics, exchange, inference, model_check, network, reference
+from numpylstm import diagnostics, exchange, explore, inference, model_check, network, reference
 from numpylstm.cells import CELLS
 from numpylstm.config import ConfigError, ModelConfig, TrainConfig, check_known, config_fields
 from numpylstm.data.configured import ScoredText
@@ -336,7 +336,7 @@ def test_a_setting_that_a_program_does_not_know_is_refused(name, rng, monkeypatc
     with pytest.raises(ConfigError, match=says):
         check_known(model.config, "PyTorch", known)
     monkeypatch.setattr(exchange_arrays, "SHOWN", known)
-    monkeypatch.setattr(own, "KNOWN", known)
+    monkeypatch.setattr(explore, "KNOWN", known)
     text = ScoredText("text", np.array([1, 2]), 0)
     for call in (
         lambda: exchange.to_torch(model),

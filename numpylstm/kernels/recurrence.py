@@ -157,6 +157,10 @@ def recurrence(name, States, Kept, forward, backward, carries_dh=False, separate
     gradients of the other states of the step before in `dstates`, and with `carries_dh` also the
     part of dh that reaches h of the step before without Wh. `States` and `Kept` are the classes of
     `states` and `kept`.
+
+    The kernels are made anew for each cell, around its pointwise functions, which they do not take
+    as arguments: Numba finds no kernel on disk that was compiled for a function as an argument, so
+    every process would compile it again.
     """
 
     def of_cell(decorate):

@@ -15,7 +15,9 @@ exp(inf) = inf, NaN stays NaN. The functions take and return a scalar. Each mult
 (`fma`), so the result is the same wherever a function is inlined.
 """
 
+from functools import partial
 from math import factorial
+from typing import Any, NamedTuple
 
 import numpy as np
 from numba import types
@@ -23,6 +25,15 @@ from numba.extending import overload
 
 from .compiling import inlined, inner
 from .simd import fma, power_of_two
+
+
+class Functions(NamedTuple):
+    """The functions for a dtype."""
+
+    exp: Any
+    sigmoid: Any
+    tanh: Any
+    log_sigmoid: Any
 
 
 def _make(real, degree, mantissa, ln2_high, ln2_low, lowest, highest, tanh_limit):
@@ -94,7 +105,7 @@ def _make(real, degree, mantissa, ln2_high, ln2_low, lowest, highest, tanh_limit
             series = fma(series, square, c)
         return (x if x < zero else zero) - two * fma(series * square, y, y)
 
-    return exp, sigmoid, tanh, log_sigmoid
+    return Functions(exp, sigmoid, tanh, log_sigmoid)
 
 
 _FLOAT32 = _make(np.float32, 7, 23, 0.693359375, -2.12194440e-4, -104.0, 89.0, 10.0)
@@ -103,22 +114,59 @@ _FLOAT64 = _make(
 )
 
 
-def _generic(index):
-    """Return a function for both dtypes, and overload it for compiled code."""
-
-    def function(x):
-        with np.errstate(all="ignore"):  # infinities are valid, and compiled code does not warn
-            return (_FLOAT32 if isinstance(x, np.float32) else _FLOAT64)[index](x)
-
-    # Not inlined by Numba, which would then delete stores to views that are not read again.
-    @overload(function, jit_options={"error_model": "numpy", "fastmath": False})
-    def overload_function(x):
-        return (_FLOAT32 if x == types.float32 else _FLOAT64)[index].py_func
-
-    return function
+def _of_number(x):
+    return _FLOAT32 if isinstance(x, np.float32) else _FLOAT64
 
 
-exp = _generic(0)  # e ** x
-sigmoid = _generic(1)  # 1 / (1 + exp(-x))
-tanh = _generic(2)
-log_sigmoid = _generic(3)  # -log(1 + exp(-x))
+def _of_type(x):
+    return _FLOAT32 if x == types.float32 else _FLOAT64
+
+
+# Each function is plain Python, and in compiled code the overload below it, which is not inlined by
+# Numba: that would delete stores to views that are not read again. The plain functions do not warn
+# of infinities, which are valid: compiled code does not either.
+_overload = partial(overload, jit_options={"error_model": "numpy", "fastmath": False})
+
+
+@np.errstate(all="ignore")
+def exp(x):
+    """Return e ** x."""
+    return _of_number(x).exp(x)
+
+
+@_overload(exp)
+def _compiled_exp(x):
+    return _of_type(x).exp.py_func
+
+
+@np.errstate(all="ignore")
+def sigmoid(x):
+    """Return 1 / (1 + exp(-x))."""
+    return _of_number(x).sigmoid(x)
+
+
+@_overload(sigmoid)
+def _compiled_sigmoid(x):
+    return _of_type(x).sigmoid.py_func
+
+
+@np.errstate(all="ignore")
+def tanh(x):
+    """Return the hyperbolic tangent."""
+    return _of_number(x).tanh(x)
+
+
+@_overload(tanh)
+def _compiled_tanh(x):
+    return _of_type(x).tanh.py_func
+
+
+@np.errstate(all="ignore")
+def log_sigmoid(x):
+    """Return -log(1 + exp(-x))."""
+    return _of_number(x).log_sigmoid(x)
+
+
+@_overload(log_sigmoid)
+def _compiled_log_sigmoid(x):
+    return _of_type(x).log_sigmoid.py_func
