@@ -38,7 +38,7 @@ NOTES = {"model", "cell", "every_step", "options", "settings", "vocabulary", "le
 
 
 class Imported(NamedTuple):
-    """What a file of another program holds; None where it does not say."""
+    """The content of a file of another program; None where it does not say."""
 
     model: Any
     vocabulary: Any
