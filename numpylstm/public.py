@@ -5,7 +5,9 @@ from numpylstm.adaptation import (
     choose_temperature,
     evaluate_at_temperature,
     evaluate_dynamic,
+    evaluate_dynamic_with_cache,
     evaluate_with_cache,
+    gradient_rms,
 )
 from numpylstm.bidirectional import Bidirectional
 from numpylstm.cells import LSTMState, RNNState, SLSTMState
@@ -99,6 +101,7 @@ __all__ = [
     "evaluate_at_temperature",
     "evaluate_classifier",
     "evaluate_dynamic",
+    "evaluate_dynamic_with_cache",
     "evaluate_regressor",
     "evaluate_with_cache",
     "exchange",
@@ -108,6 +111,7 @@ __all__ = [
     "generate",
     "get_num_threads",
     "gradcheck",
+    "gradient_rms",
     "grading",
     "load",
     "load_model",

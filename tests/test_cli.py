@@ -164,17 +164,35 @@ def test_eval_prints_the_ledger(here):
         assert line in out
 
 
-def test_eval_with_a_model_that_adapts_has_rows_of_its_own(here):
-    adapting = ("--dynamic", "0.1", "--cache", "50", "--cache-share", "0.2")
+def test_eval_with_a_model_that_adapts_has_rows_of_its_own(folder, here):
+    steps = ("--dynamic", "0.1", "--dynamic-decay", "0.01", "--dynamic-rms", "60")
+    adapting = (*steps, "--cache", "50", "--cache-share", "0.2")
     plain, (out, _) = here("numpylstm-eval", "run")[0], here("numpylstm-eval", "run", *adapting)
     assert out.startswith(plain)
     found = json.loads(here("numpylstm-eval", "run", *adapting, "--json")[0])
-    assert {found[name]["perplexity"] for name in ("dynamic", "cache")}.isdisjoint(
-        {found["perplexity"]}
-    )
-    for name, told in {"dynamic": "rate 0.1", "cache": "size 50, theta 0.3, share 0.2"}.items():
+    saved = nl.load(folder / "run/best.npz")
+    model, texts = nl.restore_model(saved), load_corpus(saved.config)
+    rms = nl.gradient_rms(model, texts.train[:60])
+    of_steps = {"rate": 0.1, "decay": 0.01}
+    of_cache = {"size": 50, "theta": 0.3, "share": 0.2}
+    results = {
+        "dynamic": nl.evaluate_dynamic(model, texts.test, **of_steps, rms=rms),
+        "cache": nl.evaluate_with_cache(model, texts.test, **of_cache),
+        "dynamic_with_cache": nl.evaluate_dynamic_with_cache(
+            model, texts.test, **of_steps, rms=rms, **of_cache
+        ),
+    }
+    assert {name: found[name]["perplexity"] for name in results} == {
+        name: result.perplexity for name, result in results.items()
+    }
+    assert found["dynamic_with_cache"].items() > (of_steps | of_cache | {"rms_tokens": 60}).items()
+    for label, name, told in (
+        ("dynamic", "dynamic", "rate 0.1, decay 0.01"),
+        ("cache", "cache", "size 50, theta 0.3, share 0.2"),
+        ("both", "dynamic_with_cache", "a cache and dynamic steps, with the same settings"),
+    ):
         perplexity, accuracy = found[name]["perplexity"], found[name]["accuracy"]
-        expected = f"{name:15}perplexity {perplexity:.3f}, accuracy {accuracy:.4f}; {told}\n"
+        expected = f"{label:15}perplexity {perplexity:.3f}, accuracy {accuracy:.4f}; {told}\n"
         assert expected in out
 
 

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from numpylstm.training.checkpoint import Checkpoint
 
 
+LOWER_RATE = "lower the rate of --dynamic"
 CHOSEN = "valid"
 """The word in place of a temperature that has it chosen on the validation text."""
 
@@ -113,11 +114,25 @@ def make_parser() -> argparse.ArgumentParser:
         help="also score with a step of gradient descent after each window (default: no)",
     )
     more.add_argument(
+        "--dynamic-decay",
+        type=float,
+        metavar="X",
+        default=0.0,
+        help="part of the way back to the trained parameters in each of these steps",
+    )
+    more.add_argument(
+        "--dynamic-rms",
+        type=at_least(2),
+        metavar="N",
+        help="divide these steps, entry by entry, by the root mean square of the gradient over the "
+        "first N tokens of the training text (default: no)",
+    )
+    more.add_argument(
         "--cache",
         type=at_least(1),
         metavar="N",
-        help="also score with a cache of the last N hidden states and their next tokens "
-        "(default: no)",
+        help="also score with a cache of the last N hidden states and their next tokens; with "
+        "--dynamic, also with both (default: no)",
     )
     more.add_argument(
         "--cache-theta",
@@ -156,6 +171,8 @@ def command(
     as_json: bool = False,
     cache: int | None = None,
     dynamic: float | None = None,
+    dynamic_decay: float = 0.0,
+    dynamic_rms: int | None = None,
     temperature: float | str | None = None,
     batch_size: int | None = None,
     per_token: Path | None = None,
@@ -167,6 +184,7 @@ def command(
     from numpylstm.adaptation import (
         evaluate_at_temperature,
         evaluate_dynamic,
+        evaluate_dynamic_with_cache,
         evaluate_with_cache,
     )
 
@@ -176,6 +194,8 @@ def command(
         raise CommandError("--max-tokens is for --text and the splits valid and test, not train")
     if cache is None and (cache_theta, cache_share) != (CACHE_THETA, CACHE_SHARE):
         raise CommandError("--cache-theta and --cache-share are for --cache N")
+    if dynamic is None and (dynamic_decay or dynamic_rms is not None):
+        raise CommandError("--dynamic-decay and --dynamic-rms are for --dynamic RATE")
     set_threads(threads)
     saved, model = load_run(checkpoint)
     level = LEVELS[saved.config.level]
@@ -185,6 +205,9 @@ def command(
     choice = "as given"
     if isinstance(temperature, str):
         temperature, choice = chosen_temperature(checkpoint, saved, model, text_named, B, T)
+    rms = None
+    if dynamic_rms is not None:
+        rms = training_rms(checkpoint, saved, model, text_named, dynamic_rms, B, T)
     facts: dict[str, Any] = {
         "checkpoint": str(saved.path),
         "epoch": saved.meta["epoch"],
@@ -216,13 +239,20 @@ def command(
             )
             told = figures(result, "raise the number of --temperature")
             facts["tempered"] = {"temperature": temperature, "choice": choice, **told}
+        steps: dict[str, Any] = {"rate": dynamic, "decay": dynamic_decay}
+        of_cache: dict[str, Any] = {"size": cache, "theta": cache_theta, "share": cache_share}
+        rms_named = {"rms_tokens": dynamic_rms}
         if dynamic is not None:
-            result = evaluate_dynamic(model, text.ids, B, T, rate=dynamic, watch=shown.share)
-            facts["dynamic"] = {"rate": dynamic, **figures(result, "lower the rate of --dynamic")}
+            result = evaluate_dynamic(model, text.ids, B, T, **steps, rms=rms, watch=shown.share)
+            facts["dynamic"] = steps | rms_named | figures(result, LOWER_RATE)
         if cache is not None:
-            settings: dict[str, Any] = {"size": cache, "theta": cache_theta, "share": cache_share}
-            result = evaluate_with_cache(model, text.ids, B, T, **settings, watch=shown.share)
-            facts["cache"] = settings | figures(result, "change the numbers of --cache")
+            result = evaluate_with_cache(model, text.ids, B, T, **of_cache, watch=shown.share)
+            facts["cache"] = of_cache | figures(result, "change the numbers of --cache")
+        if dynamic is not None and cache is not None:
+            result = evaluate_dynamic_with_cache(
+                model, text.ids, B, T, **steps, rms=rms, **of_cache, watch=shown.share
+            )
+            facts["dynamic_with_cache"] = steps | rms_named | of_cache | figures(result, LOWER_RATE)
     if per_token is not None:
         with waiting("scoring each token"):
             write_tokens(per_token, model, saved.vocabulary, text.ids)
@@ -255,9 +285,11 @@ LINES = {
     "tempered": "perplexity {tempered[perplexity]:.3f}, accuracy {tempered[accuracy]:.4f}; "
     "temperature {tempered[temperature]:g}, {tempered[choice]}",
     "dynamic": "perplexity {dynamic[perplexity]:.3f}, accuracy {dynamic[accuracy]:.4f}; "
-    "rate {dynamic[rate]:g}",
+    "rate {dynamic[rate]:g}, decay {dynamic[decay]:g}",
     "cache": "perplexity {cache[perplexity]:.3f}, accuracy {cache[accuracy]:.4f}; "
     "size {cache[size]}, theta {cache[theta]:g}, share {cache[share]:g}",
+    "both": "perplexity {dynamic_with_cache[perplexity]:.3f}, accuracy "
+    "{dynamic_with_cache[accuracy]:.4f}; a cache and dynamic steps, with the same settings",
 }
 """The lines of the output: a label, and a form that takes the figures of the JSON object."""
 
@@ -279,6 +311,25 @@ def chosen_temperature(
     with waiting("choosing the temperature") as shown:
         best = choose_temperature(model, valid.ids, batch_size, num_steps, watch=shown.share)
     return best, f"chosen on the {valid.name}"
+
+
+def training_rms(
+    checkpoint: Path,
+    saved: "Checkpoint",
+    model: "LanguageModel",
+    text_named: Mapping[str, Any],
+    tokens: int,
+    batch_size: int,
+    num_steps: int,
+) -> "dict[str, NDArray[Any]]":
+    """Return the root mean square gradients over the first tokens of the training text."""
+    from numpylstm.adaptation import gradient_rms
+
+    named = {name: value for name, value in text_named.items() if name == "data"}
+    train = read_text(checkpoint, saved, {**named, "split": "train"}, streams=batch_size)
+    with waiting("measuring gradients") as shown, arguments_checked():
+        first = train.ids[:tokens]
+        return gradient_rms(model, first, batch_size, num_steps, watch=shown.share)
 
 
 def write_tokens(
