@@ -69,7 +69,8 @@ def evaluate_dynamic(
     decay : float
         In [0, 1]: the part of the way back to the trained parameters that each step takes.
     rms : dict of path -> array, optional
-        Result of `gradient_rms` for a part of the training text.
+        Result of `gradient_rms` for a part of the training text; or the square roots of Adam's
+        ``state["second_moment"]``, which are of the whole training.
 
     Examples
     --------

@@ -185,7 +185,7 @@ def test_eval_with_a_model_that_adapts_has_rows_of_its_own(folder, here):
     assert {name: found[name]["perplexity"] for name in results} == {
         name: result.perplexity for name, result in results.items()
     }
-    assert found["dynamic_with_cache"].items() > (of_steps | of_cache | {"rms_tokens": 60}).items()
+    assert found["dynamic_with_cache"].items() > (of_steps | of_cache | {"rms": 60}).items()
     for label, name, told in (
         ("dynamic", "dynamic", "rate 0.1, decay 0.01"),
         ("cache", "cache", "size 50, theta 0.3, share 0.2"),
@@ -194,6 +194,20 @@ def test_eval_with_a_model_that_adapts_has_rows_of_its_own(folder, here):
         perplexity, accuracy = found[name]["perplexity"], found[name]["accuracy"]
         expected = f"{label:15}perplexity {perplexity:.3f}, accuracy {accuracy:.4f}; {told}\n"
         assert expected in out
+
+
+def test_eval_divides_dynamic_steps_by_the_rms_that_adam_kept(folder, here):
+    adam = ("--optimizer", "adam", "--lr", "0.01")
+    here("numpylstm-train", "--train", "text.txt", "--out", "adam", *SMALL, *adam)
+    steps = ("--dynamic", "0.02", "--dynamic-rms", "adam", "--num-steps", "9")
+    found = json.loads(here("numpylstm-eval", "adam", *steps, "--json")[0])["dynamic"]
+    saved = nl.load(folder / "adam/best.npz")
+    run = nl.restore_run(saved)
+    second_moment = run.optimizer.state["second_moment"]
+    rms = {path: np.sqrt(array) for path, array in second_moment.items()}
+    text = load_corpus(saved.config).test
+    result = nl.evaluate_dynamic(nl.restore_model(saved), text, 1, 9, rate=0.02, rms=rms)
+    assert found["perplexity"] == result.perplexity != nl.evaluate(run.model, text).perplexity
 
 
 def test_eval_chooses_a_temperature_on_the_validation_text(folder, here):

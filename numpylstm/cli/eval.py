@@ -43,6 +43,15 @@ def temperature(text: str) -> float | str:
     return text if text == CHOSEN else float(text)
 
 
+ADAM = "adam"
+"""The word in place of a number of tokens that takes the state of Adam."""
+
+
+def rms(text: str) -> int | str:
+    """Parse a number of tokens, or `ADAM`."""
+    return text if text == ADAM else at_least(2)(text)
+
+
 def make_parser() -> argparse.ArgumentParser:
     """Return the parser of the command."""
     parser = Parser(
@@ -122,10 +131,11 @@ def make_parser() -> argparse.ArgumentParser:
     )
     more.add_argument(
         "--dynamic-rms",
-        type=at_least(2),
-        metavar="N",
+        type=rms,
+        metavar=f"N|{ADAM}",
         help="divide these steps, entry by entry, by the root mean square of the gradient over the "
-        "first N tokens of the training text (default: no)",
+        f"first N tokens of the training text, or by that which Adam kept in training ({ADAM}) "
+        "(default: no)",
     )
     more.add_argument(
         "--cache",
@@ -172,7 +182,7 @@ def command(
     cache: int | None = None,
     dynamic: float | None = None,
     dynamic_decay: float = 0.0,
-    dynamic_rms: int | None = None,
+    dynamic_rms: int | str | None = None,
     temperature: float | str | None = None,
     batch_size: int | None = None,
     per_token: Path | None = None,
@@ -205,9 +215,11 @@ def command(
     choice = "as given"
     if isinstance(temperature, str):
         temperature, choice = chosen_temperature(checkpoint, saved, model, text_named, B, T)
-    rms = None
-    if dynamic_rms is not None:
-        rms = training_rms(checkpoint, saved, model, text_named, dynamic_rms, B, T)
+    divisors = None
+    if isinstance(dynamic_rms, str):
+        divisors = adam_rms(saved)
+    elif dynamic_rms is not None:
+        divisors = training_rms(checkpoint, saved, model, text_named, dynamic_rms, B, T)
     facts: dict[str, Any] = {
         "checkpoint": str(saved.path),
         "epoch": saved.meta["epoch"],
@@ -241,18 +253,20 @@ def command(
             facts["tempered"] = {"temperature": temperature, "choice": choice, **told}
         steps: dict[str, Any] = {"rate": dynamic, "decay": dynamic_decay}
         of_cache: dict[str, Any] = {"size": cache, "theta": cache_theta, "share": cache_share}
-        rms_named = {"rms_tokens": dynamic_rms}
+        rms_name = {"rms": dynamic_rms}
         if dynamic is not None:
-            result = evaluate_dynamic(model, text.ids, B, T, **steps, rms=rms, watch=shown.share)
-            facts["dynamic"] = steps | rms_named | figures(result, LOWER_RATE)
+            result = evaluate_dynamic(
+                model, text.ids, B, T, **steps, rms=divisors, watch=shown.share
+            )
+            facts["dynamic"] = steps | rms_name | figures(result, LOWER_RATE)
         if cache is not None:
             result = evaluate_with_cache(model, text.ids, B, T, **of_cache, watch=shown.share)
             facts["cache"] = of_cache | figures(result, "change the numbers of --cache")
         if dynamic is not None and cache is not None:
             result = evaluate_dynamic_with_cache(
-                model, text.ids, B, T, **steps, rms=rms, **of_cache, watch=shown.share
+                model, text.ids, B, T, **steps, rms=divisors, **of_cache, watch=shown.share
             )
-            facts["dynamic_with_cache"] = steps | rms_named | of_cache | figures(result, LOWER_RATE)
+            facts["dynamic_with_cache"] = steps | rms_name | of_cache | figures(result, LOWER_RATE)
     if per_token is not None:
         with waiting("scoring each token"):
             write_tokens(per_token, model, saved.vocabulary, text.ids)
@@ -311,6 +325,21 @@ def chosen_temperature(
     with waiting("choosing the temperature") as shown:
         best = choose_temperature(model, valid.ids, batch_size, num_steps, watch=shown.share)
     return best, f"chosen on the {valid.name}"
+
+
+def adam_rms(saved: "Checkpoint") -> "dict[str, NDArray[Any]]":
+    """Return the root mean square gradients in training, from the state of Adam in a checkpoint."""
+    import numpy as np
+
+    from numpylstm.saving import within
+
+    squares = within("optimizer/second_moment", saved.arrays)
+    if not squares:
+        raise CommandError(
+            f"--dynamic-rms {ADAM} is for a run of Adam or AdamW, and this one was trained by "
+            f"{saved.config.optimizer}; --dynamic-rms N measures the gradients"
+        )
+    return {path: np.sqrt(array) for path, array in squares.items()}
 
 
 def training_rms(
