@@ -378,9 +378,9 @@ def test_quiet_leaves_the_report(folder, here):
 @pytest.mark.parametrize("lacks", ["cells_of_engine", "levels_of_page"])
 def test_no_explorer_is_named_that_would_refuse_the_run(monkeypatch, caplog, lacks):
     run = SimpleNamespace(config=nl.TrainConfig())
-    train_command.say_what_is_next(Path("run"), run)
+    train_command.print_next_commands(Path("run"), run)
     monkeypatch.setattr(explore, lacks, lambda: ["another"])
-    train_command.say_what_is_next(Path("run"), run)
+    train_command.print_next_commands(Path("run"), run)
     named = ["numpylstm-explore" in record.getMessage() for record in caplog.records]
     assert named == [True, False]
 

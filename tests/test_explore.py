@@ -154,13 +154,13 @@ def test_what_the_command_refuses(folder, arguments, says):
 def test_a_cell_that_the_page_lacks_is_refused(folder, monkeypatch):
     monkeypatch.setattr(explore, "cells_of_engine", lambda: ["rnn", "gru"])
     _, err = call(folder, "numpylstm-explore", "run", expect=2)
-    assert "cell must be 'rnn' or 'gru', got 'lstm'; the page has no other" in err
+    assert "run/best.npz: cell must be 'rnn' or 'gru', got 'lstm'; the page has no other" in err
 
 
 def test_a_level_that_the_page_lacks_is_refused(folder, monkeypatch):
     monkeypatch.setattr(explore, "levels_of_page", lambda: ["char"])
     _, err = call(folder, "numpylstm-explore", "run", expect=2)
-    assert "level must be 'char', got 'word'; the page reads no other" in err
+    assert "run/best.npz: level must be 'char', got 'word'; the page reads no other" in err
 
 
 def test_the_engine_has_the_cells_of_the_textbook():

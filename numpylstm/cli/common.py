@@ -16,11 +16,11 @@ from numpylstm import __version__
 from numpylstm.cells import CELLS
 from numpylstm.cli.output import (
     Terminal,
-    complain,
     discard,
     lines_to,
     one_line,
     open_closed_streams,
+    print_error,
 )
 from numpylstm.config import DATA, GROUPS, MODEL, ConfigError, TrainConfig, config_fields, kind_of
 from numpylstm.errors import NumpylstmError
@@ -158,7 +158,7 @@ def read_text(
 
     advice = ""
     if named.keys().isdisjoint({"data", "file", "prompt"}):
-        saved = run_folder.where_its_text_is(saved, path)
+        saved = run_folder.with_current_texts(saved, path)
         advice = "name the text with --text (numpylstm-eval: or with --data)"
     with waiting("reading the text"), advised(advice):
         text = scored_text(saved.config, saved.vocabulary, saved.meta["fingerprint"], **named)
@@ -243,7 +243,9 @@ def run(
             stream.reconfigure(errors="backslashreplace")
     with warnings.catch_warnings(), lines_to(Terminal(prog)), terminable():
         warnings.filterwarnings("default", category=UserWarning, module="numpylstm")
-        warnings.showwarning = lambda message, *_: complain(f"{prog}: warning: {one_line(message)}")
+        warnings.showwarning = lambda message, *_: print_error(
+            f"{prog}: warning: {one_line(message)}"
+        )
         try:
             with waiting("loading"):  # a second or two
                 importlib.import_module("numpylstm.training.loop")
@@ -261,7 +263,7 @@ def run(
         except (KeyboardInterrupt, NumpylstmError, ImportError, MemoryError, OSError) as error:
             text, status = described(error)
             notes = getattr(error, "__notes__", ())
-        complain(f"{prog}: {one_line('; '.join([text, *notes]))}")
+        print_error(f"{prog}: {one_line('; '.join([text, *notes]))}")
         return status
 
 

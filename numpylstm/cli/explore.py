@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any
 
 from numpylstm.cli.common import (
+    CommandError,
     Parser,
     at_least,
     load_run,
@@ -13,6 +14,7 @@ from numpylstm.cli.common import (
     run,
     set_threads,
 )
+from numpylstm.config import ConfigError
 from numpylstm.printing import printable
 from numpylstm.training.display import waiting
 
@@ -66,12 +68,17 @@ def command(
     **text_named: Any,
 ) -> None:
     """Load, read, rank, write."""
+    from numpylstm.explore import check_config
     from numpylstm.explore.own import MOST_PARAMETERS, explorer_page
     from numpylstm.saving import write_text
 
     set_threads(threads)
     saved, model = load_run(checkpoint)
     path = saved.path
+    try:
+        check_config(saved.config)
+    except ConfigError as error:  # the command has no flag of this name
+        raise CommandError(f"{path}: {error}") from error
     out = out or path.with_name(NAME)
     text_named.setdefault("max_tokens", 200 if model.num_parameters <= MOST_PARAMETERS else 100)
     read = read_text(checkpoint, saved, text_named)

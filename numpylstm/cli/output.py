@@ -33,7 +33,9 @@ class Terminal(logging.StreamHandler[TextIO]):
             self.stream.flush()
         except OSError as error:
             discard(self.stream)
-            complain(f"{self.prog}: standard output is lost ({error.strerror}); the run continues")
+            print_error(
+                f"{self.prog}: standard output is lost ({error.strerror}); the run continues"
+            )
 
 
 @contextmanager
@@ -65,7 +67,7 @@ def logged(path: Path, words: Sequence[str]) -> Iterator[None]:
         yield
 
 
-def complain(text: str) -> None:
+def print_error(text: str) -> None:
     """Print a line on standard error, unless nothing can be printed there."""
     try:
         print(text, file=sys.stderr, flush=True)

@@ -215,7 +215,7 @@ def command(
         except KeyboardInterrupt as interrupt:
             interrupt.add_note(f"continue with {resume_command}")
             raise
-        say_what_is_next(folder, training_run)
+        print_next_commands(folder, training_run)
 
 
 @contextmanager
@@ -297,7 +297,7 @@ def old_run(folder: Path, options: dict[str, Any]) -> "Iterator[tuple[Path, Run,
         yield folder, training_run, corpus
 
 
-def say_what_is_next(folder: Path, training_run: "Run") -> None:
+def print_next_commands(folder: Path, training_run: "Run") -> None:
     """Name the commands that take the folder of the run."""
     names = ["numpylstm-sample"]
     with suppress(ImportError, ConfigError):  # no page, or none for such a model

@@ -278,7 +278,7 @@ def from_torch(state: Mapping[str, Any]) -> dict[str, Array]:
         arrays = layers_from(where, "PyTorch", ahead)
     first_layer = ahead[0]
     width = len(first_layer.Wh) * (2 if back else 1)
-    return arrays | around(rest, len(first_layer.Wx), width, problem)
+    return arrays | other_arrays(rest, len(first_layer.Wx), width, problem)
 
 
 def pop_layers(where: str, rest: dict[str, Array], prefix: str, suffix: str) -> list[ImportedLayer]:
@@ -313,7 +313,9 @@ def one_direction(where: str, layers: list[ImportedLayer], way: int) -> list[Imp
     return own
 
 
-def around(rest: dict[str, Array], D: int, width: int, problem: ValueError) -> dict[str, Array]:
+def other_arrays(
+    rest: dict[str, Array], D: int, width: int, problem: ValueError
+) -> dict[str, Array]:
     """Return the arrays of the embedding and the decoder.
 
     The decoder is the matrix with a bias of its name; without a bias, the shapes tell.
@@ -327,7 +329,7 @@ def around(rest: dict[str, Array], D: int, width: int, problem: ValueError) -> d
         if rest[key].shape == (D, width) and np.array_equal(first, second):  # tied, projected
             tied_part = {other: rest[other] for other in rest if other != key}
             projection = {"projection.W": rest[key].T.copy()}
-            return projection | around(tied_part, D, D, problem)
+            return projection | other_arrays(tied_part, D, D, problem)
     decoders = [key for key in matrices if rest[key].shape[1] == width]
     if biases:
         decoders = [key for key in decoders if key.removesuffix("weight") + "bias" in biases]

@@ -42,7 +42,7 @@ def page(report: Report) -> str:
         "True and predicted": passage(report),
         "What it writes": samples(report),
         "Settings": settings(report.config),
-        "How it was made": making(report.result),
+        "How it was made": facts_of_run(report.result),
     }
     body = "\n".join(f"<h2>{title}</h2>\n{content}" for title, content in sections.items())
     return (
@@ -143,7 +143,7 @@ def settings(config: TrainConfig) -> str:
     return f'<div class="columns">{definitions(shown)}</div>'
 
 
-def making(result: dict[str, Any]) -> str:
+def facts_of_run(result: dict[str, Any]) -> str:
     """Return the tokens read and scored, times, the machine and the command."""
     test, corpus, times = result["test"], result["text"], result["time"]
     facts = [("held out", corpus["held_out"])]

@@ -28,8 +28,8 @@ from numpylstm.training.thread_trials import ThreadTrials
 
 Arrays = Mapping[str, Array]
 
-TOLD = {"num_layers", "hidden_size", "cell", "dtype"}
-"""The settings for which `describe` has words of its own."""
+NAMED_BY_DESCRIBE = {"num_layers", "hidden_size", "cell", "dtype"}
+"""The settings that `describe` writes in a form of their own."""
 
 
 class TrainingFailed(NumpylstmError, RuntimeError):
@@ -440,7 +440,7 @@ def describe(run: Run) -> str:
     words = [f"{config.num_layers} x {config.hidden_size} {cell}"]
     for each in config_fields(ModelConfig):
         value = getattr(config, each.name)
-        if each.name in TOLD or not each.metadata["outputs"] or value == each.default:
+        if each.name in NAMED_BY_DESCRIBE or not each.metadata["outputs"] or value == each.default:
             continue
         name = each.name.replace("_", " ")
         words.append(name if value is True else f"{name} {value}")

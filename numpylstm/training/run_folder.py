@@ -156,7 +156,7 @@ def checkpoint_of(path: Path) -> Path:
     raise RunFolderError(f"{path} holds no {BEST}; {advice}")
 
 
-def where_its_text_is(saved: checkpoint.Checkpoint, path: Path) -> checkpoint.Checkpoint:
+def with_current_texts(saved: checkpoint.Checkpoint, path: Path) -> checkpoint.Checkpoint:
     """Return the best checkpoint of a run's folder with the paths of its text in the last one."""
     if not (path / LAST).exists():
         return saved

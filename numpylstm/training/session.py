@@ -123,7 +123,7 @@ def fine_tune(path: Path, changes: Mapping[str, Any]) -> tuple[Run, Corpus]:
     if changes.keys().isdisjoint({"data", "train"}):
         if not saved.meta["fingerprint"]:
             raise ConfigError("train", f"must be given: {path} was imported, without a text")
-        old = run_folder.where_its_text_is(saved, path).config
+        old = run_folder.with_current_texts(saved, path).config
     else:
         split = "train" in changes and splits_punctuation(old, vocabulary)
         changes = {**dict.fromkeys(setting_names(text=True)), "split_punctuation": split, **changes}
