@@ -336,19 +336,17 @@ def check_sizes(where: str, **sizes: Any) -> list[int]:
     return list(map(int, sizes.values()))
 
 
-def check_weights(
-    where: str, name: str, weights: Any, shape: Shape, dtype: "np.dtype[Any]"
-) -> None:
+def check_weights(where: str, weights: Any, shape: Shape, dtype: "np.dtype[Any]") -> None:
     """Raise unless `weights` is a float array of this shape, not negative, with a finite sum."""
-    check_array(where, name, weights, shape, dtype, "one weight for each target")
+    check_array(where, "weights", weights, shape, dtype, "one weight for each target")
     if not weights.min() >= 0:
         raise ValueError(
-            f"{where}: {name} must be at least 0, got {_first(weights, ~(weights >= 0))}; "
+            f"{where}: weights must be at least 0, got {_first(weights, ~(weights >= 0))}; "
             f"0 leaves a token out"
         )
     with np.errstate(over="ignore"):
         if not np.isfinite(weights.sum()):
-            raise ValueError(f"{where}: {name} must be finite, and so must their sum")
+            raise ValueError(f"{where}: weights must be finite, and so must their sum")
 
 
 def checked_weights(where: str, weights: Any, shape: Shape, dtype: DTypeLike) -> Array:
@@ -359,7 +357,7 @@ def checked_weights(where: str, weights: Any, shape: Shape, dtype: DTypeLike) ->
     weights = real_array(where, "weights", weights)
     with np.errstate(over="ignore"):  # what overflows is not finite, and is refused
         weights = weights.astype(dtype)
-    check_weights(where, "weights", weights, shape, np.dtype(dtype))
+    check_weights(where, weights, shape, np.dtype(dtype))
     return weights
 
 

@@ -815,7 +815,7 @@ def sequence_cross_entropy_forward(
         coefficients = np.empty((T, B), logits.dtype)
         coefficients.fill(1 / tokens)
     else:
-        check_weights(where, "weights", weights, (T, B), logits.dtype)
+        check_weights(where, weights, (T, B), logits.dtype)
         coefficients = token_coefficients(
             weights,
             average_across_timesteps=average_across_timesteps,

@@ -691,7 +691,7 @@ class SequenceCrossEntropy(Layer):
         T, B, V = logits.shape
         targets = check_ids(where, "targets", targets, V, (T, B), "T and B are fixed by logits")
         if weights is not None:
-            check_weights(where, "weights", weights, targets.shape, logits.dtype)
+            check_weights(where, weights, targets.shape, logits.dtype)
         loss, cache = self.functions.sequence_cross_entropy_forward(
             logits, targets, weights, **self.averaging
         )
@@ -726,7 +726,7 @@ class SquaredError(Layer):
         if weights is not None:
             of_numbers = np.ndim(weights) == y.ndim
             shape = y.shape if of_numbers else y.shape[:-1]
-            check_weights(where, "weights", weights, shape, y.dtype)
+            check_weights(where, weights, shape, y.dtype)
         loss, cache = self.functions.squared_error_forward(y, targets, weights)
         if training:
             self.pending = cache
