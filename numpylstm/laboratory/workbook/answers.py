@@ -91,21 +91,32 @@ def is_empty(answer: Any) -> bool:
 def called_by(own: str, answer: Any) -> dict[str, Answer]:
     """Return the blanks that an answer to one calls, itself or through helpers beside it."""
     called: dict[str, Answer] = {}
-    seen: list[FunctionType] = []
+    for function in with_helpers(answer):
+        for name in _globals_of(function.__code__):
+            part: Any = function.__globals__.get(name)
+            if name in BLANKS and name != own and functions_in(part):
+                called[name] = part
+    return {name: called[name] for name in BLANKS if name in called}
+
+
+def with_helpers(answer: Any) -> list[FunctionType]:
+    """Return the functions of an answer, and those beside it that it calls and are no blanks."""
+    found: list[FunctionType] = []
     waiting = functions_in(answer)
     while waiting:
         function = waiting.pop(0)
-        if function in seen:
-            continue
-        seen.append(function)
-        scope = function.__globals__
-        for name in _globals_of(function.__code__):
-            part: Any = scope.get(name)
-            if name in BLANKS and name != own and functions_in(part):
-                called[name] = part
-            elif name not in BLANKS and isinstance(part, FunctionType):
-                waiting += [part] if part.__globals__ is scope else []
-    return {name: called[name] for name in BLANKS if name in called}
+        if function not in found:
+            found.append(function)
+            scope = function.__globals__
+            parts = [scope.get(n) for n in _globals_of(function.__code__) if n not in BLANKS]
+            beside = [part for part in parts if isinstance(part, FunctionType)]
+            waiting += [part for part in beside if part.__globals__ is scope]
+    return found
+
+
+def plain_functions(answer: Any) -> list[FunctionType]:
+    """Return `with_helpers`, unless Numba has compiled the answer."""
+    return [] if hasattr(answer, "py_func") else with_helpers(answer)
 
 
 def _globals_of(code: CodeType) -> set[str]:

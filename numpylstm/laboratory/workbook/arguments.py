@@ -3,8 +3,8 @@
 Some blanks are called several times at a place, so these functions return a list of calls.
 """
 
-from collections.abc import Sequence
-from itertools import cycle, islice
+from collections.abc import Callable, Mapping, Sequence
+from itertools import combinations, cycle, islice
 from typing import Any, NamedTuple
 
 import numpy as np
@@ -43,23 +43,61 @@ def varied(call: Call, place: Place) -> list[Call]:
     """
     arrays = {name: value for name, value in call.items() if not isinstance(value, int)}
     if place.new is New.ONE_ARGUMENT:
-        others = [call | {n: _other(v), "new": f"another {n}"} for n, v in arrays.items()]
+        others = [
+            call | {n: _each(change, v), "new": f"another {n}"}
+            for n, v in arrays.items()
+            for change in (_inside_out, _halved)
+        ]
         return [call | {"new": "the numbers of the first place"}, *others]
     if place.new is New.ZEROS:
         numbers = {name: value for name, value in arrays.items() if not isinstance(value, float)}
-        return [call | {n: _zeros(v), "new": f"{n} of zeros"} for n, v in numbers.items()]
+        return plain(call, numbers)
     return [call]
 
 
-def _other(value: Any) -> Any:
-    """Return other numbers of the same sum: the same ones at other places."""
+PLAIN: dict[str, Callable[[Array], Array]] = {
+    "of zeros": np.zeros_like,
+    "of ones": np.ones_like,
+    "with equal rows": lambda a: np.repeat(a[:1], len(a), axis=0),
+    "of zeros but for the first row": lambda a: np.concatenate([a[:1], 0 * a[1:]]),
+    "of zeros but for the last row": lambda a: np.concatenate([0 * a[:-1], a[-1:]]),
+    "with a last row of zeros": lambda a: np.concatenate([a[:-1], 0 * a[-1:]]),
+    "times 1e-6": lambda a: 1e-6 * a,
+}
+"""Plain forms of an array; its rows are the sequences, the units, or the steps."""
+
+
+def plain(call: Call, numbers: Mapping[str, Any]) -> list[Call]:
+    """Return calls with one argument at a time in each plain form, and with two of zeros."""
+    calls = []
+    for name, value in numbers.items():
+        for said, form in PLAIN.items():
+            if not (said == "times 1e-6" and _is_of_integers(value)):
+                calls.append(call | {name: _each(form, value), "new": f"{name} {said}"})
+    for pair in combinations(numbers, 2):
+        zeros = {name: _each(np.zeros_like, numbers[name]) for name in pair}
+        calls.append(call | zeros | {"new": f"{pair[0]} and {pair[1]} of zeros"})
+    return calls
+
+
+def _each(form: Callable[[Array], Array], value: Any) -> Any:
+    """Return an array in another form, or each of a list; one without rows as it is."""
     if isinstance(value, list):
-        return [np.roll(array, 1) for array in value]
-    return np.roll(value, 1) if isinstance(value, np.ndarray) else 0.7 * value
+        return [_each(form, array) for array in value]
+    return form(np.atleast_1d(value)).reshape(np.shape(value))
 
 
-def _zeros(value: Any) -> Any:
-    return [0 * array for array in value] if isinstance(value, list) else 0 * value
+def _is_of_integers(value: Any) -> bool:
+    return isinstance(value, np.ndarray) and value.dtype.kind == "i"
+
+
+def _inside_out(a: Array) -> Array:
+    """Return the same numbers in another order, with the same first and last row."""
+    return np.concatenate([a[:1], np.flip(a[1:-1]), a[1:][-1:]])
+
+
+def _halved(a: Array) -> Array:
+    return a // 2 if a.dtype.kind == "i" else a / 2
 
 
 # --- recurrent layers -----------------------------------------------------------------------------
@@ -79,8 +117,10 @@ def of_layer(layer: Layer, place: Place, rng: Generator) -> list[Call]:
         for name in layer.inputs:
             p[name] *= 1 if name.startswith("W") else 1e-4
     drawn = varied(p, place)
-    if place.new is New.ZEROS and not layer.step:
-        drawn += _late_gradients_vanish(layer, p)
+    if place.new is New.ZEROS:
+        drawn += _plain_gates(layer, p)
+        if not layer.step:
+            drawn += _late_gradients_vanish(layer, p)
     return [_with_what_is_kept(layer, call) for call in drawn]
 
 
@@ -93,6 +133,30 @@ def _with_what_is_kept(layer: Layer, drawn: Call) -> Call:
     if layer.name == "lstm":
         p["steps"] = steps_of([p[name] for name in Step._fields])
     return p
+
+
+def _plain_gates(layer: Layer, p: Call) -> list[Call]:
+    """Return calls in which all sums of a gate are 0, or so large that it is open or closed.
+
+    With a candidate of 0, and with a cell of 0 before, the new cell is 0 too.
+    """
+    H = p["Wh"].shape[0]
+    calls = []
+    for k, gate in enumerate(layer.gates or ("h",)):
+        block = slice(k * H, (k + 1) * H)
+        without = {name: p[name].copy() for name in ("Wx", "Wh", "b")}
+        for array in without.values():
+            array[..., block] = 0
+        calls.append(p | without | {"new": f"sums of 0 for {gate}"})
+        for cell in (name for name in layer.inputs if name.startswith("c")):
+            zero = {cell: 0 * p[cell], "new": f"sums of 0 for {gate} and {cell} of zeros"}
+            calls.append(p | without | zero)
+        for limit in (-900.0, 900.0):
+            b = p["b"].copy()
+            b[block] = limit
+            calls.append(p | {"b": b, "new": f"sums of {limit:.0f} for {gate}"})
+    equal = np.tile(p["b"][:H], len(p["b"]) // H)
+    return [*calls, p | {"b": equal, "new": "equal blocks of b"}]
 
 
 def _late_gradients_vanish(layer: Layer, p: Call) -> list[Call]:
@@ -200,6 +264,7 @@ def of_loss(place: Place, rng: Generator) -> list[Call]:
     unlikely["logits"][0, unlikely["targets"][0]] -= 700  # its probability is about 1e-304
     sure = batch()
     sure["logits"][np.arange(B), sure["targets"]] += 12  # all gradients are below 1e-4
+    sure["logits"][0, sure["targets"][0]] += 800  # and 0 in this row
     large = batch()
     large["logits"] *= 100
     equal = batch()
@@ -218,8 +283,8 @@ def of_loss(place: Place, rng: Generator) -> list[Call]:
 
 def of_clipping(place: Place, rng: Generator) -> list[Call]:
     """Draw two arrays, or B; limits far below and above their norm, next to it, below 1, and 0."""
-    B, D, H, V = (place.sizes[letter] for letter in "BDHV")
-    shapes = [(D, H), (H, H), (H,), (V, D), (H, V), (V,)]
+    T, B, D, H, V = (place.sizes[letter] for letter in "TBDHV")
+    shapes = [(D, H), (H, H), (H,), (T, B, D), (), (V, D), (H, V), (V,)]
     count = 2 if place.sizes == FIRST.sizes else B
     gradients = [place.scale * rng.standard_normal(s) for s in islice(cycle(shapes), count)]
     if place.new is New.EXTREMES:
@@ -232,7 +297,9 @@ def of_clipping(place: Place, rng: Generator) -> list[Call]:
         return varied({"gradients": gradients, "max_norm": limits[0]}, place)
     if place.new in (New.EXTREMES, New.DRAWN):
         limits += [(1 - 1e-6) * norm, (1 + 1e-6) * norm, rng.uniform(0.3, 0.9), 0.0]
-    return [{"gradients": gradients, "max_norm": limit} for limit in limits]
+    calls = [{"gradients": gradients, "max_norm": limit} for limit in limits]
+    tied = [*gradients, gradients[0]]  # one array twice
+    return calls + [{"gradients": tied, "max_norm": limits[0]}] * (place is not FIRST)
 
 
 def of_update(place: Place, rng: Generator) -> list[Call]:

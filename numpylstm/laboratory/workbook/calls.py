@@ -177,7 +177,8 @@ def _copy(value: Any, strided: bool) -> Any:
     if isinstance(value, Step):
         return Step._make(_copy(array, strided) for array in value)
     if isinstance(value, list):
-        return [_copy(part, strided) for part in value]
+        copies = {id(part): _copy(part, strided) for part in value}  # one array twice stays one
+        return [copies[id(part)] for part in value]
     if not isinstance(value, np.ndarray):
         return value
     return _strided(value) if strided else value.copy(order="C")

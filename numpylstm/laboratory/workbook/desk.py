@@ -20,22 +20,27 @@ from typing import Any
 import numpy as np
 
 from numpylstm import tape
-from numpylstm.laboratory.workbook import engine
+from numpylstm.laboratory.workbook import engine, grading
+from numpylstm.laboratory.workbook.answers import Answer
 from numpylstm.laboratory.workbook.blanks import BLANKS
 from numpylstm.laboratory.workbook.findings import Trouble, What
 from numpylstm.laboratory.workbook.grading import comparisons, judge
 from numpylstm.laboratory.workbook.outcomes import Outcome, Outcomes, outcomes_in
 from numpylstm.laboratory.workbook.places import FIRST
 from numpylstm.laboratory.workbook.results import as_numbers
-from numpylstm.laboratory.workbook.words import NOT_ANSWERED, Verdict
+from numpylstm.laboratory.workbook.words import NOT_ANSWERED, UNPROVED, Verdict
 from numpylstm.printing import printable
 
 GRADER = "grading.Grader()"
 """Code of the workbook that an exam changes."""
 YOUR_NAME = "your name"
 """Name in the workbook as it is delivered."""
-TITLES = ["file", "student", "points", "of", *BLANKS, "engine", "errors", "note"]
-"""Columns of the table of a class; that of a blank is empty if it is not answered."""
+TITLES = ["file", "student", "points", "unproved", "of", *BLANKS, "engine", "errors", "note"]
+"""Columns of the table of a class; that of a blank is empty if it is not answered.
+
+"unproved" are points that are not among the others: of blanks that are right at all places, with a
+case in their code that no place enters. The teacher reads that line and decides.
+"""
 
 
 @dataclass
@@ -69,8 +74,11 @@ def read_submission(path: Path, file: str = "") -> Submission:
     if not isinstance(content, dict) or not isinstance(content.get("answers"), dict):
         raise tape.TapeError(f"{path}: must be a submission that the workbook wrote")
     student = str(content.get("student", ""))
-    answers = {name: outcomes_in(content["answers"].get(name)) for name in BLANKS}
-    return Submission(file or path.name, student, answers, content.get("engine"))
+    return Submission(file or path.name, student, _answers_in(content), content.get("engine"))
+
+
+def _answers_in(content: Mapping[str, Any]) -> dict[str, Outcomes | None]:
+    return {name: outcomes_in(content["answers"].get(name)) for name in BLANKS}
 
 
 def verdicts_of(
@@ -94,8 +102,16 @@ def _wrong_elsewhere(verdicts: Mapping[str, Verdict], guilty: Sequence[str]) -> 
     found = {name: Trouble(What.ENGINE) for name in guilty}
     for name, verdict in verdicts.items():
         found |= {part: Trouble(What.ABOVE, {"name": name}) for part in verdict.parts}
-    alone = [name for name, v in verdicts.items() if v.state == "right" and not v.parts]
+    right = [name for name, v in verdicts.items() if v.state in ("right", UNPROVED)]
+    alone = [name for name in right if not verdicts[name].parts]
     return {name: trouble for name, trouble in found.items() if name in alone}
+
+
+def marked(functions: Sequence[Answer], seed: int | None = None) -> list[Verdict]:
+    """Return the verdicts that the desk gives for functions: at their places and in the engine."""
+    content = json.loads(grading.submission(functions, seed=seed))
+    handed_in = Submission("", "", _answers_in(content), content["engine"])
+    return verdicts_of("", handed_in.answers, handed_in.guilty)
 
 
 # --- a class -------------------------------------------------------------------------------------
@@ -157,12 +173,19 @@ def _graded(submission: Submission, names: Sequence[str]) -> dict[str, Any]:
     verdicts = verdicts_of(seed, submission.answers, submission.guilty)
     answered = [v for v in verdicts if v.state != NOT_ANSWERED]
     points = {v.name: BLANKS[v.name].points * (v.state == "right") for v in answered}
-    errors = [str(v).replace("\n", " ") for v in answered if v.state == "wrong"]
+    unproved = [v.name for v in answered if v.state == UNPROVED]
+    errors = [
+        str(v).replace("\n", " ")
+        for v in verdicts
+        if v.state != "right" and str(v) != f"{v.name}: {NOT_ANSWERED}."
+    ]
     last = ""
     if isinstance(submission.engine, dict):
         last = engine.first_wrong(submission.engine) or "right"
     return {
         **points,
+        **dict.fromkeys(unproved, UNPROVED),
+        "unproved": sum(BLANKS[name].points for name in unproved),
         "student": student or Path(submission.file).stem,
         "points": sum(points.values()),
         "engine": last,

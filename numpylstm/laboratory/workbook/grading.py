@@ -16,12 +16,13 @@ from typing import Any
 
 import numpy as np
 
-from numpylstm.laboratory.workbook import engine
+from numpylstm.laboratory.workbook import cases, engine
 from numpylstm.laboratory.workbook.answers import (
     Answer,
     called_by,
     is_empty,
     name_of,
+    plain_functions,
     textbook_parts,
 )
 from numpylstm.laboratory.workbook.blanks import BLANKS
@@ -31,7 +32,7 @@ from numpylstm.laboratory.workbook.comparison import Comparison
 from numpylstm.laboratory.workbook.findings import Cause, Trouble, What, Why
 from numpylstm.laboratory.workbook.outcomes import Outcome, Outcomes
 from numpylstm.laboratory.workbook.places import FIRST, places
-from numpylstm.laboratory.workbook.words import NOT_ANSWERED, Verdict
+from numpylstm.laboratory.workbook.words import NOT_ANSWERED, UNPROVED, Verdict
 
 TRIES = 3
 """Number of different wrong answers after which a `Grader` shows the right line."""
@@ -76,11 +77,13 @@ def judge(
         if case.trouble:
             step_is_right = any(called.endswith("step_backward") for called in outcomes.calls)
             cause = _of_called(outcomes, known) or cause_of(case, step_is_right=step_is_right)
+            state = NOT_ANSWERED if case.trouble.what is What.OPEN else "wrong"
             return replace(
-                verdict, state="wrong", place=case.place, trouble=case.trouble, cause=cause
+                verdict, state=state, place=case.place, trouble=case.trouble, cause=cause
             )
         agreeing += sum(array.size for array in case.results.values())
-    return replace(verdict, agreeing=agreeing)
+    state = UNPROVED if outcomes.unproved else "right"
+    return replace(verdict, state=state, agreeing=agreeing, unproved=outcomes.unproved)
 
 
 def comparisons(name: str, outcomes: Outcomes, student: str) -> Iterator[Comparison]:
@@ -97,7 +100,11 @@ def _is_right(name: str, outcomes: Outcomes, student: str) -> bool:
 def _of_called(outcomes: Outcomes, states: Mapping[str, str]) -> Cause | None:
     """Find a blank that the function calls and that is not right."""
     for name, state in states.items():
-        if name in outcomes.calls and name not in outcomes.parts and state != "right":
+        if (
+            name in outcomes.calls
+            and name not in outcomes.parts
+            and state in ("wrong", NOT_ANSWERED)
+        ):
             return Cause(Why.CALLED, {"name": name, "state": state})
     return None
 
@@ -154,11 +161,15 @@ def _with_parts(
 
 def _called_at_places(name: str, function: Answer, student: str, seed: int) -> Outcomes:
     outcomes = Outcomes(seed)
-    for place in places(seed):
-        outcome = outcome_at(BLANKS[name], function, place, student)
-        outcomes.at[place.name] = outcome
-        if Comparison(BLANKS[name], place, student, outcome).trouble:
-            break
+    own = plain_functions(function)
+    with cases.noted(own) as notes:
+        for place in places(seed):
+            outcome = outcome_at(BLANKS[name], function, place, student)
+            outcomes.at[place.name] = outcome
+            if Comparison(BLANKS[name], place, student, outcome).trouble:
+                break
+        else:
+            outcomes.unproved = notes.unproved(own)
     return outcomes
 
 

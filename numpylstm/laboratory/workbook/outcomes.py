@@ -33,6 +33,7 @@ class Outcomes:
     at: dict[str, Outcome] = field(default_factory=dict)  # by name of the place
     calls: list[str] = field(default_factory=list)  # blanks that the function calls
     parts: list[str] = field(default_factory=list)  # for which the textbook's were called instead
+    unproved: list[Any] = field(default_factory=list)  # cases in its code that no place enters
 
 
 def outcomes_in(content: Any) -> Outcomes | None:
@@ -46,6 +47,7 @@ def outcomes_in(content: Any) -> Outcomes | None:
         {place: _outcome_in(here) for place, here in at.items() if isinstance(here, Mapping)},
         _of_kind(list, content.get("calls")),
         _of_kind(list, content.get("parts")),
+        _of_kind(list, content.get("unproved")),
     )
 
 

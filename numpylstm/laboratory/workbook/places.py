@@ -25,7 +25,7 @@ class New(Enum):
     ONES = "sizes of 1"
     SCALE = "the size of the gradients"
     ZERO = "gradients of zeros"
-    ZEROS = "one argument at a time is all zeros"
+    ZEROS = "one argument at a time is all zeros, or as plain in another way"
     SMALL = "small sums"
     EXTREMES = "extreme numbers"
     DRAWN = "sizes and numbers drawn at random"
@@ -56,15 +56,15 @@ FIXED = (
     replace(FIRST, name="one argument", new=New.ONE_ARGUMENT),
     replace(FIRST, name="layout", new=New.LAYOUT),
     Place("larger", _sizes(9, 5, 7, 8, 11), New.SIZES),
-    Place("rows", _sizes(2, 70, 3, 4, 6), New.SIZES),
+    Place("rows", _sizes(1, 70, 3, 4, 6), New.SIZES),
     Place("columns", _sizes(2, 2, 40, 33, 300), New.SIZES),
-    Place("steps", _sizes(130, 2, 2, 3, 5), New.SIZES),
+    Place("steps", _sizes(300, 1, 2, 3, 5), New.SIZES),
     Place("equal", _sizes(6, 6, 6, 6, 6), New.EQUAL),
     Place("ones", _sizes(1, 1, 1, 1, 2), New.ONES),
     replace(FIRST, name="large", new=New.SCALE, scale=1e12, seed=1),
     replace(FIRST, name="tiny", new=New.SCALE, scale=1e-12, seed=1),
     replace(FIRST, name="zero", new=New.ZERO, scale=0.0, seed=1),
-    replace(FIRST, name="zeros", new=New.ZEROS, seed=1),
+    Place("zeros", _sizes(4, 3, 5, 2, 7), New.ZEROS, seed=1),
     replace(FIRST, name="small", new=New.SMALL, seed=1),
     Place("extremes", _sizes(6, 4, 5, 9, 8), New.EXTREMES),
 )

@@ -18,6 +18,16 @@ from numpylstm.laboratory.workbook.findings import Cause, Trouble, What, Why
 from numpylstm.laboratory.workbook.places import FIRST, New, Place
 
 NOT_ANSWERED = "not answered yet"
+UNPROVED = "unproved"
+
+NEVER = {
+    "true": "was never true",
+    "false": "was never false",
+    "run": "never ran",
+    "less": "never left anything out",
+    "some": "never held anything",
+}
+"""What was never seen of a piece of code."""
 
 TROUBLES = {
     What.STOPPED: "It stopped: {said}",
@@ -54,11 +64,12 @@ CAUSES = {
     Why.NOT_FINITE: "{result} is not finite. Look for {usual}a division by zero, infinity times 0, "
     "or an array that is never filled.",
     Why.DIGITS: "All numbers agree to three digits or more, and most not to ten. Look for digits "
-    "that are lost (float32, a central difference), for an approximation, and for a small constant "
-    "that is added, such as 1e-6.",
+    "that are lost (float32, a central difference), for an approximation, for a small constant "
+    "that is added, such as 1e-6, and for a limit that is compared with a number beside it.",
     Why.SMALL: "No number is wrong by more than 1e-5 of the largest. Look for a "
     "number that is clipped or cut off where it hardly shows, for an approximation, for a small "
-    "constant that is added, such as 1e-6, and for lost digits.",
+    "constant that is added, such as 1e-6, for a limit that is compared with a number beside it, "
+    "and for lost digits.",
     Why.PLACE: "",
     Why.LINE: "{mistakes}",
     Why.PAIR: "{how_many} mistakes. {mistakes}",
@@ -135,7 +146,7 @@ class Verdict:
     """Verdict on a blank; ``print(verdict)`` shows it as sentences."""
 
     name: str
-    state: str  # "right", "wrong" or "not answered yet"
+    state: str  # "right", "wrong", "not answered yet" or "unproved"
     place: Place = FIRST  # the first at which it is wrong
     trouble: Trouble | None = None
     cause: Cause | None = None
@@ -143,11 +154,13 @@ class Verdict:
     agreeing: int = 0  # numbers that agree with the textbook's
     seed: int = 0  # of the places drawn at random
     corrected: bool = True  # it shows the right line
+    unproved: Sequence[Any] = ()  # cases in its code that no place enters
 
     def __str__(self) -> str:
         sentences = [
             f"{self.name}: {self.state}.",
             self.first_wrong,
+            self.of_cases,
             f"{self.diagnosis} {self.correction}".strip(),
             self.of_parts,
             self.agreement,
@@ -188,13 +201,26 @@ class Verdict:
         return between.join(dict.fromkeys(f"It must be {must}." for must in self._musts()))
 
     @property
+    def of_cases(self) -> str:
+        """The first case that no place enters."""
+        cases = [case for case in self.unproved if isinstance(case, Mapping)]
+        if not cases:
+            return ""
+        line, code, never = (str(cases[0].get(name)) for name in ("line", "code", "never"))
+        said = NEVER.get(never, f"never took its operand {never}")
+        return (
+            f"It is right at all places, but nothing is known about a case that they do not enter: "
+            f"in line {line}, `{code}` {said}. Leave it out if nothing needs it, or ask."
+        )
+
+    @property
     def of_parts(self) -> str:
         """The functions of the textbook with which it was judged, and why."""
         if not self.parts:
             return ""
         why = " and ".join(
             f"with your {name} its numbers are others"
-            if state == "right"
+            if state in ("right", UNPROVED)
             else f"your {name} is {state}"
             for name, state in self.parts.items()
         )
@@ -218,7 +244,7 @@ class Verdict:
             New.NUMBERS: "other numbers",
             New.ONE_ARGUMENT: "one argument at a time changed",
             New.LAYOUT: "arrays in Fortran order or with a stride",
-            New.ZEROS: "one argument at a time of zeros",
+            New.ZEROS: "arguments of zeros, of ones, with equal rows or tiny numbers",
             New.SMALL: "all numbers but the weights times 0.0001",
             New.EXTREMES: blank.extremes,
             New.DRAWN: f"numbers drawn with seed={self.seed}",

@@ -1,0 +1,293 @@
+"""Cases in a student's code that no place enters: the numbers tell nothing about them.
+
+While the places run, each function of an answer has the same code with one addition: it notes which
+way every condition went. One that was always true, a block that never ran, and a limit that nothing
+reached had no part in the numbers. What ends in ``raise``, an ``assert``, and a check for None or
+for a type are no matter: they are for arguments that a blank never gets. Where the source is not
+known, nothing is noted.
+"""
+
+import __future__
+
+import ast
+import contextlib
+import linecache
+from collections.abc import Callable, Iterable, Iterator
+from types import CodeType, FunctionType
+from typing import Any
+
+import numpy as np
+
+NAME = "__noted_by_the_grader__"
+"""The global name under which the code finds its `Notes`."""
+CHOOSING = ("min", "max", "minimum", "maximum", "fmin", "fmax", "clip")
+CHECKS = ("isinstance", "issubclass", "hasattr", "callable")
+LONGEST = 70
+"""Number of letters of the longest piece of code that is shown."""
+FUTURE = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
+
+Key = tuple[bool, int, int, int, int]
+"""Whether a piece of code must run at all, and where it begins and ends: lines and columns."""
+
+
+class Notes:
+    """What was seen of each piece of code: truth values, chosen operands, or that it ran."""
+
+    def __init__(self) -> None:
+        self.expected: dict[Key, tuple[str, list[str]]] = {}  # the code, and what must be seen
+        self.seen: dict[Key, set[str]] = {}
+
+    def _note(self, key: Key, *seen: str) -> None:
+        self.seen.setdefault(key, set()).update(seen)
+
+    def ran(self, key: Key, value: Any = None) -> Any:
+        """Note that a piece of code ran."""
+        self._note(key, "run")
+        return value
+
+    def condition(self, key: Key, value: Any) -> Any:
+        """Note the truth value of a condition."""
+        self._note(key, "true" if value else "false")
+        return value
+
+    def truth(self, key: Key, value: Any) -> Any:
+        """Note the truth values in a value, if it holds any."""
+        if isinstance(value, bool | np.bool_ | np.ndarray) and np.asarray(value).dtype == bool:
+            self._note(key, *["true"] * bool(np.any(value)), *["false"] * (not np.all(value)))
+        return value
+
+    def choice(self, key: Key, function: Callable[..., Any], *given: Any) -> Any:
+        """Note which operands a minimum, a maximum or a clipping takes."""
+        value = function(*given)
+        own = getattr(function, "__self__", None)
+        operands = [own, *given] if isinstance(own, np.ndarray) else [*given]
+        if all(isinstance(n, int | float | np.number | np.ndarray) for n in operands):
+            for k, operand in enumerate(operands):
+                others = [value != other for j, other in enumerate(operands) if j != k]
+                alone = np.logical_and.reduce(np.broadcast_arrays(value == operand, *others))
+                if np.any(alone) or np.any(np.isinf(operand)):
+                    self._note(key, str(k))
+        return value
+
+    def part(self, key: Key, value: Any, *bounds: Any) -> Any:
+        """Note whether a slice leaves something out, and whether it keeps something."""
+        kept = value[slice(*bounds)]
+        if hasattr(value, "__len__"):
+            self._note(key, *["less"] * (len(kept) < len(value)), *["some"] * (len(kept) > 0))
+        return kept
+
+    def unproved(self, functions: Iterable[FunctionType]) -> list[dict[str, Any]]:
+        """Return the pieces of code of functions of which something was never seen."""
+        keys = {key for function in functions for key in self._keys(function.__code__)}
+        found = []
+        for key in sorted(keys, key=lambda key: (key[1], key[2], -key[3], -key[4])):
+            code, expected = self.expected[key]
+            seen = self.seen.get(key, set())
+            missing = [one for one in expected if one not in seen]
+            if missing and (seen or expected == ["run"]):
+                found.append({"line": key[1], "code": code, "never": missing[0]})
+        return found
+
+    def _keys(self, code: CodeType) -> list[Key]:
+        """Return the keys in a function that ran, and in those that it defines."""
+        keys = [const for const in code.co_consts if isinstance(const, tuple)]
+        keys = [key for key in keys if key in self.expected]
+        if any(not self.expected[key][1] and key not in self.seen for key in keys):
+            return []  # a function that was never called
+        inside = [const for const in code.co_consts if isinstance(const, CodeType)]
+        return keys + [key for nested in inside for key in self._keys(nested)]
+
+
+class _Noting(ast.NodeTransformer):
+    """Make the code of a file note what it does."""
+
+    def __init__(self, notes: Notes, source: str) -> None:
+        self.notes = notes
+        self.source = source
+
+    def _key(self, node: Any, *expected: str) -> ast.Constant:
+        start = node.lineno, node.col_offset
+        key: Any = expected == ("run",), *start, node.end_lineno or 0, node.end_col_offset or 0
+        code = " ".join((ast.get_source_segment(self.source, node) or "").split())
+        short = code if len(code) <= LONGEST else f"{code[:LONGEST]} ..."
+        self.notes.expected.setdefault(key, (short, [*expected]))
+        return ast.Constant(key)
+
+    def _noted(self, method: str, node: Any, expected: Iterable[str], *given: Any) -> ast.Call:
+        own = ast.Attribute(ast.Name(NAME, ast.Load()), method, ast.Load())
+        call = ast.Call(own, [self._key(node, *expected), *given], [])
+        return ast.fix_missing_locations(ast.copy_location(call, node))
+
+    def _condition(self, node: Any, *branches: Any) -> Any:
+        """Note a condition, unless it is a check or one of its branches ends in ``raise``."""
+        raises = any(branch and isinstance(branch[-1], ast.Raise) for branch in branches)
+        if raises or isinstance(node, ast.Constant) or _is_a_check(node):
+            return node
+        return self._noted("condition", node, ("true", "false"), self.visit(node))
+
+    def _block(self, block: list[Any], shown: Any, *expected: str) -> None:
+        """Note at the beginning of a block that it ran."""
+        docstring = isinstance(block[0], ast.Expr) and isinstance(block[0].value, ast.Constant)
+        note = ast.Expr(self._noted("ran", shown, expected))
+        block.insert(int(docstring), ast.copy_location(note, shown))
+
+    # --- statements ---
+
+    def visit_If(self, node: Any) -> Any:
+        test = self._condition(node.test, node.body, node.orelse)
+        node.test = ast.Constant(True)  # it is visited already
+        self.generic_visit(node)
+        node.test = test
+        return node
+
+    visit_While = visit_If
+
+    def visit_For(self, node: Any) -> Any:
+        self.generic_visit(node)
+        self._block(node.body, node.body[0], "run")
+        return node
+
+    def visit_ExceptHandler(self, node: Any) -> Any:
+        raises = isinstance(node.body[-1], ast.Raise)
+        self.generic_visit(node)
+        if not raises:
+            self._block(node.body, node.body[0], "run")
+        return node
+
+    def visit_match_case(self, node: Any) -> Any:
+        raises = isinstance(node.body[-1], ast.Raise)
+        self.generic_visit(node)
+        if not raises:
+            self._block(node.body, node.body[0], "run")
+        return node
+
+    def visit_FunctionDef(self, node: Any) -> Any:
+        self.generic_visit(node)
+        self._block(node.body, node)
+        return node
+
+    def visit_Assert(self, node: Any) -> Any:
+        return node
+
+    visit_Raise = visit_JoinedStr = visit_Assert
+
+    # --- expressions ---
+
+    def visit_Lambda(self, node: Any) -> Any:
+        self.generic_visit(node)
+        node.body = self._noted("ran", node, (), node.body)
+        return node
+
+    def visit_IfExp(self, node: Any) -> Any:
+        node.test = self._condition(node.test)
+        node.body, node.orelse = self.visit(node.body), self.visit(node.orelse)
+        return node
+
+    def visit_BoolOp(self, node: Any) -> Any:
+        *first, last = node.values
+        node.values = [*map(self._condition, first), self.visit(last)]
+        return node
+
+    def visit_comprehension(self, node: Any) -> Any:
+        tests, node.ifs = node.ifs, []
+        self.generic_visit(node)
+        node.ifs = [*map(self._condition, tests)]
+        return node
+
+    def visit_ListComp(self, node: Any) -> Any:
+        self.generic_visit(node)
+        node.elt = self._noted("ran", node, ("run",), node.elt)
+        return node
+
+    visit_GeneratorExp = visit_SetComp = visit_ListComp
+
+    def visit_Compare(self, node: Any) -> Any:
+        if _is_a_check(node):
+            return node
+        return self._noted("truth", node, ("true", "false"), self.generic_visit(node))
+
+    def visit_Call(self, node: Any) -> Any:
+        if _is_a_check(node):
+            return node
+        name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
+        name = node.func.id if isinstance(node.func, ast.Name) else name
+        plain = not node.keywords and not any(isinstance(a, ast.Starred) for a in node.args)
+        several = len(node.args) > 1 and plain
+        self.generic_visit(node)
+        if name in CHOOSING and several:
+            operands = [str(k) for k in range(len(node.args))]
+            return self._noted("choice", node, operands, node.func, *node.args)
+        return self._noted("truth", node, ("true", "false"), node)
+
+    def visit_Subscript(self, node: Any) -> Any:
+        bounds = node.slice
+        self.generic_visit(node)
+        if not isinstance(node.ctx, ast.Load) or not isinstance(bounds, ast.Slice):
+            return node
+        given = [bounds.lower, bounds.upper, bounds.step]
+        if not any(_is_a_number(bound) for bound in given[:2]):
+            return node
+        return self._noted(
+            "part", node, ("less", "some"), node.value, *(b or ast.Constant(None) for b in given)
+        )
+
+
+def _is_a_check(node: ast.expr) -> bool:
+    """Return True for a question whether an argument is None, or of which type it is."""
+    if isinstance(node, ast.UnaryOp):
+        return _is_a_check(node.operand)
+    if isinstance(node, ast.Compare):
+        sides = [node.left, *node.comparators]
+        return any(isinstance(side, ast.Constant) and side.value is None for side in sides)
+    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in CHECKS
+
+
+def _is_a_number(bound: ast.expr | None) -> bool:
+    """Return True for a bound of a slice that is written as a number other than 0."""
+    number = bound.operand if isinstance(bound, ast.UnaryOp) else bound
+    return isinstance(number, ast.Constant) and bool(number.value)
+
+
+# --- functions ------------------------------------------------------------------------------------
+
+
+@contextlib.contextmanager
+def noted(functions: Iterable[FunctionType]) -> Iterator[Notes]:
+    """Note what functions do while this lasts."""
+    notes = Notes()
+    own = []
+    try:
+        for function in functions:
+            code = _noting(notes, function.__code__)
+            if code is not None:
+                own.append((function, function.__code__))
+                function.__code__ = code
+                function.__globals__[NAME] = notes
+        yield notes
+    finally:
+        for function, code in own:
+            function.__code__ = code
+            function.__globals__.pop(NAME, None)
+
+
+def _noting(notes: Notes, code: CodeType) -> CodeType | None:
+    """Return the code of a function that notes what it does, or None if its source is not known."""
+    source = "".join(linecache.getlines(code.co_filename))
+    options = {"flags": code.co_flags & FUTURE, "dont_inherit": True}
+    try:
+        tree = ast.parse(source)
+        plain = compile(tree, code.co_filename, "exec", **options)
+        noting = _Noting(notes, source).visit(tree)
+        added = compile(ast.fix_missing_locations(noting), code.co_filename, "exec", **options)
+    except (SyntaxError, ValueError):  # such as a file that was changed meanwhile
+        return None
+    pairs = zip(_codes_in(plain), _codes_in(added), strict=True)
+    return next((new for old, new in pairs if old == code), None)
+
+
+def _codes_in(code: CodeType) -> Iterator[CodeType]:
+    """Yield a piece of code, and all that it holds."""
+    yield code
+    for part in code.co_consts:
+        if isinstance(part, CodeType):
+            yield from _codes_in(part)
