@@ -1,8 +1,8 @@
 """A class on one page: ``python docs/teaching/class_summary.py SUBMISSIONS PAGE.html``.
 
 Reads the files that students hand in from the workbook, as ``python -m numpylstm.tape grade`` does,
-and writes for each blank how many are right, wrong and open, and the first wrong lines, the most
-frequent first. Nothing in a submission is executed.
+and writes for each blank how many are right, wrong, open and unproved, and the first wrong lines,
+the most frequent first. Nothing in a submission is executed.
 """
 
 import re
@@ -18,9 +18,9 @@ sys.path[:0] = [str(Path(__file__).parent)]
 from numpylstm.laboratory.workbook import desk  # noqa: E402
 from numpylstm.laboratory.workbook.blanks import BLANKS  # noqa: E402
 from numpylstm.laboratory.workbook.findings import What, Why  # noqa: E402
-from numpylstm.laboratory.workbook.words import NOT_ANSWERED, Verdict  # noqa: E402
+from numpylstm.laboratory.workbook.words import NOT_ANSWERED, UNPROVED, Verdict  # noqa: E402
 
-COLOURS = {"right": "#0072b2", "wrong": "#d55e00", NOT_ANSWERED: "#cccccc"}
+COLOURS = {"right": "#0072b2", "wrong": "#d55e00", NOT_ANSWERED: "#cccccc", UNPROVED: "#e69f00"}
 """Colour of each state of a blank."""
 WIDTH = 100
 """Width of a bar, in pixels."""
@@ -44,6 +44,8 @@ class Class(NamedTuple):
 
 def first_wrong_line(verdict: Verdict) -> str:
     """Return what a verdict says of the first wrong line, without numbers of this student."""
+    if verdict.state == UNPROVED:
+        return verdict.of_cases
     if verdict.cause and verdict.cause.why is Why.PLACE:
         return "right with the first sizes and numbers, wrong with others."
     if verdict.cause and verdict.cause.mistakes:
@@ -74,7 +76,7 @@ def summarise(paths: Iterable[Path]) -> Class:
         for verdict in desk.verdicts_of(seed, submission.answers, submission.guilty):
             states[verdict.name][verdict.state] += 1
             points[student] += BLANKS[verdict.name].points * (verdict.state == "right")
-            if verdict.state == "wrong":
+            if verdict.state in ("wrong", UNPROVED):
                 wrong[verdict.name].setdefault(first_wrong_line(verdict), []).append(student)
     blanks = [
         Answers(n, states[n], dict(sorted(wrong[n].items(), key=lambda item: -len(item[1]))))
@@ -84,7 +86,7 @@ def summarise(paths: Iterable[Path]) -> Class:
 
 
 def bar(states: Counter[str]) -> str:
-    """Return a bar of three colours, SVG."""
+    """Return a bar with a colour for each state, SVG."""
     parts, left, total = [], 0.0, max(states.total(), 1)
     for state, colour in COLOURS.items():
         width = WIDTH * states[state] / total
@@ -134,9 +136,10 @@ def table(blanks: Sequence[Answers]) -> str:
 
 def as_text(found: Class) -> str:
     """Return the table for a terminal."""
-    lines = [f"{'blank':24}{'right':>6}{'wrong':>6}{'open':>6}  first wrong line"]
+    lines = [f"{'blank':24}{'right':>6}{'wrong':>6}{'open':>6}{'unproved':>9}  first wrong line"]
     for blank in found.blanks:
-        counts = "".join(f"{blank.states[state]:6}" for state in COLOURS)
+        *counted, unproved = (blank.states[state] for state in COLOURS)
+        counts = "".join(f"{count:6}" for count in counted) + f"{unproved:9}"
         said = [f"{len(students)} x {line}" for line, students in blank.first_wrong.items()]
         first, *others = said or [""]
         lines += [f"{blank.name:24}{counts}  {first}".rstrip()]

@@ -115,8 +115,9 @@ def with_helpers(answer: Any) -> list[FunctionType]:
 
 
 def plain_functions(answer: Any) -> list[FunctionType]:
-    """Return `with_helpers`, unless Numba has compiled the answer."""
-    return [] if hasattr(answer, "py_func") else with_helpers(answer)
+    """Return `with_helpers` without those of this package, or none if Numba has compiled them."""
+    own = [] if hasattr(answer, "py_func") else with_helpers(answer)
+    return [function for function in own if not str(function.__module__).startswith("numpylstm.")]
 
 
 def _globals_of(code: CodeType) -> set[str]:

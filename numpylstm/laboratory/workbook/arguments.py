@@ -4,6 +4,8 @@ Some blanks are called several times at a place, so these functions return a lis
 """
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from functools import partial
 from itertools import combinations, cycle, islice
 from typing import Any, NamedTuple
 
@@ -36,8 +38,11 @@ def steps_of(columns: Sequence[Any]) -> list[Step]:
     return [Step._make(column[t] for column in columns) for t in range(len(columns[0]))]
 
 
+# --- forms of an argument -------------------------------------------------------------------------
+
+
 def varied(call: Call, place: Place) -> list[Call]:
-    """Return the calls at a place: with one argument at a time changed, or zero, or only this one.
+    """Return the calls at a place: with one argument at a time in other forms, or only this one.
 
     A call has under ``new`` in words what is new in it.
     """
@@ -52,19 +57,31 @@ def varied(call: Call, place: Place) -> list[Call]:
     if place.new is New.ZEROS:
         numbers = {name: value for name, value in arrays.items() if not isinstance(value, float)}
         return plain(call, numbers)
+    if place.new is New.NOT_FINITE:
+        return [
+            call | {name: _each(partial(_with_a, number), value), "new": f"a {number} in {name}"}
+            for name, value in arrays.items()
+            if not _is_of_integers(value)
+            for number in (np.nan, np.inf)
+        ]
     return [call]
 
 
 PLAIN: dict[str, Callable[[Array], Array]] = {
     "of zeros": np.zeros_like,
     "of ones": np.ones_like,
+    "of negative numbers": lambda a: -np.abs(a),
+    "of positive numbers": np.abs,
     "with equal rows": lambda a: np.repeat(a[:1], len(a), axis=0),
     "of zeros but for the first row": lambda a: np.concatenate([a[:1], 0 * a[1:]]),
     "of zeros but for the last row": lambda a: np.concatenate([0 * a[:-1], a[-1:]]),
     "with a last row of zeros": lambda a: np.concatenate([a[:-1], 0 * a[-1:]]),
     "times 1e-6": lambda a: 1e-6 * a,
+    "with rows that fall by 1e-4": lambda a: (a.T * 10.0 ** (-4 * np.arange(len(a)))).T,
 }
 """Plain forms of an array; its rows are the sequences, the units, or the steps."""
+OF_FRACTIONS = ("of negative numbers", "times 1e-6", "with rows that fall by 1e-4")
+"""Forms that ids cannot have."""
 
 
 def plain(call: Call, numbers: Mapping[str, Any]) -> list[Call]:
@@ -72,7 +89,7 @@ def plain(call: Call, numbers: Mapping[str, Any]) -> list[Call]:
     calls = []
     for name, value in numbers.items():
         for said, form in PLAIN.items():
-            if not (said == "times 1e-6" and _is_of_integers(value)):
+            if not (said in OF_FRACTIONS and _is_of_integers(value)):
                 calls.append(call | {name: _each(form, value), "new": f"{name} {said}"})
     for pair in combinations(numbers, 2):
         zeros = {name: _each(np.zeros_like, numbers[name]) for name in pair}
@@ -81,9 +98,11 @@ def plain(call: Call, numbers: Mapping[str, Any]) -> list[Call]:
 
 
 def _each(form: Callable[[Array], Array], value: Any) -> Any:
-    """Return an array in another form, or each of a list; one without rows as it is."""
+    """Return an array in another form, or each of a list, or a number."""
     if isinstance(value, list):
         return [_each(form, array) for array in value]
+    if isinstance(value, float):
+        return float(form(np.array([value]))[0])
     return form(np.atleast_1d(value)).reshape(np.shape(value))
 
 
@@ -98,6 +117,55 @@ def _inside_out(a: Array) -> Array:
 
 def _halved(a: Array) -> Array:
     return a // 2 if a.dtype.kind == "i" else a / 2
+
+
+def _with_a(number: float, a: Array) -> Array:
+    """Return an array with another first number."""
+    changed = a.copy()
+    changed.flat[:1] = number
+    return changed
+
+
+STORED: dict[str, Callable[[Array], Array]] = {
+    "in Fortran order": lambda a: a.copy(order="F"),
+    "with a stride": lambda a: np.repeat(a, 2, axis=-1)[..., ::2],
+    "that run backwards in memory": lambda a: np.flip(np.flip(a).copy()),
+    "with the last axis first in memory": lambda a: np.moveaxis(
+        np.moveaxis(a, -1, 0).copy(), 0, -1
+    ),
+}
+"""Copies of an array with the same numbers in another order in memory."""
+TYPES = ("uint8", "int32")
+"""Types of integers; some bytes of a text are letters of a vocabulary."""
+
+
+def stored(call: Call, place: Place) -> list[Call]:
+    """Return a call with its arrays in every order in memory, or its integers in every type.
+
+    The arrays of a call are copied before a function gets them, under ``stored`` in the way it
+    names.
+    """
+    if place.new is New.LAYOUT:
+        return [call | {"new": f"arrays {way}", "stored": way} for way in STORED]
+    if place.new is New.INTEGERS and {"ids", "targets"}.intersection(call):
+        return [call | {"new": f"integers of the type {kind}", "stored": kind} for kind in TYPES]
+    return [call]
+
+
+def copied(value: Any, way: str) -> Any:
+    """Return a copy of an argument, stored in a way of `STORED` or `TYPES`."""
+    if isinstance(value, Step):
+        return Step._make(copied(array, way) for array in value)
+    if isinstance(value, list):
+        copies = {id(part): copied(part, way) for part in value}  # one array twice stays one
+        return [copies[id(part)] for part in value]
+    if not isinstance(value, np.ndarray):
+        return value
+    if way in STORED and value.ndim:
+        return STORED[way](value)
+    if way in TYPES and _is_of_integers(value):
+        return value.astype(way)
+    return value.copy(order="C")
 
 
 # --- recurrent layers -----------------------------------------------------------------------------
@@ -116,12 +184,21 @@ def of_layer(layer: Layer, place: Place, rng: Generator) -> list[Call]:
     if place.new is New.SMALL:
         for name in layer.inputs:
             p[name] *= 1 if name.startswith("W") else 1e-4
+    if place.sizes["T"] == 0:
+        return [_without_steps(layer, place, rng)]
     drawn = varied(p, place)
     if place.new is New.ZEROS:
         drawn += _plain_gates(layer, p)
         if not layer.step:
             drawn += _late_gradients_vanish(layer, p)
     return [_with_what_is_kept(layer, call) for call in drawn]
+
+
+def _without_steps(layer: Layer, place: Place, rng: Generator) -> Call:
+    """Return the arrays of no steps: those of one, cut."""
+    (call,) = of_layer(layer, replace(place, sizes={**place.sizes, "T": 1}), rng)
+    arrays = {name: a for name, a in call.items() if isinstance(a, np.ndarray) and a.ndim == 3}
+    return call | {name: a[:0] for name, a in arrays.items()} | {"steps": []}
 
 
 def _with_what_is_kept(layer: Layer, drawn: Call) -> Call:
@@ -135,28 +212,56 @@ def _with_what_is_kept(layer: Layer, drawn: Call) -> Call:
     return p
 
 
+CLOSED, OPEN = -900, 900
+"""Sums of a gate of which no digit is left of what it keeps out, or lets through."""
+NEARLY = (-16, -12, -9, -6, 6, 9, 12, 16)
+"""Sums of a gate that is nearly closed or open.
+
+Only one unit has them: `1 - h * h` and `(1 - h) * (1 + h)` differ beside other numbers of their
+size.
+"""
+
+
 def _plain_gates(layer: Layer, p: Call) -> list[Call]:
-    """Return calls in which all sums of a gate are 0, or so large that it is open or closed.
+    """Return calls in which all sums of a gate are 0, or large, so that it is open or closed.
 
     With a candidate of 0, and with a cell of 0 before, the new cell is 0 too.
     """
     H = p["Wh"].shape[0]
+    gates = layer.gates or ("h",)
+    cells = [name for name in layer.inputs if name.startswith("c")]
     calls = []
-    for k, gate in enumerate(layer.gates or ("h",)):
+    for k, gate in enumerate(gates):
         block = slice(k * H, (k + 1) * H)
         without = {name: p[name].copy() for name in ("Wx", "Wh", "b")}
         for array in without.values():
             array[..., block] = 0
         calls.append(p | without | {"new": f"sums of 0 for {gate}"})
-        for cell in (name for name in layer.inputs if name.startswith("c")):
+        for cell in cells:
             zero = {cell: 0 * p[cell], "new": f"sums of 0 for {gate} and {cell} of zeros"}
             calls.append(p | without | zero)
-        for limit in (-900.0, 900.0):
-            b = p["b"].copy()
-            b[block] = limit
-            calls.append(p | {"b": b, "new": f"sums of {limit:.0f} for {gate}"})
-    equal = np.tile(p["b"][:H], len(p["b"]) // H)
+        for sums in (CLOSED, OPEN):
+            b = _raised(p["b"], block, sums)
+            calls.append(p | {"b": b, "new": f"sums near {sums} for {gate}"})
+        for sums in NEARLY:
+            b = _raised(p["b"], k * H, sums)
+            calls.append(p | {"b": b, "new": f"sums near {sums} for a unit of {gate}"})
+    for sums in NEARLY:
+        b = _raised(p["b"], slice(None, None, H), sums)
+        calls.append(p | {"b": b, "new": f"sums near {sums} for a unit"})
+    for cell in cells:
+        for value in NEARLY:
+            c = _raised(p[cell], (..., 0), value)
+            calls.append(p | {cell: c, "new": f"{cell} near {value} for a unit"})
+    equal = np.tile(p["b"][:H], len(gates))
     return [*calls, p | {"b": equal, "new": "equal blocks of b"}]
+
+
+def _raised(a: Array, where: Any, by: float) -> Array:
+    """Return an array with a number added to some entries."""
+    raised = a.copy()
+    raised[where] += by
+    return raised
 
 
 def _late_gradients_vanish(layer: Layer, p: Call) -> list[Call]:
@@ -198,20 +303,22 @@ def _make_extreme(layer: Layer, p: Call) -> None:
 
 # --- functions of each element --------------------------------------------------------------------
 
-FAR_OUT = np.array([1e-9, 9.0, 12.0, 16.0, 20.0, 31.0, 40.0, 100.0])
+FAR_OUT = np.array([800, np.inf, 1e300, 1e-9, 1e-4, 9.0, 12.0, 16.0, 20.0, 31.0, 40.0, 100.0])
 
 
 def of_sigmoid(place: Place, rng: Generator) -> list[Call]:
     """Draw sums of a gate; some are so large that exp overflows."""
     a = 2 * rng.standard_normal((place.sizes["B"], place.sizes["H"]))
     if place.new is New.EXTREMES:
-        far = [0.0, *FAR_OUT, *-FAR_OUT]
+        far = [*-FAR_OUT, 0.0, *FAR_OUT]
         a.flat[: len(far)] = far
+    elif place.new is New.INTEGERS:
+        a = np.round(10 * a).astype(np.int64)
     elif place.new is New.SMALL:
         a *= 1e-4
     elif a.size > 1:
         a.flat[:2] = 800.0, -800.0
-    return varied({"a": a}, place)
+    return varied({"a": _with_axes(a, place)}, place)
 
 
 def of_slope(place: Place, rng: Generator) -> list[Call]:
@@ -219,7 +326,14 @@ def of_slope(place: Place, rng: Generator) -> list[Call]:
     s = reference.sigmoid(rng.standard_normal((place.sizes["B"], place.sizes["H"])))
     if place.new is New.EXTREMES:
         s.flat[:8] = 0.0, 1.0, 1e-9, 1e-7, 1 - 1e-9, 0.5, 0.99995, 1 - 1e-12
-    return varied({"s": s}, place)
+    return varied({"s": _with_axes(s, place)}, place)
+
+
+def _with_axes(array: Array, place: Place) -> Array:
+    """Return the same numbers with as many axes as the place has."""
+    if place.axes == 2:
+        return array
+    return array.reshape(-1) if place.axes == 1 else array.reshape(*array.shape, 1)
 
 
 # --- embedding and loss ---------------------------------------------------------------------------
@@ -236,6 +350,7 @@ def of_embedding(place: Place, rng: Generator) -> list[Call]:
         ids.flat[-3:] = V - 1
     dx = place.scale * rng.standard_normal((T, B, D))
     if place.new is New.EXTREMES:
+        dx[0, 0] *= 1e14  # beside which the others of a running sum are lost
         dx[1] = 0
         dx[:, 2] = 0
         ids[2:5] = [[V - 1], [0], [V - 1]]  # whole steps
@@ -249,6 +364,8 @@ def of_loss(place: Place, rng: Generator) -> list[Call]:
     def batch() -> Call:
         return {"logits": rng.standard_normal((B, V)), "targets": rng.integers(0, V, B)}
 
+    if place.new in (New.EMPTY, New.NOT_FINITE):
+        return varied(batch(), place)
     last = batch()
     last["targets"][-1] = V - 1
     overflowing = batch()
@@ -262,9 +379,12 @@ def of_loss(place: Place, rng: Generator) -> list[Call]:
     underflowing["logits"] -= 5000  # exp is 0
     unlikely = batch()
     unlikely["logits"][0, unlikely["targets"][0]] -= 700  # its probability is about 1e-304
+    hopeless = batch()
+    hopeless["logits"][0, hopeless["targets"][0]] -= 2000  # its probability is 0 as a number
     sure = batch()
     sure["logits"][np.arange(B), sure["targets"]] += 12  # all gradients are below 1e-4
-    sure["logits"][0, sure["targets"][0]] += 800  # and 0 in this row
+    for row, more in enumerate((4, 9, 800)):  # down to 1e-9 of them, and 0
+        sure["logits"][row, sure["targets"][row]] += more
     large = batch()
     large["logits"] *= 100
     equal = batch()
@@ -275,7 +395,7 @@ def of_loss(place: Place, rng: Generator) -> list[Call]:
     spread["logits"][1::2, [0, -1]] = 0, 715
     spread["targets"][::2] = V - 1
     spread["targets"][1::2] = 0
-    return [last, overflowing, underflowing, unlikely, sure, large, equal, spread]
+    return [last, overflowing, underflowing, unlikely, hopeless, sure, large, equal, spread]
 
 
 # --- updates --------------------------------------------------------------------------------------
@@ -286,20 +406,25 @@ def of_clipping(place: Place, rng: Generator) -> list[Call]:
     T, B, D, H, V = (place.sizes[letter] for letter in "TBDHV")
     shapes = [(D, H), (H, H), (H,), (T, B, D), (), (V, D), (H, V), (V,)]
     count = 2 if place.sizes == FIRST.sizes else B
-    gradients = [place.scale * rng.standard_normal(s) for s in islice(cycle(shapes), count)]
+    drawn = [place.scale * rng.standard_normal(s) for s in islice(cycle(shapes), count)]
+    gradients = [_with_axes(array, place) for array in drawn]
+    if place.new is New.EMPTY:
+        return [{"gradients": gradients, "max_norm": 1.0}]
     if place.new is New.EXTREMES:
         gradients[0][1] = 0
         gradients[-1][:] = 0
     norm = float(np.sqrt(sum((g * g).sum() for g in gradients))) or 1.0
     # At the first place the low limit is above 1, which would hide its square and its root.
     limits = [rng.uniform(0.2, 0.3) * norm, 12 * norm]
-    if place.new in (New.ONE_ARGUMENT, New.ZEROS):
+    if place.new in (New.ONE_ARGUMENT, New.ZEROS, New.NOT_FINITE):
         return varied({"gradients": gradients, "max_norm": limits[0]}, place)
     if place.new in (New.EXTREMES, New.DRAWN):
         limits += [(1 - 1e-6) * norm, (1 + 1e-6) * norm, rng.uniform(0.3, 0.9), 0.0]
+    if place.new is New.EXTREMES:
+        limits += [np.inf, (1 - 1e-3) * norm, (1 - 1e-8) * norm]
     calls = [{"gradients": gradients, "max_norm": limit} for limit in limits]
     tied = [*gradients, gradients[0]]  # one array twice
-    return calls + [{"gradients": tied, "max_norm": limits[0]}] * (place is not FIRST)
+    return calls + [{"gradients": tied, "max_norm": limits[0]}] * (place.sizes != FIRST.sizes)
 
 
 def of_update(place: Place, rng: Generator) -> list[Call]:
@@ -310,11 +435,12 @@ def of_update(place: Place, rng: Generator) -> list[Call]:
         shape = ((H,), (D, H), (T, B, D))[T % 3]
     W = min(1.0, place.scale) * rng.standard_normal(shape)  # beside which dW is not lost
     dW = place.scale * rng.standard_normal(shape)
+    W, dW = _with_axes(W, place), _with_axes(dW, place)
     if place.new is New.EXTREMES:
         W[1] = 0
         dW[2] = 0
     rates = [rng.uniform(0.1, 0.9)]
-    if place.new in (New.ONE_ARGUMENT, New.ZEROS):
+    if place.new in (New.ONE_ARGUMENT, New.ZEROS, New.NOT_FINITE):
         return varied({"W": W, "dW": dW, "lr": rates[0]}, place)
     if place.new in (New.EXTREMES, New.DRAWN):
         rates += [3e-4 * rates[0], 30 * rates[0], -rates[0], 0.0]

@@ -8,7 +8,7 @@ there, and `numpylstm.laboratory.workbook.grading` judges what it returns.
 import zlib
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import cached_property, partial
+from functools import cached_property, lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -20,7 +20,7 @@ from numpylstm.laboratory.doctor.lines import Layer
 from numpylstm.laboratory.mistakes.source import SIZES, Text, read
 from numpylstm.laboratory.workbook import arguments, solutions
 from numpylstm.laboratory.workbook.arguments import Call, Step, steps_of
-from numpylstm.laboratory.workbook.places import FIRST, Place
+from numpylstm.laboratory.workbook.places import FIRST, OF_SOME_BLANKS, New, Place, places
 
 OPTIONS = {"activation": "tanh", "reset": "before"}
 """The options of the cells of the workbook."""
@@ -49,9 +49,12 @@ class Blank:
     listed: bool = False  # it returns a list, of as many arrays as it gets
     call: str = ""  # name of a call, with its arguments in braces, if there are several
     words: Mapping[str, str] = field(default_factory=dict)  # meaning of names in `textbook`
+    plain: str = "arguments of zeros, of ones, of one sign, with equal rows or tiny numbers"
     extremes: str = ""  # the numbers at the place "extremes"
     scaled: bool = True  # it takes gradients, which some places scale
+    also: tuple[New, ...] = ()  # what it has of `OF_SOME_BLANKS`
     agree: float = 1e-10  # largest difference, relative to the largest number of a result
+    by_row: bool = False  # or of each of its rows, which are sums of their own
     points: int = 1
 
     @property
@@ -59,10 +62,13 @@ class Blank:
         """Names of the results."""
         return self.returns.split()
 
+    def places(self, seed: int) -> list[Place]:
+        """Return its places; the last ones are drawn with a seed."""
+        return [p for p in places(seed) if p.new not in OF_SOME_BLANKS or p.new in self.also]
+
     def calls(self, place: Place = FIRST, student: str = "") -> list[Call]:
         """Return the arrays of each call at a place; the name of a student seeds them."""
-        seed = zlib.crc32(student.encode("utf-8", "surrogatepass"))
-        return self.make_calls(place, np.random.default_rng([21, seed, place.seed]))
+        return _calls(self, place, student)
 
     def named(self, values: Sequence[Any]) -> dict[str, Any]:
         """Return results by their names; those of a list have its name and a number."""
@@ -91,9 +97,9 @@ class Blank:
         with np.errstate(all="ignore"):
             return stacked([self.named(f(*self._given_at(p))) for p in calls])
 
-    def right(self, calls: Sequence[Call]) -> dict[str, Array]:
-        """Return the results of the textbook."""
-        return self.results_of(self.text.changed(), calls)
+    def right(self, place: Place, student: str) -> dict[str, Array]:
+        """Return the results of the textbook at a place."""
+        return _right(self, place, student)
 
     def part(self, *given: Any) -> Any:
         """Return what the solution returns for the arguments of the workbook."""
@@ -102,6 +108,23 @@ class Blank:
         if self.order > 0:
             return steps_of(values[:-2]), *values[-2:]
         return values if len(values) > 1 else values[0]
+
+
+MOST_KEPT = 600
+"""Number of places whose arrays are kept: those of all blanks for one student."""
+
+
+@lru_cache(maxsize=MOST_KEPT)
+def _calls(blank: Blank, place: Place, student: str) -> list[Call]:
+    seed = zlib.crc32(student.encode("utf-8", "surrogatepass"))
+    with np.errstate(all="ignore"):
+        drawn = blank.make_calls(place, np.random.default_rng([21, seed, place.seed]))
+    return [call for one in drawn for call in arguments.stored(one, place)]
+
+
+@lru_cache(maxsize=MOST_KEPT)
+def _right(blank: Blank, place: Place, student: str) -> dict[str, Array]:
+    return blank.results_of(blank.text.changed(), blank.calls(place, student))
 
 
 def stacked(runs: Sequence[Mapping[str, Any]]) -> dict[str, Array]:
@@ -126,6 +149,7 @@ def _of_layer(layer: Layer, takes: str, returns: str, **others: Any) -> Blank:
         takes,
         returns,
         partial(arguments.of_layer, layer),
+        plain=f"{Blank.plain}, and units whose sums are 0 or large",
         layer=layer,
         extremes=f"{cells}rows of zeros, and gates that are closed or open altogether",
         scaled="dh" in takes,
@@ -142,8 +166,9 @@ def _of_loss(returns: str, textbook: Callable[..., Any], **others: Any) -> Blank
         textbook,
         call="batch {number}",
         scaled=False,
-        extremes="logits near -5000, of 100, all equal, and 12 above or 700 below the others, and "
-        "rows of 0, 715 and -5000",
+        also=(New.INTEGERS,),
+        extremes="logits near -5000, of 100, all equal, and 12 above or 700 and 2000 below the "
+        "others, and rows of 0, 715 and -5000",
         **others,
     )
 
@@ -158,10 +183,12 @@ OF_A_NUMBER = 1e-14
 BLANKS = {
     "sigmoid": Blank(
         "a", "s", arguments.of_sigmoid, solutions.sigmoid, scaled=False, agree=OF_A_NUMBER,
-        extremes="an a from -100 to 100",
+        also=(New.INTEGERS, New.AXES),
+        extremes="an a from -inf to inf",
     ),
     "sigmoid_slope": Blank(
         "s", "ds", arguments.of_slope, solutions.sigmoid_slope, scaled=False, agree=OF_A_NUMBER,
+        also=(New.AXES,),
         extremes="an s of 0, of 1, and close to them",
     ),
     "rnn_step_forward": _of_layer(
@@ -205,16 +232,19 @@ BLANKS = {
     ),
     "embedding_backward": Blank(
         "dx ids V", "dW", arguments.of_embedding, reference.embedding_backward,
-        given=solutions.of_embedding, extremes="rows of zeros, and steps of one id",
+        given=solutions.of_embedding, by_row=True, also=(New.INTEGERS,),
+        extremes="rows of zeros, steps of one id, and a row times 1e14",
     ),
     "clip": Blank(
         "gradients max_norm", "clipped", arguments.of_clipping, solutions.clip, listed=True,
+        also=(New.AXES,),
         call="max_norm={max_norm:.3g}",
         words={"norm": "the norm of all arrays together", "factor": "one number for all arrays"},
-        extremes="an array of zeros, and limits of 0, below 1, and next to the norm",
+        extremes="an array of zeros, and limits of 0, below 1, next to the norm, and infinite",
     ),
     "sgd": Blank(
         "W dW lr", "new_W", arguments.of_update, solutions.sgd, call="lr={lr:.3g}",
+        also=(New.AXES,),
         extremes="rows of zeros, and rates that are tiny, large, negative and 0",
     ),
     "gru_step_backward": _of_layer(

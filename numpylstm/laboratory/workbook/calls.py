@@ -12,9 +12,8 @@ from typing import Any, NamedTuple
 
 import numpy as np
 
-from numpylstm.checks import Array
 from numpylstm.laboratory.workbook.answers import Answer, functions_in
-from numpylstm.laboratory.workbook.arguments import Call, Step
+from numpylstm.laboratory.workbook.arguments import Call, copied
 from numpylstm.laboratory.workbook.blanks import Blank
 from numpylstm.laboratory.workbook.findings import Trouble, What
 from numpylstm.laboratory.workbook.outcomes import Outcome
@@ -63,10 +62,19 @@ def outcome_at(blank: Blank, answer: Answer, place: Place, student: str) -> Outc
     return outcome
 
 
+def enter(blank: Blank, answer: Answer, place: Place, student: str) -> None:
+    """Make each call at a place, whatever comes of it."""
+    for call in blank.calls(place, student):
+        with contextlib.redirect_stdout(io.StringIO()):
+            _called(blank, answer, [call])
+
+
 def _soil_memory() -> None:
     """Fill the memory that NumPy hands out next, so that an array of np.empty is not 0 by luck."""
     for size in range(1, 128):  # numbers; NumPy keeps up to seven freed arrays of each size
-        del [np.full(size, np.nan) for _ in range(7)][:]
+        freed = [np.empty(size) for _ in range(7)]
+        for array in freed:
+            array.fill(np.nan)
 
 
 def _called(
@@ -87,8 +95,7 @@ def _called(
 
 def _made(blank: Blank, answer: Answer, calls: Sequence[Call], new: New) -> list[Made]:
     if new is not New.ONE_ARGUMENT:
-        strided = new is New.LAYOUT
-        return [_call(blank, answer, call, _copied(blank, call, strided)) for call in calls]
+        return [_call(blank, answer, call, _copied(blank, call)) for call in calls]
     given = _copied(blank, calls[0])
     made = []
     for call in calls:  # with the same arrays, which hold other numbers
@@ -168,29 +175,10 @@ def _line(answer: Answer, error: BaseException) -> str:
 # --- arguments -----------------------------------------------------------------------------------
 
 
-def _copied(blank: Blank, call: Call, strided: bool = False) -> dict[str, Any]:
-    """Return copies of the arguments of a call, in another layout if asked."""
-    return {name: _copy(call[name], strided) for name in blank.takes.split()}
-
-
-def _copy(value: Any, strided: bool) -> Any:
-    if isinstance(value, Step):
-        return Step._make(_copy(array, strided) for array in value)
-    if isinstance(value, list):
-        copies = {id(part): _copy(part, strided) for part in value}  # one array twice stays one
-        return [copies[id(part)] for part in value]
-    if not isinstance(value, np.ndarray):
-        return value
-    return _strided(value) if strided else value.copy(order="C")
-
-
-def _strided(array: Array) -> Array:
-    """Return a copy in Fortran order, or one with a stride between its columns."""
-    if array.ndim % 2 == 0:  # matrices
-        return array.copy(order="F")
-    wide = np.zeros((*array.shape[:-1], 2 * array.shape[-1]), array.dtype)
-    wide[..., ::2] = array
-    return wide[..., ::2]
+def _copied(blank: Blank, call: Call) -> dict[str, Any]:
+    """Return copies of the arguments of a call, stored as it says."""
+    way = call.get("stored", "")
+    return {name: copied(call[name], way) for name in blank.takes.split()}
 
 
 def _written(argument: Any, value: Any) -> Any:

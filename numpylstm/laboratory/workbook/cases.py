@@ -2,9 +2,9 @@
 
 While the places run, each function of an answer has the same code with one addition: it notes which
 way every condition went. One that was always true, a block that never ran, and a limit that nothing
-reached had no part in the numbers. What ends in ``raise``, an ``assert``, and a check for None or
-for a type are no matter: they are for arguments that a blank never gets. Where the source is not
-known, nothing is noted.
+reached had no part in the numbers. What ends in ``raise``, an ``assert``, a check for None or for a
+type, and an option that is left at its default are no matter: they are for arguments that a blank
+never gets. Where the source is not known, nothing is noted.
 """
 
 import __future__
@@ -104,6 +104,7 @@ class _Noting(ast.NodeTransformer):
     def __init__(self, notes: Notes, source: str) -> None:
         self.notes = notes
         self.source = source
+        self.options: set[str] = set()  # of the function that is visited
 
     def _key(self, node: Any, *expected: str) -> ast.Constant:
         start = node.lineno, node.col_offset
@@ -121,7 +122,7 @@ class _Noting(ast.NodeTransformer):
     def _condition(self, node: Any, *branches: Any) -> Any:
         """Note a condition, unless it is a check or one of its branches ends in ``raise``."""
         raises = any(branch and isinstance(branch[-1], ast.Raise) for branch in branches)
-        if raises or isinstance(node, ast.Constant) or _is_a_check(node):
+        if raises or isinstance(node, ast.Constant) or self._is_a_check(node):
             return node
         return self._noted("condition", node, ("true", "false"), self.visit(node))
 
@@ -130,6 +131,21 @@ class _Noting(ast.NodeTransformer):
         docstring = isinstance(block[0], ast.Expr) and isinstance(block[0].value, ast.Constant)
         note = ast.Expr(self._noted("ran", shown, expected))
         block.insert(int(docstring), ast.copy_location(note, shown))
+
+    def _is_a_check(self, node: ast.expr) -> bool:
+        """Return True for a question whether an argument is None, of which type, or an option."""
+        if isinstance(node, ast.UnaryOp):
+            return self._is_a_check(node.operand)
+        if isinstance(node, ast.Name):
+            return node.id in self.options
+        if isinstance(node, ast.Compare):
+            sides = [node.left, *node.comparators]
+            if any(isinstance(side, ast.Constant) and side.value is None for side in sides):
+                return True
+            return all(isinstance(s, ast.Constant) or self._is_a_check(s) for s in sides)
+        if isinstance(node, ast.Call):
+            return isinstance(node.func, ast.Name) and node.func.id in CHECKS
+        return False
 
     # --- statements ---
 
@@ -162,7 +178,9 @@ class _Noting(ast.NodeTransformer):
         return node
 
     def visit_FunctionDef(self, node: Any) -> Any:
+        outside, self.options = self.options, _options(node)
         self.generic_visit(node)
+        self.options = outside
         self._block(node.body, node)
         return node
 
@@ -201,13 +219,19 @@ class _Noting(ast.NodeTransformer):
 
     visit_GeneratorExp = visit_SetComp = visit_ListComp
 
+    def visit_BinOp(self, node: Any) -> Any:
+        self.generic_visit(node)
+        if not isinstance(node.op, ast.BitAnd | ast.BitOr):
+            return node
+        return self._noted("truth", node, ("true", "false"), node)
+
     def visit_Compare(self, node: Any) -> Any:
-        if _is_a_check(node):
+        if self._is_a_check(node):
             return node
         return self._noted("truth", node, ("true", "false"), self.generic_visit(node))
 
     def visit_Call(self, node: Any) -> Any:
-        if _is_a_check(node):
+        if self._is_a_check(node):
             return node
         name = node.func.attr if isinstance(node.func, ast.Attribute) else ""
         name = node.func.id if isinstance(node.func, ast.Name) else name
@@ -232,14 +256,16 @@ class _Noting(ast.NodeTransformer):
         )
 
 
-def _is_a_check(node: ast.expr) -> bool:
-    """Return True for a question whether an argument is None, or of which type it is."""
-    if isinstance(node, ast.UnaryOp):
-        return _is_a_check(node.operand)
-    if isinstance(node, ast.Compare):
-        sides = [node.left, *node.comparators]
-        return any(isinstance(side, ast.Constant) and side.value is None for side in sides)
-    return isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id in CHECKS
+def _options(function: ast.FunctionDef) -> set[str]:
+    """Return the arguments that have a plain value by default and are never changed."""
+    given = function.args
+    positional = [*given.posonlyargs, *given.args]
+    defaults = [None] * (len(positional) - len(given.defaults)) + given.defaults
+    pairs = [*zip(positional, defaults, strict=True)]
+    pairs += [*zip(given.kwonlyargs, given.kw_defaults, strict=True)]
+    options = {argument.arg for argument, value in pairs if isinstance(value, ast.Constant)}
+    names = [node for node in ast.walk(function) if isinstance(node, ast.Name)]
+    return options - {name.id for name in names if not isinstance(name.ctx, ast.Load)}
 
 
 def _is_a_number(bound: ast.expr | None) -> bool:

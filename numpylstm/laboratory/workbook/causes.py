@@ -13,10 +13,13 @@ from numpylstm.laboratory.mistakes.source import Line, mentions
 from numpylstm.laboratory.workbook.comparison import Comparison, distance
 from numpylstm.laboratory.workbook.findings import Cause, Why
 from numpylstm.laboratory.workbook.places import FIRST
+from numpylstm.laboratory.workbook.results import type_of
 from numpylstm.laboratory.workbook.search import clipped_line, wrong_lines
 
 NEARLY = 1e-5
 """Largest difference that hardly shows, relative to the largest number of a part."""
+MOST_STEPS = 30
+"""Number of steps at a place up to which a search through many mistakes is quick."""
 
 
 def cause_of(case: Comparison, *, step_is_right: bool) -> Cause | None:
@@ -27,11 +30,12 @@ def cause_of(case: Comparison, *, step_is_right: bool) -> Cause | None:
     if not case.wrong:
         return None
     with np.errstate(all="ignore"):
-        found = _of_kind(case) or _of_size(case)
+        found = _of_kind(case) or _next_to_limit(case) or _of_size(case)
         if found:
             return found
         if case.place is not FIRST:
-            return clipped_line(case) or Cause(Why.PLACE)
+            steps = len(case.calls) * case.place.sizes["T"]
+            return (clipped_line(case) if steps <= MOST_STEPS else None) or Cause(Why.PLACE)
         lines, complete = wrong_lines(case, step_is_right=step_is_right)
         if lines and complete:
             return lines
@@ -44,11 +48,11 @@ def cause_of(case: Comparison, *, step_is_right: bool) -> Cause | None:
 def _of_kind(case: Comparison) -> Cause | None:
     """Find two entries that are one array, a type with fewer digits, and NaN."""
     part = case.wrong[0]
-    result, _ = part
+    result, number = part
     shared = case.outcome.shared
     if len(shared) == 2 and shared[0].partition("[")[0] == result:
         return Cause(Why.SHARED, {"one": shared[0], "other": shared[1]})
-    kind = case.outcome.types.get(result, "")
+    kind = case.outcome.types.get(type_of(result, number if case.several else ()), "")
     if "int" in kind or (kind and distance(case.theirs[part], case.right[part]) < 0.01):
         return Cause(Why.TYPE, {"result": result, "type": kind})
     if not np.isfinite(case.theirs[part]).all():
@@ -65,6 +69,20 @@ def _of_size(case: Comparison) -> Cause | None:
     most_are_wrong = 2 * count > sum(a.size for a, _ in pairs)
     to_three_digits = all((np.abs(a - b) <= 1e-3 * np.abs(b)).all() for a, b in pairs)
     return Cause(Why.DIGITS if most_are_wrong and to_three_digits else Why.SMALL)
+
+
+def _next_to_limit(case: Comparison) -> Cause | None:
+    """Find that clipping is wrong only where the limit is next to the norm."""
+    if not case.blank.listed:
+        return None
+    wrong = {number for _, (number, *_) in case.wrong}
+    norms = [np.sqrt(sum((g * g).sum() for g in call["gradients"])) for call in case.calls]
+    limits = [call["max_norm"] for call in case.calls]
+    far = {k for k, norm in enumerate(norms) if abs(norm - limits[k]) > 0.01 * norm}
+    if wrong & far or not far:
+        return None
+    (_, number) = case.wrong[0]
+    return Cause(Why.NEXT_TO_LIMIT, {"norm": float(norms[number[0]])} | case.of_call(number))
 
 
 # --- factors -------------------------------------------------------------------------------------
@@ -122,7 +140,8 @@ def _is_limited(a: Array) -> bool:
 
 def _suspects(case: Comparison) -> Cause:
     """Name what may be wrong: another array, something between the steps, or some lines."""
-    return _taken(case) or (_through_time(case) if case.blank.order else _lines(case))
+    found = _taken(case) or _limited(case)
+    return found or (_through_time(case) if case.blank.order else _lines(case))
 
 
 def _lines_of(case: Comparison, result: str) -> list[Line]:
@@ -135,12 +154,29 @@ def _taken(case: Comparison) -> Cause | None:
     part = case.wrong[0]
     result, number = part
     got = case.theirs[part]
-    right = {name: a for (name, k), a in case.right.items() if k == number}
-    for other, a in {**case.given(number), **right}.items():
-        if other != result and np.shape(a) == got.shape != () and case.same(got, a):
+    right = {name: a for (name, k), a in case.right.items() if k == number and name != result}
+    given = case.given(number)
+    if result in given:
+        given[f"the argument {result}"] = given.pop(result)
+    for other, a in {**given, **right}.items():
+        if np.shape(a) == got.shape != () and case.same(got, a):
             own = [] if case.blank.order else _lines_of(case, result)
             return Cause(Why.TAKEN, {"result": result, "other": other, "lines": own})
     return None
+
+
+def _limited(case: Comparison) -> Cause | None:
+    """Find a limit at which the numbers of a result are cut off."""
+    part = case.wrong[0]
+    got, right = case.theirs[part], case.right[part]
+    bad = case.wrong_entries(got, right)
+    limit = float(np.abs(got).max())
+    is_round = limit > 0 and limit == float(f"{limit:.1g}")
+    cut_off = np.abs(got[bad]) == limit
+    beyond = np.sign(got[bad]) * right[bad] > limit
+    if not (is_round or bad.sum() > 2) or not (cut_off & beyond).all():
+        return None
+    return Cause(Why.LIMITED, {"result": part[0], "limit": limit})
 
 
 def _through_time(case: Comparison) -> Cause:

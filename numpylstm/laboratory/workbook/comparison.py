@@ -29,14 +29,25 @@ class Comparison:
         self.place = place
         self.outcome = outcome
         self.calls = blank.calls(place, student)
-        right = blank.right(self.calls)
+        right = blank.right(place, student)
         self.results, trouble = self._read(right)
         self.right_results = {name: right[name] for name in self.results}
         self.theirs = self.parts(self.results)
         self.right = self.parts(self.right_results)
-        self.wrong = [n for n in self.theirs if not self.same(self.theirs[n], self.right[n])]
-        self.clear = [n for n in self.theirs if n not in self.wrong]
+        alike = {name for name in self.results if self._is_alike(name)}
+        doubtful = [part for part in self.theirs if part[0] not in alike]
+        self.wrong = [n for n in doubtful if not self.same(self.theirs[n], self.right[n])]
+        self.clear = [n for n in self.theirs if n[0] in alike or n not in self.wrong]
         self.trouble = self._first_wrong() if self.wrong else trouble
+
+    def _is_alike(self, name: str) -> bool:
+        """Return True if all parts of a result agree, without a look at each."""
+        a, b = self.results[name], self.right_results[name]
+        in_parts = self.several or (self.blank.order and a.ndim == 3)
+        if self.blank.by_row or not in_parts or not b.size:
+            return self.same(a, b)
+        smallest = np.abs(b).reshape(len(b), -1).max(axis=1).min()
+        return bool((np.abs(a - b) <= self.blank.agree * smallest).all())
 
     def _read(self, right: Mapping[str, Array]) -> tuple[dict[str, Array], Trouble | None]:
         """Return the results up to the first that is no array of the right shape, and why not."""
@@ -86,16 +97,18 @@ class Comparison:
         return found
 
     def wrong_entries(self, a: Array, b: Array) -> Any:
-        """Return True for each number that differs by too much of the largest.
+        """Return True for each number that differs by too much of the largest one.
 
         Unlike the doctor's measure, which is for measured slopes, it has no smallest scale: numbers
         that must be 0 must be 0.
         """
-        return ~(np.abs(a - b) <= self.blank.agree * float(np.abs(b).max(initial=0)))
+        by_row = self.blank.by_row and b.ndim > 0
+        largest = np.abs(b).max(axis=-1 if by_row else None, keepdims=by_row, initial=0)
+        return ~(np.abs(a - b) <= self.blank.agree * largest)
 
     def same(self, a: Any, b: Any) -> bool:
         """Return True if two arrays agree in every entry."""
-        return np.shape(a) == np.shape(b) and not np.any(self.wrong_entries(np.asarray(a), b))
+        return np.shape(a) == np.shape(b) and not self.wrong_entries(np.asarray(a), b).any()
 
     def _first_wrong(self) -> Trouble:
         """Return the first wrong number."""

@@ -26,12 +26,12 @@ from numpylstm.laboratory.workbook.answers import (
     textbook_parts,
 )
 from numpylstm.laboratory.workbook.blanks import BLANKS
-from numpylstm.laboratory.workbook.calls import outcome_at
+from numpylstm.laboratory.workbook.calls import enter, outcome_at
 from numpylstm.laboratory.workbook.causes import cause_of
 from numpylstm.laboratory.workbook.comparison import Comparison
 from numpylstm.laboratory.workbook.findings import Cause, Trouble, What, Why
 from numpylstm.laboratory.workbook.outcomes import Outcome, Outcomes
-from numpylstm.laboratory.workbook.places import FIRST, places
+from numpylstm.laboratory.workbook.places import BEYOND, FIRST
 from numpylstm.laboratory.workbook.words import NOT_ANSWERED, UNPROVED, Verdict
 
 TRIES = 3
@@ -89,7 +89,7 @@ def judge(
 def comparisons(name: str, outcomes: Outcomes, student: str) -> Iterator[Comparison]:
     """Yield the comparison with the textbook at each place."""
     absent = Outcome(trouble=Trouble(What.ABSENT))
-    for place in places(outcomes.seed):
+    for place in BLANKS[name].places(outcomes.seed):
         yield Comparison(BLANKS[name], place, student, outcomes.at.get(place.name, absent))
 
 
@@ -163,12 +163,14 @@ def _called_at_places(name: str, function: Answer, student: str, seed: int) -> O
     outcomes = Outcomes(seed)
     own = plain_functions(function)
     with cases.noted(own) as notes:
-        for place in places(seed):
+        for place in BLANKS[name].places(seed):
             outcome = outcome_at(BLANKS[name], function, place, student)
             outcomes.at[place.name] = outcome
             if Comparison(BLANKS[name], place, student, outcome).trouble:
                 break
         else:
+            for place in BEYOND:
+                enter(BLANKS[name], function, place, student)
             outcomes.unproved = notes.unproved(own)
     return outcomes
 

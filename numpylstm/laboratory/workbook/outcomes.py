@@ -21,7 +21,7 @@ class Outcome:
 
     results: dict[str, Any] = field(default_factory=dict)
     trouble: Trouble | None = None
-    types: dict[str, str] = field(default_factory=dict)  # with fewer digits, by result
+    types: dict[str, str] = field(default_factory=dict)  # with fewer digits, by result and call
     shared: list[str] = field(default_factory=list)  # two entries that are one array in memory
 
 

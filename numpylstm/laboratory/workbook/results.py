@@ -116,12 +116,21 @@ def as_numbers(value: Any) -> Array | str:
 
 def outcome_of(calls: Sequence[Named]) -> Outcome:
     """Return the numbers of the results of one or several calls, with what is odd about them."""
-    types = {name: _short(value) for call in calls for name, value in call.items()}
+    types = {
+        type_of(name, (k,) if len(calls) > 1 else ()): _short(value)
+        for k, call in enumerate(calls)
+        for name, value in call.items()
+    }
     return Outcome(
         {name: _stacked(name, calls) for name in calls[0]},
         types={name: kind for name, kind in types.items() if kind},
         shared=_shared(calls[0]),
     )
+
+
+def type_of(result: str, call: Sequence[int]) -> str:
+    """Return the key of the type of a result, or of that of one of several calls."""
+    return " ".join([result, *map(str, call)])
 
 
 def _stacked(name: str, calls: Sequence[Named]) -> Array | str | None:

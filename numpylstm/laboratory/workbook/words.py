@@ -60,7 +60,7 @@ CAUSES = {
     Why.CALLED: "It calls {name}, which is {state}: that one comes first.",
     Why.SHARED: "{one} and {other} are one array: what is written into it later "
     "changes both. Make a new array each time.",
-    Why.TYPE: "{result} has the type {type}, which loses digits; the arguments are float64.",
+    Why.TYPE: "{result} has the type {type}, which loses digits; it must have the type float64.",
     Why.NOT_FINITE: "{result} is not finite. Look for {usual}a division by zero, infinity times 0, "
     "or an array that is never filled.",
     Why.DIGITS: "All numbers agree to three digits or more, and most not to ten. Look for digits "
@@ -70,6 +70,8 @@ CAUSES = {
     "number that is clipped or cut off where it hardly shows, for an approximation, for a small "
     "constant that is added, such as 1e-6, for a limit that is compared with a number beside it, "
     "and for lost digits.",
+    Why.NEXT_TO_LIMIT: "It is right with limits that are far from the norm, but not with {call}, "
+    "where the norm is {norm:.6g}: look at how the two are compared.",
     Why.PLACE: "",
     Why.LINE: "{mistakes}",
     Why.PAIR: "{how_many} mistakes. {mistakes}",
@@ -81,6 +83,8 @@ CAUSES = {
     Why.ONE_FACTOR: "With {call}, all arrays have one factor in common, as they must, "
     "but it is the right one times {factor}: look at how that factor is made.",
     Why.TAKEN: "{result}: it is {other}.",
+    Why.LIMITED: "{result}: every wrong number is {limit:g} or -{limit:g}, and no other is larger: "
+    "it is clipped number by number.",
     Why.LINES: "{where}: the grader cannot tell what is wrong there; all lines before are right.",
     Why.SUMS: "{result}: the steps are right; look at how it is "
     "made of their parts{factor_of_sum}.",
@@ -98,7 +102,14 @@ AT_PLACES = {
     "Look for results that are kept from an earlier call, in a memory that does not compare all "
     "numbers of all arguments, and for a case (if, np.where) that these numbers enter.",
     New.LAYOUT: "The numbers are those of the first place; only their order in memory is another. "
-    "Look for code that depends on it (order='K' or 'A', view, strides, resize).",
+    "Look for code that depends on it: reshape and ravel, which may copy, np.zeros_like and "
+    "np.empty_like, which take over that order, np.nditer, order='K', view, strides, and resize.",
+    New.INTEGERS: "Look for numbers that are computed in the type of an array of integers, which "
+    "is too narrow for them or has no fractions (np.empty_like, ids * D), and for a case (if, "
+    "np.where) that these sizes or numbers enter.",
+    New.AXES: "The numbers are those of the first place; only the shapes are others. Look for "
+    "loops and axes that take two axes for granted, and for results that are kept from an earlier "
+    "call.",
     New.SIZES: "Look for a size that is written as a number, for a count that was a size before by "
     "chance, for a row, a column, a step or an array that is left out, or used again, where there "
     "are more or fewer, and for a case (if, np.where) that these shapes or numbers enter.",
@@ -111,7 +122,7 @@ AT_PLACES = {
     New.ZERO: "Look for a division by a number that is made of the gradients, and for a case (if, "
     "np.where) that 0 enters.",
     New.ZEROS: "Look for a division by a number that can be 0, for something that is kept from 0, "
-    "and for a case (if, np.where, break) that zeros or tiny numbers enter.",
+    "and for a case (if, np.where, break) that such numbers enter.",
     New.SMALL: "Look for a case (if, np.where) that small numbers enter, for an approximation, and "
     "for something that is cut off.",
     New.EXTREMES: "Look for a division by a number that can be 0, for something that is clipped, "
@@ -243,8 +254,10 @@ class Verdict:
         known = {
             New.NUMBERS: "other numbers",
             New.ONE_ARGUMENT: "one argument at a time changed",
-            New.LAYOUT: "arrays in Fortran order or with a stride",
-            New.ZEROS: "arguments of zeros, of ones, with equal rows or tiny numbers",
+            New.LAYOUT: "arrays that are stored in other ways",
+            New.INTEGERS: "integers",
+            New.AXES: "one axis" if place.axes == 1 else "three axes",
+            New.ZEROS: blank.plain,
             New.SMALL: "all numbers but the weights times 0.0001",
             New.EXTREMES: blank.extremes,
             New.DRAWN: f"numbers drawn with seed={self.seed}",
