@@ -327,15 +327,15 @@ def test_a_class_on_one_page(tmp_path, capsys):
     class_summary.main([str(tmp_path), str(tmp_path / "page.html")])
     printed = capsys.readouterr().out.splitlines()
     rows = {line.split()[0]: line.split()[1:] for line in printed}
-    assert rows["sigmoid"] == ["4", "0", "0"]
-    assert " ".join(rows["sigmoid_slope"]) == "2 2 0 2 x ds: the factor s is missing."
-    assert rows["clip"][:5] == ["3", "1", "0", "1", "x"]
-    assert rows["sgd"] == ["0", "0", "4"]
+    assert rows["sigmoid"] == ["4", "0", "0", "0"]
+    assert " ".join(rows["sigmoid_slope"]) == "2 2 0 0 2 x ds: the factor s is missing."
+    assert rows["clip"][:6] == ["3", "1", "0", "0", "1", "x"]
+    assert rows["sgd"] == ["0", "0", "4", "0"]
     assert "empty.json" in printed[-1]
     page = (tmp_path / "page.html").read_text(encoding="utf-8")
     assert "4 students, 2.2 of 30 points on average." in page
     assert "<b>2</b> ds: the factor s is missing. <small>Bob, Cyd</small>" in page
-    assert 'aria-label="2 right, 2 wrong, 0 not answered yet"' in page
+    assert 'aria-label="2 right, 2 wrong, 0 not answered yet, 0 unproved"' in page
     assert "&lt;i&gt;Dan&lt;/i&gt;" in page
     assert "<i>Dan" not in page
 

@@ -607,8 +607,10 @@ def as_data(verdict):
 def test_no_sentence_decides_anything(monkeypatch):
     """All verdicts are the same if every sentence is xxx."""
     answers = [(name, *answer[:2]) for name, rows in WRONG.items() for answer in rows]
+    names = [name for name, *_ in answers]
     mine = [functions(*answer)[answer[0]] for answer in answers]
-    before = [as_data(grading.grade(f, seed=1)) for f in mine]
+    called = [grading.outcomes_of(f, seed=1) for f in mine]
+    before = [as_data(grading.judge(*answer)) for answer in zip(names, called, strict=True)]
     for table in (words.TROUBLES, words.CAUSES, words.AT_PLACES, words.NOT_FINITE):
         for key in table:
             monkeypatch.setitem(table, key, "xxx")
@@ -616,7 +618,10 @@ def test_no_sentence_decides_anything(monkeypatch):
         monkeypatch.setattr(Mistake, name, lambda _: "xxx")
     monkeypatch.setattr(words, "named_factor", lambda *_: "xxx")
     monkeypatch.setattr(words, "described", lambda *_: "xxx")
-    verdicts = [grading.grade(f, seed=1) for f in mine]
+    for k, verdict in enumerate(before):
+        if "What.NUMBER" not in verdict[1]:  # what came in the place of numbers was described
+            called[k] = grading.outcomes_of(mine[k], seed=1)
+    verdicts = [grading.judge(*answer) for answer in zip(names, called, strict=True)]
     assert [as_data(verdict) for verdict in verdicts] == before
     assert all("xxx" in str(verdict) for verdict in verdicts)
 
@@ -804,10 +809,12 @@ class TestTheEngine:
         )
         BLANKS = grading.BLANKS.items()
         mine = functions(
-            "rnn_step_forward", "def", "calls = []\n\ndef", "    return",
-            "    calls.append(0)\n    return", "+ b)", "+ b * (len(calls) < 300))",
+            "rnn_step_forward", "def", "calls, most = [], 10**9\n\ndef", "    return",
+            "    calls.append(0)\n    return", "+ b)", "+ b * (len(calls) < most))",
         )  # fmt: skip
         assert grading.grade(mine["rnn_step_forward"]).state == "right"
+        space = mine["rnn_step_forward"].__globals__
+        space["most"] = len(space["calls"]) + 100
         wrong = engine.first_wrong(engine.numbers_of(mine))
         assert wrong.startswith("With the rnn, the loss of update ")
         assert engine.guilty(mine) == ["rnn_step_forward"]
@@ -880,7 +887,7 @@ class TestTheTeachersDesk:
         assert "must be JSON" in dan["errors"]
         assert (eve["student"], eve["points"], eve["sigmoid"], eve["sgd"]) == ("eve", "0", "", "0")
         main(["grade", str(tmp_path)])  # without --csv, for people
-        assert "student: ada  points: 30  of: 30" in capsys.readouterr().out
+        assert "student: ada  points: 30  unproved: 0  of: 30" in capsys.readouterr().out
 
     def test_names_in_a_submission_are_shown_and_not_obeyed(self, tmp_path, capsys):
         def line_of(student, *options):

@@ -61,8 +61,8 @@ CHANGES = {
         "tests/test_checkpoint_files.py tests/test_model_file.py",
     ),
     "The grader": Change(
-        "laboratory/workbook/grading.py", "for place in places(outcomes.seed):",
-        "for place in places(outcomes.seed)[:1]:", "tests/test_workbook.py",
+        "laboratory/workbook/grading.py", "for place in BLANKS[name].places(outcomes.seed):",
+        "for place in BLANKS[name].places(outcomes.seed)[:1]:", "tests/test_workbook.py",
     ),
     "The doctor": Change(
         "laboratory/doctor/reasoning.py", "and a.any()", "and not a.any()",
