@@ -1,7 +1,7 @@
 """Levels of tokens: words, characters. A record for each, with everything that depends on it.
 
 A new level is one more record; no other module compares the names of levels. The interactive page
-reads tokens in JavaScript, so it needs its own two functions (in ``explore/tokens.js``).
+reads tokens in JavaScript, so it has records of its own (`LEVELS` in ``explore/tokens.js``).
 
 Only the standard library is imported: ``--help`` reads the records too.
 """
