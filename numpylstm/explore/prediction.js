@@ -33,10 +33,10 @@ export function show_loss(line, { model, ids, nll, free, is_held }) {
 
 // The most surprising and the best predicted places, each with what is before it.
 export function list_places(root, { model, words, nll }, point) {
-  const { few } = LEVELS[model.level];
+  const { context } = LEVELS[model.level];
   const shown = (word) => in_text(word, model.level).replace("\n", "");
   const entry = (t) => {
-    const before = words.slice(Math.max(0, t - few), t).map(shown);
+    const before = words.slice(Math.max(0, t - context), t).map(shown);
     const go = button(() => point(t - 1), ...before, element("mark", {}, visible(words[t])));
     return element("li", {}, go, ` ${as_text(Math.exp(-nll[t]))}`);
   };

@@ -40,10 +40,16 @@ const join_words = (words) => words.map((word) => (word === "<eos>" ? "\n" : `${
 const join_characters = (words) => words.join("").replaceAll("<unk>", "\ufffd"); // one character, too
 
 // The levels of tokens by name: what a token is called, how a typed text is cut and how tokens are joined into one,
-// what is shown after a token in a running text, and how many tokens are shown before one.
+// what stands between tokens in a running text, and how many tokens are shown before one.
 export const LEVELS = {
-  word: { unit: "word", cut: cut_words, join: join_words, after: " ", few: 2 },
-  char: { unit: "character", cut: (text) => [...text], join: join_characters, after: "", few: 8 },
+  word: { unit: "word", cut: cut_words, join: join_words, separator: " ", context: 2 },
+  char: {
+    unit: "character",
+    cut: (text) => [...text],
+    join: join_characters,
+    separator: "",
+    context: 8,
+  },
 };
 
 export const tokenize = (text, model) => LEVELS[model.level].cut(text, model);
@@ -68,7 +74,7 @@ export const visible = (token) =>
 export function in_text(token, level = "char") {
   if (token === "\n" || token === "<eos>") return "⏎\n";
   if (token === " ") return token;
-  return visible(token) + LEVELS[level].after;
+  return visible(token) + LEVELS[level].separator;
 }
 
 // Let a reader point at a token: a span whose data-t is its place, in the element `text`. `place` returns the
