@@ -491,7 +491,7 @@ def lstm_step_forward("""
          ["        dx[t]",
           "        if 0 < abs(dhs[t] + dh).max() < 1e-9 * abs(dhs).max():\n"
           "            break\n        dx[t]"]),
-        ("lstm_backward", "with dhs .*zeros.*break",
+        ("lstm_backward", "and arguments of zeros.*break",
          ["        dx[t]",
           "        if not (dhs[t] + dh).any():\n            continue\n        dx[t]"]),
         ("lstm_backward", "with dhT of zeros",

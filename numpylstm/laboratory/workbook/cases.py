@@ -27,11 +27,11 @@ LONGEST = 70
 FUTURE = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
 
 Key = tuple[bool, int, int, int, int]
-"""Whether a piece of code must run at all, and where it begins and ends: lines and columns."""
+"""True if a piece of code must run at all, and where it begins and ends: lines and columns."""
 
 
 class Notes:
-    """What was seen of each piece of code: truth values, chosen operands, or that it ran."""
+    """Notes on each piece of code: truth values, chosen operands, or that it ran."""
 
     def __init__(self) -> None:
         self.expected: dict[Key, tuple[str, list[str]]] = {}  # the code, and what must be seen

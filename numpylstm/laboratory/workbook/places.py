@@ -91,7 +91,7 @@ DRAWN = 3
 
 
 OF_SOME_BLANKS = (New.INTEGERS, New.AXES)
-"""What is new at places that only some blanks have: those with integers, or for any shape."""
+"""News of places that only some blanks have: those with integers, or for any shape."""
 
 
 @lru_cache(maxsize=32)

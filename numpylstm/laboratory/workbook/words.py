@@ -27,7 +27,7 @@ NEVER = {
     "less": "never left anything out",
     "some": "never held anything",
 }
-"""What was never seen of a piece of code."""
+"""Words for that which was never seen of a piece of code."""
 
 TROUBLES = {
     What.STOPPED: "It stopped: {said}",
