@@ -212,8 +212,10 @@ def _with_what_is_kept(layer: Layer, drawn: Call) -> Call:
     return p
 
 
-CLOSED, OPEN = -900, 900
-"""Sums of a gate of which no digit is left of what it keeps out, or lets through."""
+CLOSED = -900
+"""Sum of a gate that lets no digit through."""
+OPEN = 900
+"""Sum of a gate that lets everything through, to the last digit."""
 NEARLY = (-16, -12, -9, -6, 6, 9, 12, 16)
 """Sums of a gate that is nearly closed or open.
 
@@ -423,8 +425,10 @@ def of_clipping(place: Place, rng: Generator) -> list[Call]:
     if place.new is New.EXTREMES:
         limits += [np.inf, (1 - 1e-3) * norm, (1 - 1e-8) * norm]
     calls = [{"gradients": gradients, "max_norm": limit} for limit in limits]
-    tied = [*gradients, gradients[0]]  # one array twice
-    return calls + [{"gradients": tied, "max_norm": limits[0]}] * (place.sizes != FIRST.sizes)
+    if place.sizes != FIRST.sizes:
+        tied = [*gradients, gradients[0]]  # one array twice
+        calls.append({"gradients": tied, "max_norm": limits[0]})
+    return calls
 
 
 def of_update(place: Place, rng: Generator) -> list[Call]:

@@ -37,8 +37,8 @@ class Notes:
         self.expected: dict[Key, tuple[str, list[str]]] = {}  # the code, and what must be seen
         self.seen: dict[Key, set[str]] = {}
 
-    def _note(self, key: Key, *seen: str) -> None:
-        self.seen.setdefault(key, set()).update(seen)
+    def _note(self, key: Key, seen: str) -> None:
+        self.seen.setdefault(key, set()).add(seen)
 
     def ran(self, key: Key, value: Any = None) -> Any:
         """Note that a piece of code ran."""
@@ -53,7 +53,10 @@ class Notes:
     def truth(self, key: Key, value: Any) -> Any:
         """Note the truth values in a value, if it holds any."""
         if isinstance(value, bool | np.bool_ | np.ndarray) and np.asarray(value).dtype == bool:
-            self._note(key, *["true"] * bool(np.any(value)), *["false"] * (not np.all(value)))
+            if np.any(value):
+                self._note(key, "true")
+            if not np.all(value):
+                self._note(key, "false")
         return value
 
     def choice(self, key: Key, function: Callable[..., Any], *given: Any) -> Any:
@@ -73,7 +76,10 @@ class Notes:
         """Note whether a slice leaves something out, and whether it keeps something."""
         kept = value[slice(*bounds)]
         if hasattr(value, "__len__"):
-            self._note(key, *["less"] * (len(kept) < len(value)), *["some"] * (len(kept) > 0))
+            if len(kept) < len(value):
+                self._note(key, "less")
+            if len(kept) > 0:
+                self._note(key, "some")
         return kept
 
     def unproved(self, functions: Iterable[FunctionType]) -> list[dict[str, Any]]:
@@ -170,15 +176,11 @@ class _Noting(ast.NodeTransformer):
             self._block(node.body, node.body[0], "run")
         return node
 
-    def visit_match_case(self, node: Any) -> Any:
-        raises = isinstance(node.body[-1], ast.Raise)
-        self.generic_visit(node)
-        if not raises:
-            self._block(node.body, node.body[0], "run")
-        return node
+    visit_match_case = visit_ExceptHandler
 
     def visit_FunctionDef(self, node: Any) -> Any:
-        outside, self.options = self.options, _options(node)
+        outside = self.options
+        self.options = _options(node)
         self.generic_visit(node)
         self.options = outside
         self._block(node.body, node)
@@ -202,12 +204,13 @@ class _Noting(ast.NodeTransformer):
         return node
 
     def visit_BoolOp(self, node: Any) -> Any:
-        *first, last = node.values
-        node.values = [*map(self._condition, first), self.visit(last)]
+        conditions = [self._condition(value) for value in node.values[:-1]]
+        node.values = [*conditions, self.visit(node.values[-1])]
         return node
 
     def visit_comprehension(self, node: Any) -> Any:
-        tests, node.ifs = node.ifs, []
+        tests = node.ifs
+        node.ifs = []  # they are visited below
         self.generic_visit(node)
         node.ifs = [*map(self._condition, tests)]
         return node
