@@ -12,7 +12,7 @@ from hypothesis import settings
 pytest.register_assert_rewrite("support")  # its asserts print their values too; before its imports
 
 from support.compiling import compile_a_part
-from support.runs import SHORT, write_words
+from support.runs import SHORT, PictureAsText, write_words
 from support.silence import in_silence
 
 import numpylstm as nl
@@ -60,6 +60,17 @@ def default_threads():
 def silent_doctor(monkeypatch):
     """Replace every sentence of the doctor by ``xxx`` while it decides."""
     monkeypatch.setattr(doctor, "examine", in_silence(doctor.examine))
+
+
+@pytest.fixture
+def pictures_as_text(monkeypatch):
+    """Write the data of the pictures of runs in this process; processes of their own draw them."""
+    for place in (
+        "summary.training_curves",
+        "summary.training_lag_heatmap",
+        "page.training_curves",
+    ):
+        monkeypatch.setattr(f"numpylstm.report.{place}", PictureAsText)
 
 
 @pytest.fixture

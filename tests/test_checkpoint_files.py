@@ -31,6 +31,7 @@ from numpylstm.training.checkpoint import (
 )
 from numpylstm.training.metrics import RANGES, Row
 
+pytestmark = pytest.mark.usefixtures("pictures_as_text")
 V = 21
 
 

@@ -32,6 +32,7 @@ from numpylstm.report import summary
 from numpylstm.training import session
 from numpylstm.training.display import Display
 
+pytestmark = pytest.mark.usefixtures("pictures_as_text")
 SMALL = ("--hidden-size", "12", "--num-layers", "2", "--batch-size", "4", "--num-steps", "6",
          "--epochs", "2", "--log-every", "10", "--max-vocab", "50")  # fmt: skip
 

@@ -18,7 +18,10 @@ from support.runs import BIN, MAIN, call
 
 import numpylstm as nl
 
-pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="a row names /proc")
+pytestmark = [
+    pytest.mark.skipif(sys.platform != "linux", reason="a row names /proc"),
+    pytest.mark.usefixtures("pictures_as_text"),
+]
 TINY = "--preset demo --hidden-size 6 --num-layers 1 --batch-size 4 --num-steps 5 --max-vocab 30"
 
 

@@ -18,6 +18,7 @@ from numpylstm.report.comparison import (
     table_of_seeds,
 )
 
+pytestmark = pytest.mark.usefixtures("pictures_as_text")
 ROWS = [row_of(1, 9, perplexity=400.0, valid_perplexity=140.0), row_of(2, 18, perplexity=90.0)]
 
 

@@ -119,26 +119,6 @@ def test_ctrl_c_saves_and_says_how_to_go_on(folder):
 # --- within this process, where a fault can be placed exactly ----------------------------------
 
 
-class PictureAsText:
-    """The data of a picture in its place: drawing takes two thirds of the time of a short run.
-
-    Processes of their own draw the picture.
-    """
-
-    def __init__(self, *data, **options):
-        self.data = repr((data, options))
-
-    def savefig(self, file, **how):
-        file.write(self.data.encode())
-
-
-@pytest.fixture
-def pictures_as_text(monkeypatch):
-    monkeypatch.setattr("numpylstm.report.summary.training_curves", PictureAsText)
-    monkeypatch.setattr("numpylstm.report.summary.training_lag_heatmap", PictureAsText)
-    monkeypatch.setattr("numpylstm.report.page.training_curves", PictureAsText)
-
-
 IN_THIS_PROCESS = pytest.mark.usefixtures("pictures_as_text")
 NOT_SAVED_OFTEN = (*TINY[:-2], "--epochs", "2", "--dropout", "0.3")  # after 97 updates, and 194
 

@@ -9,6 +9,7 @@ import numpylstm as nl
 from numpylstm import saving
 from numpylstm.saving import CheckpointError, write_arrays
 
+pytestmark = pytest.mark.usefixtures("pictures_as_text")
 MODELS = {
     "lstm": lambda: nl.LanguageModel(
         V, H, L, embedding_size=D, dropout=0.3, dropout_input=0.1, rng=0
