@@ -127,6 +127,7 @@ PATTERNS = [
     Pattern("X[t]", "X[t] * (t == len(X) - 1)", Kind.AT_THE_LAST_STEP_ALONE, ("X",)),
     Pattern("X[t - 1]", "X[t]", Kind.ONE_STEP_LATE, ("X",)),
     Pattern("h_prev[t]", "h[t - 1]", Kind.STATE_AFTER_THE_LAST_STEP),
+    Pattern("h_prev[t]", "h_prev[t] * (t > 0)", Kind.ZERO_AT_THE_FIRST_STEP, ("h_prev",)),
     Pattern("X if t else Y", "X", Kind.NOT_AT_THE_FIRST_STEP, ("Y",)),
     Pattern("X[t - 1][Y] if t else Z", "X[t][Y]", Kind.FROM_THIS_STEP),
     Pattern("X[t - 1][4]", "X[t - 1][6]", Kind.OF_THE_STEP_BEFORE, ("h", "c")),
@@ -248,8 +249,17 @@ def added_at_every_step(line: Line, text: Text) -> Iterator[Edit]:
         into = name.removesuffix("T")
         if name.endswith("T") and line.target == into and mentions(right, into):
             long = next(other for other in shapes if len(shapes[other]) == 3)
-            wrong = f"{right} + {name} * (t < len({long}) - 1)"
-            yield Edit(wrong, Kind.ADDED_AT_EVERY_STEP, (name,))
+            for wrong in (f"{right} + {name}", f"{right} + {name} * (t < len({long}) - 1)"):
+                yield Edit(wrong, Kind.ADDED_AT_EVERY_STEP, (name,))
+
+
+def last_of_a_sequence(line: Line, text: Text) -> Iterator[Edit]:
+    """``dh = dhT`` to ``dh = dhs[-1]``, before a loop."""
+    name, shapes = line.expression, text.shapes
+    in_loop = line.row.startswith(" " * 8)
+    for other, shape in shapes.items() if not in_loop and name.startswith("d") else ():
+        if other.startswith("d") and len(shape) == 3 and shape[1:] == shapes.get(name):
+            yield Edit(f"{other}[-1]", Kind.USED_INSTEAD, (f"{other}[-1]", name))
 
 
 # --- the columns of gates ------------------------------------------------------------------------
@@ -437,6 +447,7 @@ OF_EXPRESSIONS: tuple[Rule, ...] = (
     blocks_in_another_order,
     ignored_but_at_the_last_step,
     added_at_every_step,
+    last_of_a_sequence,
 )
 OF_STATEMENTS: dict[str, tuple[Rule, ...]] = {
     "value": (unpacked_in_another_order,),

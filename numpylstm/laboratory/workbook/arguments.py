@@ -62,7 +62,7 @@ def varied(call: Call, place: Place) -> list[Call]:
             call | {name: _each(partial(_with_a, number), value), "new": f"a {number} in {name}"}
             for name, value in arrays.items()
             if not _is_of_integers(value)
-            for number in (np.nan, np.inf)
+            for number in (np.nan, np.inf, -np.inf)
         ]
     return [call]
 
@@ -72,15 +72,28 @@ PLAIN: dict[str, Callable[[Array], Array]] = {
     "of ones": np.ones_like,
     "of negative numbers": lambda a: -np.abs(a),
     "of positive numbers": np.abs,
+    "of whole numbers": lambda a: np.round(3 * a),
     "with equal rows": lambda a: np.repeat(a[:1], len(a), axis=0),
+    "with equal columns": lambda a: np.repeat(a[..., :1], a.shape[-1], axis=-1),
+    "with rows whose sum is 0": lambda a: _balanced(a, -1),
+    "with columns whose sum is 0": lambda a: _balanced(a, 0),
     "of zeros but for the first row": lambda a: np.concatenate([a[:1], 0 * a[1:]]),
     "of zeros but for the last row": lambda a: np.concatenate([0 * a[:-1], a[-1:]]),
     "with a last row of zeros": lambda a: np.concatenate([a[:-1], 0 * a[-1:]]),
+    "with a first column of zeros": lambda a: np.concatenate([0 * a[..., :1], a[..., 1:]], -1),
+    "with a last column of zeros": lambda a: np.concatenate([a[..., :-1], 0 * a[..., -1:]], -1),
     "times 1e-6": lambda a: 1e-6 * a,
     "with rows that fall by 1e-4": lambda a: (a.T * 10.0 ** (-4 * np.arange(len(a)))).T,
 }
 """Plain forms of an array; its rows are the sequences, the units, or the steps."""
-OF_FRACTIONS = ("of negative numbers", "times 1e-6", "with rows that fall by 1e-4")
+OF_FRACTIONS = (
+    "of negative numbers",
+    "of whole numbers",
+    "with rows whose sum is 0",
+    "with columns whose sum is 0",
+    "times 1e-6",
+    "with rows that fall by 1e-4",
+)
 """Forms that ids cannot have."""
 
 
@@ -104,6 +117,16 @@ def _each(form: Callable[[Array], Array], value: Any) -> Any:
     if isinstance(value, float):
         return float(form(np.array([value]))[0])
     return form(np.atleast_1d(value)).reshape(np.shape(value))
+
+
+def _balanced(a: Array, axis: int) -> Array:
+    """Return an array whose sums along an axis are 0 to the last digit: pairs x, -x, then 0."""
+    balanced = np.zeros_like(a)
+    entries = np.moveaxis(balanced, axis, 0)
+    half = np.moveaxis(a, axis, 0)[: len(entries) // 2]
+    entries[0 : 2 * len(half) : 2] = half
+    entries[1 : 2 * len(half) : 2] = -half
+    return balanced
 
 
 def _is_of_integers(value: Any) -> bool:
@@ -152,6 +175,34 @@ def stored(call: Call, place: Place) -> list[Call]:
     return [call]
 
 
+def beyond(call: Call) -> list[Call]:
+    """Return a call, and others that no blank must handle.
+
+    Their arrays are of whole numbers, of fewer digits, without the axis of the batch, or single
+    numbers, or the ids are those of no word; or they are of zeros, and numbers have another sign.
+    """
+    forms: list[Callable[[Array], Any]] = [
+        lambda a: np.where(np.isfinite(a), a, 0).astype(int),
+        lambda a: a.astype(np.float32) if a.dtype.kind == "f" else a,
+        lambda a: a[..., 0, :] if a.ndim > 1 and a.shape[-2] else a,
+        lambda a: a.flat[0] if a.size else a,
+        lambda a: a - a.max(initial=0) - 1 if _is_of_integers(a) else a,
+    ]
+    changed = [
+        {name: form(a) for name, a in call.items() if isinstance(a, np.ndarray)} for form in forms
+    ]
+    zeros = {name: _each(np.zeros_like, v) for name, v in call.items() if _is_of_arrays(v)}
+    negative = {name: -value for name, value in call.items() if isinstance(value, float)}
+    return [call, *(call | arrays for arrays in changed), call | zeros | negative]
+
+
+def _is_of_arrays(value: Any) -> bool:
+    """Return True for an array, and for a list of arrays, which must not be empty."""
+    if isinstance(value, list):
+        return bool(value) and all(isinstance(part, np.ndarray) for part in value)
+    return isinstance(value, np.ndarray)
+
+
 def copied(value: Any, way: str) -> Any:
     """Return a copy of an argument, stored in a way of `STORED` or `TYPES`."""
     if isinstance(value, Step):
@@ -183,7 +234,7 @@ def of_layer(layer: Layer, place: Place, rng: Generator) -> list[Call]:
         _make_extreme(layer, p)
     if place.new is New.SMALL:
         for name in layer.inputs:
-            p[name] *= 1 if name.startswith("W") else 1e-4
+            p[name] *= 1 if name.startswith("W") else place.sums
     if place.sizes["T"] == 0:
         return [_without_steps(layer, place, rng)]
     drawn = varied(p, place)
@@ -255,8 +306,12 @@ def _plain_gates(layer: Layer, p: Call) -> list[Call]:
         for value in NEARLY:
             c = _raised(p[cell], (..., 0), value)
             calls.append(p | {cell: c, "new": f"{cell} near {value} for a unit"})
-    equal = np.tile(p["b"][:H], len(gates))
-    return [*calls, p | {"b": equal, "new": "equal blocks of b"}]
+    blocks = {n: np.tile(p[n][..., :H], len(gates)) for n in ("Wx", "Wh", "b")}
+    return [
+        *calls,
+        p | {"b": blocks["b"], "new": "equal blocks of b"},
+        p | blocks | {"new": "equal blocks of Wx, Wh and b"},
+    ]
 
 
 def _raised(a: Array, where: Any, by: float) -> Array:
@@ -317,18 +372,21 @@ def of_sigmoid(place: Place, rng: Generator) -> list[Call]:
     elif place.new is New.INTEGERS:
         a = np.round(10 * a).astype(np.int64)
     elif place.new is New.SMALL:
-        a *= 1e-4
+        a *= place.sums
     elif a.size > 1:
         a.flat[:2] = 800.0, -800.0
     return varied({"a": _with_axes(a, place)}, place)
 
 
 def of_slope(place: Place, rng: Generator) -> list[Call]:
-    """Draw outputs of a sigmoid."""
+    """Draw outputs of a sigmoid: numbers from 0 to 1."""
     s = reference.sigmoid(rng.standard_normal((place.sizes["B"], place.sizes["H"])))
     if place.new is New.EXTREMES:
         s.flat[:8] = 0.0, 1.0, 1e-9, 1e-7, 1 - 1e-9, 0.5, 0.99995, 1 - 1e-12
-    return varied({"s": _with_axes(s, place)}, place)
+    calls = varied({"s": _with_axes(s, place)}, place)
+    if place.new is New.ZEROS:
+        calls = [call for call in calls if call["s"].min() >= 0 and call["s"].max() <= 1]
+    return calls
 
 
 def _with_axes(array: Array, place: Place) -> Array:
@@ -435,7 +493,7 @@ def of_update(place: Place, rng: Generator) -> list[Call]:
     """Draw an array of one to three axes; rates: usual, tiny, large, negative, and 0."""
     T, B, D, H = (place.sizes[letter] for letter in "TBDH")
     shape: tuple[int, ...] = (D, H)
-    if place.sizes != FIRST.sizes:
+    if place.sizes != FIRST.sizes and place.new is not New.ZEROS:
         shape = ((H,), (D, H), (T, B, D))[T % 3]
     W = min(1.0, place.scale) * rng.standard_normal(shape)  # beside which dW is not lost
     dW = place.scale * rng.standard_normal(shape)

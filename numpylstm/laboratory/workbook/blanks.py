@@ -237,13 +237,12 @@ BLANKS = {
     ),
     "clip": Blank(
         "gradients max_norm", "clipped", arguments.of_clipping, solutions.clip, listed=True,
-        also=(New.AXES,),
-        call="max_norm={max_norm:.3g}",
+        also=(New.AXES,), call="max_norm={max_norm:.3g}", agree=1e-12,
         words={"norm": "the norm of all arrays together", "factor": "one number for all arrays"},
         extremes="an array of zeros, and limits of 0, below 1, next to the norm, and infinite",
     ),
     "sgd": Blank(
-        "W dW lr", "new_W", arguments.of_update, solutions.sgd, call="lr={lr:.3g}",
+        "W dW lr", "new_W", arguments.of_update, solutions.sgd, call="lr={lr:.3g}", agree=1e-13,
         also=(New.AXES,),
         extremes="rows of zeros, and rates that are tiny, large, negative and 0",
     ),

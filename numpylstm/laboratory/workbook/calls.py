@@ -13,8 +13,8 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from numpylstm.laboratory.workbook.answers import Answer, functions_in
-from numpylstm.laboratory.workbook.arguments import Call, copied
-from numpylstm.laboratory.workbook.blanks import Blank
+from numpylstm.laboratory.workbook.arguments import Call, beyond, copied
+from numpylstm.laboratory.workbook.blanks import BLANKS, Blank
 from numpylstm.laboratory.workbook.findings import Trouble, What
 from numpylstm.laboratory.workbook.outcomes import Outcome
 from numpylstm.laboratory.workbook.places import FIRST, OTHER_NUMBERS, New, Place
@@ -55,6 +55,7 @@ def outcome_at(blank: Blank, answer: Answer, place: Place, student: str) -> Outc
         with contextlib.redirect_stdout(io.StringIO()):
             outcome.trouble = _again(blank, answer, calls, outcome, TIMES.get(place.new, 0))
             if place is FIRST and outcome.trouble is None:
+                _call_all_blanks(answer, student)
                 others = blank.calls(OTHER_NUMBERS, student)
                 outcome.trouble = _overwritten(blank, answer, made, outcome, others) or _again(
                     blank, answer, calls, outcome, 1
@@ -62,9 +63,19 @@ def outcome_at(blank: Blank, answer: Answer, place: Place, student: str) -> Outc
     return outcome
 
 
+def _call_all_blanks(answer: Answer, student: str) -> None:
+    """Call each blank beside an answer with other numbers; it must depend on none of them."""
+    spaces = [function.__globals__ for function in functions_in(answer)]
+    for name, blank in BLANKS.items():
+        for part in [space[name] for space in spaces if name in space]:
+            if callable(part):
+                _called(blank, part, blank.calls(OTHER_NUMBERS, student))
+
+
 def enter(blank: Blank, answer: Answer, place: Place, student: str) -> None:
-    """Make each call at a place, whatever comes of it."""
-    for call in blank.calls(place, student):
+    """Make the calls at a place, and others beyond the task, whatever comes of them."""
+    calls = [call for one in blank.calls(place, student) for call in beyond(one)]
+    for call in calls:
         with contextlib.redirect_stdout(io.StringIO()):
             _called(blank, answer, [call])
 

@@ -22,12 +22,14 @@ NAME = "__noted_by_the_grader__"
 """The global name under which the code finds its `Notes`."""
 CHOOSING = ("min", "max", "minimum", "maximum", "fmin", "fmax", "clip")
 CHECKS = ("isinstance", "issubclass", "hasattr", "callable")
+NOT_FINITE = ("nan", "inf", "finite")
+"""Words of code that looks for numbers that are not finite; any other limit is below infinity."""
 LONGEST = 70
 """Number of letters of the longest piece of code that is shown."""
 FUTURE = sum(getattr(__future__, name).compiler_flag for name in __future__.all_feature_names)
 
-Key = tuple[bool, int, int, int, int]
-"""True if a piece of code must run at all, and where it begins and ends: lines and columns."""
+Key = tuple[bool, str, int, int, int, int]
+"""True if a piece of code must run at all, its file, and where it begins and ends there."""
 
 
 class Notes:
@@ -36,9 +38,12 @@ class Notes:
     def __init__(self) -> None:
         self.expected: dict[Key, tuple[str, list[str]]] = {}  # the code, and what must be seen
         self.seen: dict[Key, set[str]] = {}
+        self.words: tuple[str, ...] = ("",)  # only code with one of these is noted
 
     def _note(self, key: Key, seen: str) -> None:
-        self.seen.setdefault(key, set()).add(seen)
+        code, _ = self.expected[key]
+        if any(word in code for word in self.words):
+            self.seen.setdefault(key, set()).add(seen)
 
     def ran(self, key: Key, value: Any = None) -> Any:
         """Note that a piece of code ran."""
@@ -46,8 +51,9 @@ class Notes:
         return value
 
     def condition(self, key: Key, value: Any) -> Any:
-        """Note the truth value of a condition."""
-        self._note(key, "true" if value else "false")
+        """Note the truth value of a condition; None is none, as in ``steps.append(h) or h``."""
+        if value is not None:
+            self._note(key, "true" if value else "false")
         return value
 
     def truth(self, key: Key, value: Any) -> Any:
@@ -64,7 +70,10 @@ class Notes:
         value = function(*given)
         own = getattr(function, "__self__", None)
         operands = [own, *given] if isinstance(own, np.ndarray) else [*given]
-        if all(isinstance(n, int | float | np.number | np.ndarray) for n in operands):
+        if all(isinstance(n, int) for n in operands) and len({*operands}) == 1:
+            for k in range(len(operands)):  # counts of the same things
+                self._note(key, str(k))
+        elif all(isinstance(n, int | float | np.number | np.ndarray) for n in operands):
             for k, operand in enumerate(operands):
                 others = [value != other for j, other in enumerate(operands) if j != k]
                 alone = np.logical_and.reduce(np.broadcast_arrays(value == operand, *others))
@@ -73,9 +82,10 @@ class Notes:
         return value
 
     def part(self, key: Key, value: Any, *bounds: Any) -> Any:
-        """Note whether a slice leaves something out, and whether it keeps something."""
+        """Note whether a slice leaves something out, keeps something, and of how many entries."""
         kept = value[slice(*bounds)]
-        if hasattr(value, "__len__"):
+        if hasattr(value, "__len__") and not isinstance(value, tuple):
+            self._note(key, f"of {len(value)}")
             if len(kept) < len(value):
                 self._note(key, "less")
             if len(kept) > 0:
@@ -86,12 +96,14 @@ class Notes:
         """Return the pieces of code of functions of which something was never seen."""
         keys = {key for function in functions for key in self._keys(function.__code__)}
         found = []
-        for key in sorted(keys, key=lambda key: (key[1], key[2], -key[3], -key[4])):
+        for key in sorted(keys, key=lambda key: (*key[1:4], -key[4], -key[5])):
             code, expected = self.expected[key]
             seen = self.seen.get(key, set())
             missing = [one for one in expected if one not in seen]
+            if "some" in expected and sum(one.startswith("of ") for one in seen) < 2:
+                continue  # always as many
             if missing and (seen or expected == ["run"]):
-                found.append({"line": key[1], "code": code, "never": missing[0]})
+                found.append({"line": key[2], "code": code, "never": missing[0]})
         return found
 
     def _keys(self, code: CodeType) -> list[Key]:
@@ -107,13 +119,14 @@ class Notes:
 class _Noting(ast.NodeTransformer):
     """Make the code of a file note what it does."""
 
-    def __init__(self, notes: Notes, source: str) -> None:
+    def __init__(self, notes: Notes, file: str, source: str) -> None:
         self.notes = notes
+        self.file = file
         self.source = source
         self.options: set[str] = set()  # of the function that is visited
 
     def _key(self, node: Any, *expected: str) -> ast.Constant:
-        start = node.lineno, node.col_offset
+        start = self.file, node.lineno, node.col_offset
         key: Any = expected == ("run",), *start, node.end_lineno or 0, node.end_col_offset or 0
         code = " ".join((ast.get_source_segment(self.source, node) or "").split())
         short = code if len(code) <= LONGEST else f"{code[:LONGEST]} ..."
@@ -155,6 +168,10 @@ class _Noting(ast.NodeTransformer):
 
     # --- statements ---
 
+    def visit_Module(self, node: Any) -> Any:
+        self.options = _settings(node)
+        return self.generic_visit(node)
+
     def visit_If(self, node: Any) -> Any:
         test = self._condition(node.test, node.body, node.orelse)
         node.test = ast.Constant(True)  # it is visited already
@@ -180,7 +197,7 @@ class _Noting(ast.NodeTransformer):
 
     def visit_FunctionDef(self, node: Any) -> Any:
         outside = self.options
-        self.options = _options(node)
+        self.options = outside | _options(node)
         self.generic_visit(node)
         self.options = outside
         self._block(node.body, node)
@@ -271,6 +288,21 @@ def _options(function: ast.FunctionDef) -> set[str]:
     return options - {name.id for name in names if not isinstance(name.ctx, ast.Load)}
 
 
+def _settings(module: ast.Module) -> set[str]:
+    """Return the names that hold True or False, and are assigned once."""
+    assigned = [node for node in ast.walk(module) if isinstance(node, ast.Assign)]
+    names = [target.id for a in assigned for target in a.targets if isinstance(target, ast.Name)]
+    return {
+        target.id
+        for a in module.body
+        if isinstance(a, ast.Assign) and isinstance(a.value, ast.Constant)
+        for target in a.targets
+        if isinstance(target, ast.Name)
+        and isinstance(a.value.value, bool)
+        and names.count(target.id) == 1
+    }
+
+
 def _is_a_number(bound: ast.expr | None) -> bool:
     """Return True for a bound of a slice that is written as a number other than 0."""
     number = bound.operand if isinstance(bound, ast.UnaryOp) else bound
@@ -306,7 +338,7 @@ def _noting(notes: Notes, code: CodeType) -> CodeType | None:
     try:
         tree = ast.parse(source)
         plain = compile(tree, code.co_filename, "exec", **options)
-        noting = _Noting(notes, source).visit(tree)
+        noting = _Noting(notes, code.co_filename, source).visit(tree)
         added = compile(ast.fix_missing_locations(noting), code.co_filename, "exec", **options)
     except (SyntaxError, ValueError):  # such as a file that was changed meanwhile
         return None

@@ -4,7 +4,7 @@ The mistakes in a line or two are searched by `numpylstm.laboratory.workbook.sea
 gives the numbers, they may still show a factor, a wrong array, or the lines that are suspect.
 """
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 
 import numpy as np
 
@@ -35,7 +35,8 @@ def cause_of(case: Comparison, *, step_is_right: bool) -> Cause | None:
             return found
         if case.place is not FIRST:
             steps = len(case.calls) * case.place.sizes["T"]
-            return (clipped_line(case) if steps <= MOST_STEPS else None) or Cause(Why.PLACE)
+            line = clipped_line(case) if steps <= MOST_STEPS else None
+            return line or _limited(case) or Cause(Why.PLACE)
         lines, complete = wrong_lines(case, step_is_right=step_is_right)
         if lines and complete:
             return lines
@@ -50,7 +51,7 @@ def _of_kind(case: Comparison) -> Cause | None:
     part = case.wrong[0]
     result, number = part
     shared = case.outcome.shared
-    if len(shared) == 2 and shared[0].partition("[")[0] == result:
+    if len(shared) == 2 and shared[0].partition("[")[0] == result and _is_overwritten(case, shared):
         return Cause(Why.SHARED, {"one": shared[0], "other": shared[1]})
     kind = case.outcome.types.get(type_of(result, number if case.several else ()), "")
     if "int" in kind or (kind and distance(case.theirs[part], case.right[part]) < 0.01):
@@ -58,6 +59,18 @@ def _of_kind(case: Comparison) -> Cause | None:
     if not np.isfinite(case.theirs[part]).all():
         return Cause(Why.NOT_FINITE, {"result": result})
     return None
+
+
+def _is_overwritten(case: Comparison, shared: Sequence[str]) -> bool:
+    """Return True if, of two entries that are one array, the one that is computed first is wrong.
+
+    If that is right, the other one was not computed, and a new array would be as wrong.
+    """
+    name, _, number = shared[-1 if case.blank.order < 0 else 0].removesuffix("]").partition("[")
+    theirs, right = case.results[name], case.right_results[name]
+    if case.several:
+        theirs, right = theirs[0], right[0]
+    return not case.same(theirs[int(number)], right[int(number)])
 
 
 def _of_size(case: Comparison) -> Cause | None:

@@ -73,8 +73,11 @@ class Trouble:
 
 @dataclass(frozen=True)
 class Cause:
-    """Why it is wrong, with names and numbers for its sentence, and the likely mistakes."""
+    """Why it is wrong, with names and numbers for its sentence, and the likely mistakes.
+
+    Of each mistake, the forms that give the same numbers; the numbers do not tell which it is.
+    """
 
     why: Why
     about: Mapping[str, Any] = field(default_factory=dict)
-    mistakes: tuple[Mistake, ...] = ()
+    mistakes: tuple[tuple[Mistake, ...], ...] = ()

@@ -31,7 +31,7 @@ from numpylstm.laboratory.workbook.causes import cause_of
 from numpylstm.laboratory.workbook.comparison import Comparison
 from numpylstm.laboratory.workbook.findings import Cause, Trouble, What, Why
 from numpylstm.laboratory.workbook.outcomes import Outcome, Outcomes
-from numpylstm.laboratory.workbook.places import BEYOND, FIRST
+from numpylstm.laboratory.workbook.places import BEYOND, FIRST, New
 from numpylstm.laboratory.workbook.words import NOT_ANSWERED, UNPROVED, Verdict
 
 TRIES = 3
@@ -170,6 +170,7 @@ def _called_at_places(name: str, function: Answer, student: str, seed: int) -> O
                 break
         else:
             for place in BEYOND:
+                notes.words = cases.NOT_FINITE if place.new is New.NOT_FINITE else ("",)
                 enter(BLANKS[name], function, place, student)
             outcomes.unproved = notes.unproved(own)
     return outcomes

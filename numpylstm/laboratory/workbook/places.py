@@ -44,6 +44,7 @@ class Place:
     sizes: Mapping[str, int]
     new: New = New.NOTHING
     scale: float = 1.0  # factor of upstream gradients
+    sums: float = 1.0  # factor of all numbers but the weights
     seed: int = 0  # places of the same sizes and seed have the same numbers
     axes: int = 2  # of the arrays of a function of each element
 
@@ -64,10 +65,13 @@ FIXED = (
     replace(FIRST, name="one axis", new=New.AXES, axes=1),
     replace(FIRST, name="three axes", new=New.AXES, axes=3),
     Place("larger", _sizes(9, 5, 7, 8, 11), New.SIZES),
-    Place("rows", _sizes(1, 70, 3, 4, 6), New.SIZES),
-    Place("columns", _sizes(2, 2, 40, 33, 300), New.SIZES),
+    Place("rows", _sizes(1, 130, 2, 3, 6), New.SIZES),
+    Place("columns", _sizes(2, 2, 130, 3, 5), New.SIZES),
+    Place("units", _sizes(2, 2, 2, 40, 300), New.SIZES),
     Place("steps", _sizes(1100, 1, 1, 2, 5), New.SIZES),
     Place("equal", _sizes(6, 6, 6, 6, 6), New.EQUAL),
+    Place("equal to 4 H", _sizes(8, 8, 8, 2, 8), New.EQUAL),
+    Place("equal to 3 H", _sizes(6, 6, 6, 2, 6), New.EQUAL),
     Place("ones", _sizes(1, 1, 1, 1, 2), New.ONES),
     Place("integers", _sizes(5, 3, 4, 6, 120), New.INTEGERS),
     replace(FIRST, name="large", new=New.SCALE, scale=1e12, seed=1),
@@ -76,7 +80,8 @@ FIXED = (
     replace(FIRST, name="minute", new=New.SCALE, scale=1e-100, seed=1),
     replace(FIRST, name="zero", new=New.ZERO, scale=0.0, seed=1),
     Place("zeros", _sizes(3, 3, 4, 2, 7), New.ZEROS, seed=1),
-    replace(FIRST, name="small", new=New.SMALL, seed=1),
+    replace(FIRST, name="small", new=New.SMALL, sums=1e-4, seed=1),
+    replace(FIRST, name="smaller", new=New.SMALL, sums=1e-5, seed=1),
     Place("extremes", _sizes(6, 4, 5, 9, 8), New.EXTREMES),
 )
 BEYOND = (

@@ -92,7 +92,7 @@ def wrong_lines(case: Comparison, *, step_is_right: bool) -> tuple[Cause | None,
     best = lines.best([run.mistake for run in fitting if len(run.explained) == longest])
     if len(best) > lines.MOST_LINES:
         return None, False
-    return Cause(Why.LINE, mistakes=tuple(best)), complete
+    return Cause(Why.LINE, mistakes=(tuple(best),)), complete
 
 
 def clipped_line(case: Comparison) -> Cause | None:
@@ -100,51 +100,59 @@ def clipped_line(case: Comparison) -> Cause | None:
     texts = _texts(case.blank, step_is_right=False)
     for run in _runs(case, (mistake for text in texts for mistake in clippings(text))):
         if len(run.explained) == len(case.wrong):
-            return Cause(Why.LINE, mistakes=(run.mistake,))
+            return Cause(Why.LINE, mistakes=((run.mistake,),))
     return None
 
 
 # --- two lines -----------------------------------------------------------------------------------
 
+Alike = list[TriedMistake]
+"""Mistakes that give the same numbers."""
+
 
 def _two_lines(case: Comparison, runs: Sequence[TriedMistake], most: int) -> Cause | None:
     """Find two mistakes of a loop that together give more of the numbers than one does."""
     text = case.blank.text
-    best: tuple[Mistake, ...] = ()
+    best: tuple[tuple[Mistake, ...], ...] = ()
     for pair in _nearest_pairs(case, _different(case, runs)):
-        one, other = sorted(pair, key=lambda mistake: text.lines.index(mistake.line))
-        both = Mistake(text.name, combined(one.changes[0], other.changes[0]))
+        one, other = sorted(pair, key=lambda alike: text.lines.index(alike[0].mistake.line))
+        both = Mistake(text.name, combined(one[0].mistake.changes[0], other[0].mistake.changes[0]))
         for run in _runs(case, [both]):
             if len(run.explained) > most:
                 most = len(run.explained)
-                best = one, other
+                best = _likeliest(one), _likeliest(other)
         if most == len(case.wrong):
             break
     how_many = "Two" if most == len(case.wrong) else "At least two"
-    return Cause(Why.PAIR, {"how_many": how_many}, best) if best else None
+    return Cause(Why.PAIR, {"how_many": how_many}, best) if all(best) and best else None
 
 
-def _different(case: Comparison, runs: Sequence[TriedMistake]) -> list[TriedMistake]:
-    """Return the usual mistakes of the loop itself, one for each result."""
-    found: dict[bytes, TriedMistake] = {}
+def _likeliest(alike: Alike) -> tuple[Mistake, ...]:
+    """Return the most common of mistakes that give the same numbers, or none if many do."""
+    best = lines.best([run.mistake for run in alike])
+    return tuple(best) if len(best) <= lines.MOST_LINES else ()
+
+
+def _different(case: Comparison, runs: Sequence[TriedMistake]) -> list[Alike]:
+    """Return the usual mistakes of the loop itself, those with the same results together."""
+    found: dict[bytes, Alike] = {}
     for run in sorted(runs, key=lambda run: run.mistake.line.kind != "sum"):
         mistake = run.mistake
         of_loop = mistake.function == case.blank.text.name and len(mistake.changes) == 1
         if of_loop and not mistake.is_rare:
             result = b"".join(np.round(array, 9).tobytes() for array in run.results.values())
-            found.setdefault(result, run)
+            found.setdefault(result, []).append(run)
     return list(found.values())
 
 
-def _nearest_pairs(
-    case: Comparison, runs: Sequence[TriedMistake]
-) -> Iterator[tuple[Mistake, Mistake]]:
+def _nearest_pairs(case: Comparison, different: Sequence[Alike]) -> Iterator[tuple[Alike, Alike]]:
     """Yield pairs of mistakes, the likeliest first.
 
     On the first wrong part the effects of two mistakes nearly add up, unless one hides the other.
     """
-    if len(runs) < 2:
+    if len(different) < 2:
         return
+    runs = [alike[0] for alike in different]
     part = case.wrong[0]
     right = case.right[part]
     effects = np.array(
@@ -157,7 +165,7 @@ def _nearest_pairs(
     ranks = np.array([lines.rank(run.mistake) for run in runs])
     j, k = np.triu_indices(len(runs), 1)
     for n in np.lexsort((ranks[j] + ranks[k], misfit[j, k].round(9)))[:MOST_PAIRS]:
-        yield runs[j[n]].mistake, runs[k[n]].mistake
+        yield different[j[n]], different[k[n]]
 
 
 def _array_like(right: Any, given: Any) -> Any:

@@ -5,11 +5,12 @@ A verdict holds findings; every sentence is made here, last of all, and nothing 
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
+from itertools import chain
 from typing import Any
 
 import numpy as np
 
-from numpylstm.laboratory.doctor.words import named_factor
+from numpylstm.laboratory.doctor.words import OR_ELSE, named_factor
 from numpylstm.laboratory.mistakes.record import enumeration
 from numpylstm.laboratory.mistakes.source import mentions
 from numpylstm.laboratory.workbook.arguments import Step
@@ -112,9 +113,11 @@ AT_PLACES = {
     "call.",
     New.SIZES: "Look for a size that is written as a number, for a count that was a size before by "
     "chance, for a row, a column, a step or an array that is left out, or used again, where there "
-    "are more or fewer, and for a case (if, np.where) that these shapes or numbers enter.",
-    New.EQUAL: "All sizes are equal there. Look for a transpose, an axis or a case (if) that the "
-    "shapes of the arrays choose.",
+    "are more or fewer, for sums that are clipped or cut off, and for a case (if, np.where) that "
+    "these shapes or numbers enter.",
+    New.EQUAL: "Sizes are equal there that are others elsewhere: all of them, or T, B, D, V and "
+    "4 H or 3 H. Look for a transpose, an axis or a case (if) that the shapes of the arrays "
+    "choose.",
     New.ONES: "All sizes but V are 1 there. Look for squeeze, and for a case (if) that the shapes "
     "of the arrays choose.",
     New.SCALE: "Look for something that is clipped, cut off, rounded, or compared with a constant, "
@@ -199,7 +202,7 @@ class Verdict:
         said = CAUSES[self.cause.why].format_map(self._in_words(self.cause.about))
         musts = self._musts()
         meanings = BLANKS[self.name].words.items() if musts else ()
-        used = " ".join([said, *musts])
+        used = " ".join([said, *chain.from_iterable(musts)])
         glossary = (f"({word} is {meaning}.)" for word, meaning in meanings if mentions(used, word))
         return " ".join([said, *glossary])
 
@@ -208,8 +211,11 @@ class Verdict:
         """The right line, or lines."""
         if self.cause is None or not self.corrected:
             return ""
-        between = " Or else: " if self.cause.why is Why.LINE else " "
-        return between.join(dict.fromkeys(f"It must be {must}." for must in self._musts()))
+        corrections = (
+            OR_ELSE.join(dict.fromkeys(f"It must be {must}." for must in alike))
+            for alike in self._musts()
+        )
+        return " ".join(dict.fromkeys(corrections))
 
     @property
     def of_cases(self) -> str:
@@ -258,7 +264,7 @@ class Verdict:
             New.INTEGERS: "integers",
             New.AXES: "one axis" if place.axes == 1 else "three axes",
             New.ZEROS: blank.plain,
-            New.SMALL: "all numbers but the weights times 0.0001",
+            New.SMALL: f"all numbers but the weights times {place.sums:g}",
             New.EXTREMES: blank.extremes,
             New.DRAWN: f"numbers drawn with seed={self.seed}",
         }
@@ -267,12 +273,12 @@ class Verdict:
             said.append(f"gradients times {place.scale:.3g}" if place.scale else "zero gradients")
         return said
 
-    def _musts(self) -> list[str]:
-        """Return what must stand in the place of the likely mistakes."""
+    def _musts(self) -> list[list[str]]:
+        """Return what must stand in the place of each mistake: one of several lines."""
         if self.cause is None:
             return []
-        lines = [str(line) for line in self.cause.about.get("lines", ())]
-        return lines + [mistake.correction() for mistake in self.cause.mistakes]
+        lines = [[str(line)] for line in self.cause.about.get("lines", ())]
+        return lines + [[m.correction() for m in alike] for alike in self.cause.mistakes]
 
     def _in_words(self, about: Mapping[str, Any]) -> dict[str, Any]:
         """Return the data of a finding with its numbers, calls and mistakes as text."""
@@ -309,8 +315,10 @@ class Verdict:
             few = f"; wrong: {about['count']} of the {about['size']} numbers of {about['result']}"
             said["few"] = few if about["size"] > 1 else ""
         if self.cause is not None:
-            between = " Or else: " if self.cause.why is Why.LINE else " "
-            said["mistakes"] = between.join(f"{m.description()}." for m in self.cause.mistakes)
+            said["mistakes"] = " ".join(
+                OR_ELSE.join(f"{mistake.description()}." for mistake in alike)
+                for alike in self.cause.mistakes
+            )
         return said
 
 
