@@ -399,7 +399,7 @@ class AveragedParameters:
             mean = self.mean[path]
             mean += (parameter.data - mean) / int(self.count[0])
 
-    def candidate(self) -> dict[str, Array] | None:
+    def candidate_parameters(self) -> dict[str, Array] | None:
         """Return a copy of the mean if there is one."""
         if self.count[0] == 0:
             return None

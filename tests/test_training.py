@@ -204,10 +204,10 @@ def test_the_better_of_the_parameters_and_their_mean_are_the_best(corpus, tmp_pa
         if isinstance(item, Step) and item.epoch > 1
     ]
     assert run.callbacks["average"].count == len(seen) == 28
-    for path, mean in run.candidate.items():
+    for path, mean in run.better_parameters.items():
         expected = np.mean([arrays[path] for arrays in seen], axis=0)
         np.testing.assert_allclose(mean, expected, rtol=1e-10, atol=1e-14)
-    save(run, tmp_path / "best.npz", parameters=run.candidate)
+    save(run, tmp_path / "best.npz", parameters=run.better_parameters)
     best = nl.restore_model(load(tmp_path / "best.npz"))
     assert nl.evaluate(best, corpus.valid, 1, 5).loss == run.valid_losses[-1]
     assert nl.evaluate(run.model, corpus.valid, 1, 5).loss > run.valid_losses[-1]
@@ -226,12 +226,12 @@ def test_each_callback_of_a_run_may_have_candidate_parameters(corpus):
     """One that has none yet does not end the search, and the model keeps its own."""
     model = new_run(corpus).model
     own = model.state_dict()
-    offers = [None, {path: array + 1 for path, array in own.items()}, own]
-    callbacks = [SimpleNamespace(candidate=lambda offer=offer: offer) for offer in offers]
-    _, candidate = loop.score_with_candidates(
+    candidates = [None, {path: array + 1 for path, array in own.items()}, own]
+    callbacks = [SimpleNamespace(candidate_parameters=lambda c=c: c) for c in candidates]
+    _, better = loop.score_with_candidates(
         model, callbacks, lambda: SimpleNamespace(loss=-model.parameters()["decoder.b"].data.sum())
     )
-    assert candidate is offers[1]
+    assert better is candidates[1]
     np.testing.assert_equal(model.state_dict(), own)
 
 

@@ -291,13 +291,13 @@ def fit(
         check_kind("fit", "model", model, Module, "give an optimizer of the layers of another")
         optimizer = Adam(model, lr=0.01)
     check_kind("fit", "optimizer", optimizer, Optimizer)
-    parts: list[AveragedParameters] = []
+    callbacks: list[AveragedParameters] = []
     if average_after is not None:
         check_whole("fit", "average_after", average_after, 0, epochs - 1)
         check_kind("fit", "model", model, Module, "its parameters are averaged")
         if validation is None:
             raise ValueError("fit: average_after needs a validation, in which the better is kept")
-        parts = [AveragedParameters(model, average_after)]
+        callbacks = [AveragedParameters(model, average_after)]
     history: list[FitEpoch] = []
     valid_losses: list[float] = []
     best: Any = None
@@ -314,13 +314,13 @@ def fit(
                     optimizer.lr = rate(Progress(epoch, epochs, window, windows, valid_losses))
                 norms.append(update(model, batch.loss, optimizer, clip))
                 done.append(batch)
-                for part in parts:
-                    part.after_update(epoch)
+                for callback in callbacks:
+                    callback.after_update(epoch)
                 display.show(f"epoch {epoch + 1}/{epochs}  loss {batch.loss:.4g}", epoch)
             if validation is not None:
-                scored, candidate = score_with_candidates(
+                scored, better_parameters = score_with_candidates(
                     model,
-                    parts,
+                    callbacks,
                     lambda: mean_of(
                         batch_losses(model, validation, training=False, carry_state=carry_state)
                     ),
@@ -333,7 +333,7 @@ def fit(
                     )
                 summary = f"  validation {valid:.4g}"
                 if valid < min(valid_losses, default=math.inf):
-                    best = candidate or model.state_dict()
+                    best = better_parameters or model.state_dict()
                 valid_losses.append(valid)
             measured: float | None = None
             if metric is not None:

@@ -47,7 +47,7 @@ class Callback(Protocol):
     def after_update(self, epoch: int) -> None:
         """Follow an update of the run; `epoch` is the number of finished epochs."""
 
-    def candidate(self) -> Arrays | None:
+    def candidate_parameters(self) -> Arrays | None:
         """Return parameters to validate beside those of the model, by path, or None."""
 
     def state_dict(self) -> dict[str, Array]:
@@ -75,7 +75,7 @@ class Run:
     rows : list of Row
     tally : Tally
     callbacks : dict of str -> Callback
-    candidate : dict of path -> array, or None
+    better_parameters : dict of path -> array, or None
         The parameters of a callback, if they were better in the last validation.
     """
 
@@ -92,7 +92,7 @@ class Run:
     rows: list[Row] = field(default_factory=list)
     tally: Tally = field(default_factory=Tally)
     callbacks: dict[str, Callback] = field(default_factory=dict)
-    candidate: Arrays | None = None
+    better_parameters: Arrays | None = None
 
     @classmethod
     def begin(
@@ -365,7 +365,7 @@ def validate(run: Run, corpus: Corpus, watch: ProgressCallback | None) -> Evalua
             raise training_failed(run, run.step, problem)
         return valid
 
-    best, run.candidate = score_with_candidates(run.model, run.callbacks.values(), score)
+    best, run.better_parameters = score_with_candidates(run.model, run.callbacks.values(), score)
     return best
 
 
@@ -379,7 +379,7 @@ def score_with_candidates(
     best = score()
     best_parameters: Arrays | None = None
     for callback in callbacks:
-        parameters = callback.candidate()
+        parameters = callback.candidate_parameters()
         if parameters is None:
             continue
         before = model.state_dict()

@@ -121,7 +121,7 @@ def save(folder: Path, run: Run) -> None:
     The last checkpoint is written last: a run killed before that repeats the rest.
     """
     if run.last_is_best:
-        checkpoint.save(run, folder / BEST, parameters=run.candidate)
+        checkpoint.save(run, folder / BEST, parameters=run.better_parameters)
     write_metrics(folder, run)
     checkpoint.save(run, folder / LAST)
 
