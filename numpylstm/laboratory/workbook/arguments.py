@@ -178,13 +178,15 @@ def stored(call: Call, place: Place) -> list[Call]:
 def beyond(call: Call) -> list[Call]:
     """Return a call, and others that no blank must handle.
 
-    Their arrays are of whole numbers, of fewer digits, without the axis of the batch, or single
-    numbers, or the ids are those of no word; or they are of zeros, and numbers have another sign.
+    Their arrays are of whole numbers, of fewer digits, without the axis of the batch, or with one
+    axis more, or single numbers, or the ids are those of no word; or they are of zeros, and numbers
+    have another sign.
     """
     forms: list[Callable[[Array], Any]] = [
         lambda a: np.where(np.isfinite(a), a, 0).astype(int),
         lambda a: a.astype(np.float32) if a.dtype.kind == "f" else a,
         lambda a: a[..., 0, :] if a.ndim > 1 and a.shape[-2] else a,
+        lambda a: a[..., None],
         lambda a: a.flat[0] if a.size else a,
         lambda a: a - a.max(initial=0) - 1 if _is_of_integers(a) else a,
     ]
