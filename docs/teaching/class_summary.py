@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 sys.path[:0] = [str(Path(__file__).parent)]
 
+from numpylstm.laboratory.doctor.words import OR_ELSE  # noqa: E402
 from numpylstm.laboratory.workbook import desk  # noqa: E402
 from numpylstm.laboratory.workbook.blanks import BLANKS  # noqa: E402
 from numpylstm.laboratory.workbook.findings import What, Why  # noqa: E402
@@ -49,7 +50,7 @@ def first_wrong_line(verdict: Verdict) -> str:
     if verdict.cause and verdict.cause.why is Why.PLACE:
         return "right with the first sizes and numbers, wrong with others."
     if verdict.cause and verdict.cause.mistakes:
-        return f"{verdict.cause.mistakes[0].description()}."
+        return OR_ELSE.join(f"{m.description()}." for m in verdict.cause.mistakes[0])
     if verdict.cause:
         return re.sub(r"\d+\.\d+", "...", re.split(r"(?<=\.) ", verdict.diagnosis, maxsplit=1)[0])
     if verdict.trouble and verdict.trouble.what is What.NUMBER:
