@@ -118,6 +118,7 @@ class TestTheCommand:
         main([])
         assert [line.split()[0] for line in capsys.readouterr().out.splitlines()] == NAMES
 
+    @pytest.mark.rare
     def test_prints_a_card(self, capsys):
         main(["bias-one-axis"])
         assert "+        db = db_t" in capsys.readouterr().out

@@ -882,6 +882,7 @@ class TestTheEngine:
 
 
 class TestVerdicts:
+    @pytest.mark.rare
     def test_code_that_stops_is_an_answer(self):
         def sgd(W, dW, lr):
             return W @ dW
@@ -891,6 +892,7 @@ class TestVerdicts:
         assert "It stopped: ValueError: matmul" in verdict.first_wrong
         assert "of sgd: return W @ dW)" in verdict.first_wrong
 
+    @pytest.mark.rare
     def test_what_is_no_number_is_judged_and_handed_in(self):
         def sgd(W, dW, lr):
             return ...
@@ -1145,6 +1147,7 @@ class TestBlanksThatCallOthers:
             "others."
         )
 
+    @pytest.mark.rare
     @pytest.mark.parametrize("kind", [np.matrix, np.ma.masked_array])
     def test_an_array_of_another_kind_is_refused(self, kind):
         """The next function would compute something else with it."""
