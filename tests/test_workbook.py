@@ -1037,6 +1037,16 @@ class TestTheTeachersDesk:
         assert "the same numbers as ada.json in 1 of 2 blanks" in rows["copy.json"]["note"]
         assert rows["new.json"]["note"] == "the name is still 'your name'"
 
+    @pytest.mark.parametrize("entries", [["loss", 9, -9], ["loss", 0, 1], ["x", {}, 1], "loss", 3])
+    def test_a_file_may_name_any_entries_as_one_array(self, entries, tmp_path, capsys):
+        loss = functions("cross_entropy", "nll.mean()", "nll.sum()")["cross_entropy"]
+        content = json.loads(grading.submission([loss], "ada"))
+        content["answers"]["cross_entropy"]["at"]["first"]["shared"] = entries
+        (tmp_path / "ada.json").write_text(json.dumps(content))
+        status, rows = rows_of(tmp_path, capsys)
+        assert status == 0
+        assert "a sum instead of the mean" in rows["ada.json"]["errors"]
+
     def test_a_wrong_answer_that_is_a_constant_is_no_copy(self, tmp_path, capsys):
         for student in ("ada", "bob"):
             space = {"np": np}

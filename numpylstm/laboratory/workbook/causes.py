@@ -4,7 +4,7 @@ The mistakes in a line or two are searched by `numpylstm.laboratory.workbook.sea
 gives the numbers, they may still show a factor, a wrong array, or the lines that are suspect.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 import numpy as np
 
@@ -12,6 +12,7 @@ from numpylstm.checks import Array
 from numpylstm.laboratory.mistakes.source import Line, mentions
 from numpylstm.laboratory.workbook.comparison import Comparison, distance
 from numpylstm.laboratory.workbook.findings import Cause, Why
+from numpylstm.laboratory.workbook.outcomes import SharedEntries
 from numpylstm.laboratory.workbook.places import FIRST
 from numpylstm.laboratory.workbook.results import type_of
 from numpylstm.laboratory.workbook.search import clipped_line, wrong_lines
@@ -51,8 +52,9 @@ def _of_kind(case: Comparison) -> Cause | None:
     part = case.wrong[0]
     result, number = part
     shared = case.outcome.shared
-    if len(shared) == 2 and shared[0].partition("[")[0] == result and _is_overwritten(case, shared):
-        return Cause(Why.SHARED, {"one": shared[0], "other": shared[1]})
+    if shared and shared.result == result and _is_overwritten(case, shared):
+        entries = {"one": f"{result}[{shared.one}]", "other": f"{result}[{shared.other}]"}
+        return Cause(Why.SHARED, entries)
     kind = case.outcome.types.get(type_of(result, number if case.several else ()), "")
     if "int" in kind or (kind and distance(case.theirs[part], case.right[part]) < 0.01):
         return Cause(Why.TYPE, {"result": result, "type": kind})
@@ -61,16 +63,17 @@ def _of_kind(case: Comparison) -> Cause | None:
     return None
 
 
-def _is_overwritten(case: Comparison, shared: Sequence[str]) -> bool:
+def _is_overwritten(case: Comparison, shared: SharedEntries) -> bool:
     """Return True if, of two entries that are one array, the one that is computed first is wrong.
 
     If that is right, the other one was not computed, and a new array would be as wrong.
     """
-    name, _, number = shared[-1 if case.blank.order < 0 else 0].removesuffix("]").partition("[")
-    theirs, right = case.results[name], case.right_results[name]
+    theirs, right = case.results[shared.result], case.right_results[shared.result]
     if case.several:
         theirs, right = theirs[0], right[0]
-    return not case.same(theirs[int(number)], right[int(number)])
+    first = shared.other if case.blank.order < 0 else shared.one
+    exists = right.ndim > 0 and 0 <= first < len(right)  # a file may name any entry
+    return exists and not case.same(theirs[first], right[first])
 
 
 def _of_size(case: Comparison) -> Cause | None:

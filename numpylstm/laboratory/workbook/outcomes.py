@@ -5,11 +5,19 @@ A file may hold anything. `outcomes_in` takes from it what has the right form.
 
 from collections.abc import Mapping
 from dataclasses import dataclass, field
-from typing import Any, TypeVar
+from typing import Any, NamedTuple, TypeVar
 
 from numpylstm.laboratory.workbook.findings import Trouble, What
 
 Kind = TypeVar("Kind")
+
+
+class SharedEntries(NamedTuple):
+    """Two entries of a result that are one array in memory."""
+
+    result: str
+    one: int
+    other: int
 
 
 @dataclass
@@ -22,7 +30,7 @@ class Outcome:
     results: dict[str, Any] = field(default_factory=dict)
     trouble: Trouble | None = None
     types: dict[str, str] = field(default_factory=dict)  # with fewer digits, by result and call
-    shared: list[str] = field(default_factory=list)  # two entries that are one array in memory
+    shared: SharedEntries | None = None
 
 
 @dataclass
@@ -56,7 +64,7 @@ def _outcome_in(here: Mapping[str, Any]) -> Outcome:
         _of_kind(dict, here.get("results")),
         _trouble_in(here.get("trouble")),
         _of_kind(dict, here.get("types")),
-        _of_kind(list, here.get("shared")),
+        _shared_in(here.get("shared")),
     )
 
 
@@ -66,6 +74,13 @@ def _trouble_in(content: Any) -> Trouble | None:
     said = _of_kind(dict, content)
     what = next((what for what in What if what == said.get("what")), What.ABSENT)
     return Trouble(what, _of_kind(dict, said.get("about")))
+
+
+def _shared_in(content: Any) -> SharedEntries | None:
+    match content:
+        case [str(result), int(one), int(other)]:
+            return SharedEntries(result, one, other)
+    return None
 
 
 def _of_kind(kind: type[Kind], value: Any) -> Kind:

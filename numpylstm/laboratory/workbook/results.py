@@ -15,7 +15,7 @@ from numpylstm.checks import Array
 from numpylstm.laboratory.workbook.arguments import Call, Step
 from numpylstm.laboratory.workbook.blanks import Blank, stacked
 from numpylstm.laboratory.workbook.findings import Trouble, What
-from numpylstm.laboratory.workbook.outcomes import Outcome
+from numpylstm.laboratory.workbook.outcomes import Outcome, SharedEntries
 from numpylstm.laboratory.workbook.words import TROUBLES, described
 
 Named = dict[str, Any]
@@ -153,7 +153,7 @@ def _short(value: Any) -> str:
     return str(kind) if kind in (np.float32, np.float16) or kind.kind in "iu" else ""
 
 
-def _shared(results: Named) -> list[str]:
+def _shared(results: Named) -> SharedEntries | None:
     """Return two entries of a result that are one array in memory."""
     for name, value in results.items():
         seen: dict[int, int] = {}
@@ -161,8 +161,8 @@ def _shared(results: Named) -> list[str]:
             if isinstance(a, np.ndarray) and a.size and a.flags.owndata:
                 other = seen.setdefault(a.ctypes.data, k)
                 if other != k:
-                    return [f"{name}[{other}]", f"{name}[{k}]"]
-    return []
+                    return SharedEntries(name, other, k)
+    return None
 
 
 # --- comparison of two calls ----------------------------------------------------------------------
