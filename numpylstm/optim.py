@@ -7,6 +7,7 @@ The formulas are functions of `numpylstm.reference` (`sgd_update`, `momentum_upd
 import math
 from collections.abc import Mapping, Sequence
 from reprlib import repr as shortened
+from typing import Any
 
 import numpy as np
 
@@ -68,13 +69,13 @@ def clip_by_global_norm(parameters: ParametersLike, max_norm: float) -> float:
     return norm
 
 
-def frozen_parameters(owners: ParametersLike) -> dict[str, Parameter]:
-    """Return the frozen parameters of modules, by path."""
+def with_frozen_ones(owners: ParametersLike) -> dict[str, Parameter]:
+    """Return the parameters of `parameters_of`, and at their places the frozen ones of modules."""
     found: dict[str, Parameter] = {}
     for owner in owners if isinstance(owners, list | tuple) else [owners]:
-        parameters = owner.parameters() if isinstance(owner, Module) else owner
-        if isinstance(parameters, TrainableParameters):
-            found |= parameters.frozen
+        parameters: Any = owner.parameters() if isinstance(owner, Module) else owner
+        is_of_module = isinstance(parameters, TrainableParameters)
+        found |= parameters.with_frozen if is_of_module else parameters
     return found
 
 
@@ -120,7 +121,7 @@ class Optimizer:
                 check_in_place(where, path, p.data)
         self.lr = lr
         self.steps = 0
-        self.frozen = frozen_parameters(parameters)
+        self.with_frozen = with_frozen_ones(parameters)
         self.unfrozen_at: dict[str, int] = {}
         self.lr_factors: dict[str, float] = {}
         self.state: dict[str, dict[str, Array]] = {
@@ -135,14 +136,27 @@ class Optimizer:
         return self.state
 
     def add_unfrozen(self) -> None:
-        """Add the parameters that were frozen when the optimiser was made, and are no longer."""
-        for path, p in list(self.frozen.items()):
-            if p.trainable:
+        """Add the parameters that were frozen when the optimiser was made, and are no longer.
+
+        They take their places in the order of the model: another order of the sum in the global
+        norm is another last digit, and a resumed run must have those of one that never stopped.
+        """
+        if len(self.parameters) == len(self.with_frozen):
+            return
+        in_order: dict[str, Parameter] = {}
+        for path, p in self.with_frozen.items():
+            if path in self.parameters:
+                in_order[path] = p
+            elif p.trainable:
                 check_in_place(type(self).__name__, path, p.data)
-                self.parameters[path] = self.frozen.pop(path)
+                in_order[path] = p
                 self.unfrozen_at[path] = self.steps
                 for by_path in self.state.values():
                     by_path[path] = np.zeros(p.data.shape, p.data.dtype)
+        self.parameters = in_order
+        self.state = {
+            name: {path: by_path[path] for path in in_order} for name, by_path in self.state.items()
+        }
 
     def scale_lr(self, factors: Mapping[str, float]) -> None:
         """Multiply the learning rate of some parameters by factors, by path, from now on.
@@ -151,7 +165,7 @@ class Optimizer:
         of which these are multiples.
         """
         where = f"{type(self).__name__}.scale_lr"
-        known = {**self.parameters, **self.frozen}
+        known = self.with_frozen
         for start, factor in factors.items():
             check_interval(where, f"the factor of {start}", factor, "[0, inf)")
             paths = [path for path in known if f"{path}.".startswith(f"{start}.")]
@@ -166,10 +180,11 @@ class Optimizer:
         ``lr_factors/PATH`` of `scale_lr` are arrays of one number.
         """
         state: dict[str, Array] = {"lr": np.array(self.lr), "steps": np.array(self.steps)}
-        for path, step in self.unfrozen_at.items():
-            state[f"joined/{path}"] = np.array(step)
-        for path, factor in self.lr_factors.items():
-            state[f"lr_factors/{path}"] = np.array(factor)
+        for path in self.with_frozen:
+            if path in self.unfrozen_at:
+                state[f"joined/{path}"] = np.array(self.unfrozen_at[path])
+            if path in self.lr_factors:
+                state[f"lr_factors/{path}"] = np.array(self.lr_factors[path])
         for name, by_path in self.state.items():
             for path, array in by_path.items():
                 state[f"{name}/{path}"] = array.copy()
@@ -180,7 +195,7 @@ class Optimizer:
         where = f"{type(self).__name__}.load_state_dict"
         self.add_unfrozen()
         state = self.state_dict()
-        known = {**self.parameters, **self.frozen}
+        known = self.with_frozen
         optional = {f"{name}/{path}" for name in ("joined", "lr_factors") for path in known}
         wrong = sorted((state.keys() ^ arrays.keys()) - optional)
         if wrong:
@@ -215,8 +230,7 @@ class Optimizer:
         """Update every parameter that is not frozen."""
         check_interval(type(self).__name__, "lr", self.lr, f"[0, {LARGEST:g}]")
         self.lr = lr = float(self.lr)  # a float64 of NumPy would turn float32 data into float64
-        if self.frozen:
-            self.add_unfrozen()
+        self.add_unfrozen()
         self.steps += 1
         for path, parameter in self.parameters.items():
             if parameter.trainable:
@@ -226,8 +240,7 @@ class Optimizer:
 
     def zero_grad(self) -> None:
         """Set every gradient to zero."""
-        if self.frozen:
-            self.add_unfrozen()
+        self.add_unfrozen()
         for parameter in self.parameters.values():
             parameter.gradient = None
 

@@ -239,12 +239,13 @@ def initial_layer(
 
 
 class TrainableParameters(dict[str, "Parameter"]):
-    """Path -> Parameter of a module, without the frozen ones, which are in `frozen`.
+    """Path -> Parameter of a module, without the frozen ones.
 
-    An optimiser takes those in that are unfrozen later.
+    `with_frozen` has all of the module, in its order: an optimiser takes in those that are unfrozen
+    later.
     """
 
-    frozen: dict[str, "Parameter"]
+    with_frozen: dict[str, "Parameter"]
 
 
 class Module:
@@ -345,11 +346,9 @@ class Module:
 
     def parameters(self) -> "TrainableParameters":
         """Return path -> Parameter, without the frozen parameters."""
-        found = TrainableParameters()
-        found.frozen = {}
-        for path, parameter in self.all_parameters().items():
-            kept = found if parameter.trainable else found.frozen
-            kept[path] = parameter
+        known = self.all_parameters()
+        found = TrainableParameters({path: p for path, p in known.items() if p.trainable})
+        found.with_frozen = known
         return found
 
     def freeze(self, paths: str | Iterable[str]) -> None:

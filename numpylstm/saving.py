@@ -156,6 +156,8 @@ def fitting_together(path: Path) -> Iterator[None]:
     """Turn any error from inconsistent content into one sentence that names the file."""
     try:
         yield
+    except CheckpointError:  # which has its sentence
+        raise
     except (ValueError, TypeError, LookupError, AttributeError, ArithmeticError) as error:
         raise CheckpointError(f"{path} is inconsistent: {brief(error)}") from error
 

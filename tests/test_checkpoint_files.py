@@ -240,7 +240,7 @@ def test_a_broken_checkpoint_is_refused_in_one_sentence(name, good, place):
     with pytest.raises(CheckpointError) as error:
         read(load(path))
     assert says in str(error.value)
-    assert str(path) in str(error.value)
+    assert str(error.value).count(str(path)) == 1
 
     commands = [("numpylstm-train", "--resume", ".")]
     if name in BROKEN:

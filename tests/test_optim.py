@@ -527,7 +527,23 @@ def test_a_parameter_that_is_unfrozen_is_taken_in(rng, owner):
     for path in ("lstm.0.Wx", "lstm.0.Wh", "lstm.0.b"):
         np.testing.assert_allclose(ours[path], theirs[path], rtol=1e-12)
     assert np.abs(ours["decoder.W"] - theirs["decoder.W"]).max() > 1e-3  # it has a memory
-    assert optimizer.parameters.keys() == model.parameters().keys()
+    assert [*optimizer.parameters] == [*model.parameters()]
+
+
+def test_the_norm_has_the_bits_of_a_new_optimiser_after_unfreezing(rng):
+    """Squares are added in the order of the model, whatever was unfrozen when."""
+    model = nl.LanguageModel(11, 6, rng=0)
+    model.freeze("embedding")
+    optimizer = nl.SGD(model, lr=0.1)
+    model.unfreeze("embedding")
+    optimizer.zero_grad()
+    norms = []
+    for _ in range(30):
+        for p in model.parameters().values():
+            p.grad = rng.standard_normal(p.data.shape, np.float32)
+        norms.append([nl.clip_by_global_norm(of, np.inf) for of in (optimizer.parameters, model)])
+    ours, theirs = zip(*norms, strict=True)
+    assert ours == theirs
 
 
 @pytest.mark.parametrize("make", [partial(nl.SGD, momentum=0.9), nl.AdamW])

@@ -256,8 +256,7 @@ def update(run: Run, x: Array, y: Array, windows: int) -> Step:
         )
     except NotFinite as error:
         raise training_failed(run, run.step + 1, str(error)) from error
-    if optimizer.frozen:
-        optimizer.add_unfrozen()
+    optimizer.add_unfrozen()
     norm = clip_by_global_norm(optimizer.parameters, config.clip)
     perplexity = safe_exp(nll / y.size)
     if not all(map(math.isfinite, (cost, norm, perplexity))):
