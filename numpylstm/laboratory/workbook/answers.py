@@ -92,7 +92,7 @@ def called_by(own: str, answer: Any) -> dict[str, Answer]:
     """Return the blanks that an answer to one calls, itself or through helpers beside it."""
     called: dict[str, Answer] = {}
     for function in with_helpers(answer):
-        for name in _globals_of(function.__code__):
+        for name in globals_of(function.__code__):
             part: Any = function.__globals__.get(name)
             if name in BLANKS and name != own and functions_in(part):
                 called[name] = part
@@ -108,7 +108,7 @@ def with_helpers(answer: Any) -> list[FunctionType]:
         if function not in found:
             found.append(function)
             scope = function.__globals__
-            parts = [scope.get(n) for n in _globals_of(function.__code__) if n not in BLANKS]
+            parts = [scope.get(n) for n in globals_of(function.__code__) if n not in BLANKS]
             beside = [part for part in parts if isinstance(part, FunctionType)]
             waiting += [part for part in beside if part.__globals__ is scope]
     return found
@@ -120,10 +120,10 @@ def plain_functions(answer: Any) -> list[FunctionType]:
     return [function for function in own if not str(function.__module__).startswith("numpylstm.")]
 
 
-def _globals_of(code: CodeType) -> set[str]:
+def globals_of(code: CodeType) -> set[str]:
     """Return the global names that a function reads; ``np.clip`` is not ``clip``."""
     read = {i.argval for i in dis.get_instructions(code) if i.opname == "LOAD_GLOBAL"}
-    return read.union(*(_globals_of(c) for c in code.co_consts if isinstance(c, CodeType)))
+    return read.union(*(globals_of(c) for c in code.co_consts if isinstance(c, CodeType)))
 
 
 @contextlib.contextmanager

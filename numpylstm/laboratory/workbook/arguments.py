@@ -308,6 +308,11 @@ def _plain_gates(layer: Layer, p: Call) -> list[Call]:
         for value in NEARLY:
             c = _raised(p[cell], (..., 0), value)
             calls.append(p | {cell: c, "new": f"{cell} near {value} for a unit"})
+    for name, weights in (("x", "Wx"), (layer.inputs[1], "Wh")):
+        large = {name: p[name].copy(), weights: p[weights].copy()}
+        large[name][..., 0] *= 1e6
+        large[weights][0] = 0  # so that the gates stay as they are
+        calls.append(p | large | {"new": f"a column of {name} times 1e6, whose weights are 0"})
     blocks = {n: np.tile(p[n][..., :H], len(gates)) for n in ("Wx", "Wh", "b")}
     return [
         *calls,
@@ -401,15 +406,25 @@ def _with_axes(array: Array, place: Place) -> Array:
 # --- embedding and loss ---------------------------------------------------------------------------
 
 
+def _words_of(place: Place) -> int:
+    """Return the number of words of which ids are drawn: at most as many as a byte can tell apart.
+
+    An id may be a byte although the vocabulary is larger.
+    """
+    V = place.sizes["V"]
+    return min(V, 256) if place.new is New.INTEGERS else V
+
+
 def of_embedding(place: Place, rng: Generator) -> list[Call]:
     """Draw ids; with the first numbers the last two do not occur, elsewhere all may."""
     T, B, D, V = (place.sizes[letter] for letter in "TBDV")
+    words = _words_of(place)
     if (place.sizes, place.seed) == (FIRST.sizes, FIRST.seed):
         ids = rng.integers(0, V - 2, (T, B))
         ids[0] = ids[0, 0]
     else:
-        ids = rng.integers(0, V, (T, B))
-        ids.flat[-3:] = V - 1
+        ids = rng.integers(0, words, (T, B))
+        ids.flat[-3:] = words - 1
     dx = place.scale * rng.standard_normal((T, B, D))
     if place.new is New.EXTREMES:
         dx[0, 0] *= 1e14  # beside which the others of a running sum are lost
@@ -422,14 +437,15 @@ def of_embedding(place: Place, rng: Generator) -> list[Call]:
 def of_loss(place: Place, rng: Generator) -> list[Call]:
     """Draw several batches: a loss is one number, and one number is easily hit."""
     B, V = place.sizes["B"], place.sizes["V"]
+    words = _words_of(place)
 
     def batch() -> Call:
-        return {"logits": rng.standard_normal((B, V)), "targets": rng.integers(0, V, B)}
+        return {"logits": rng.standard_normal((B, V)), "targets": rng.integers(0, words, B)}
 
     if place.new in (New.EMPTY, New.NOT_FINITE):
         return varied(batch(), place)
     last = batch()
-    last["targets"][-1] = V - 1
+    last["targets"][-1] = words - 1
     overflowing = batch()
     overflowing["logits"][-1] += 800  # exp is infinite
     usual = [batch(), batch()]

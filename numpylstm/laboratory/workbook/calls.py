@@ -16,6 +16,7 @@ from numpylstm.laboratory.workbook.answers import Answer, functions_in
 from numpylstm.laboratory.workbook.arguments import Call, beyond, copied
 from numpylstm.laboratory.workbook.blanks import BLANKS, Blank
 from numpylstm.laboratory.workbook.findings import Trouble, What
+from numpylstm.laboratory.workbook.kept import restore_numpy
 from numpylstm.laboratory.workbook.outcomes import Outcome
 from numpylstm.laboratory.workbook.places import FIRST, OTHER_NUMBERS, New, Place
 from numpylstm.laboratory.workbook.results import (
@@ -51,6 +52,9 @@ def outcome_at(blank: Blank, answer: Answer, place: Place, student: str) -> Outc
     each_print_once = sys.stdout if place is FIRST else io.StringIO()
     with contextlib.redirect_stdout(each_print_once):
         made, outcome = _called(blank, answer, calls, place.new)
+    replaced = restore_numpy()
+    if replaced:
+        outcome.trouble = Trouble(What.REPLACES, {"name": replaced})
     if outcome.trouble is None:
         with contextlib.redirect_stdout(io.StringIO()):
             outcome.trouble = _again(blank, answer, calls, outcome, TIMES.get(place.new, 0))

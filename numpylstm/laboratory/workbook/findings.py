@@ -19,6 +19,7 @@ class What(StrEnum):
 
     STOPPED = "stopped"
     CHANGES = "changes an argument"
+    REPLACES = "replaces a function of NumPy"
     NOTHING = "returns nothing"
     ENDLESS = "an iterator with too many rows"
     RESULTS = "other results"

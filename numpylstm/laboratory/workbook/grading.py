@@ -30,6 +30,7 @@ from numpylstm.laboratory.workbook.calls import enter, outcome_at
 from numpylstm.laboratory.workbook.causes import cause_of
 from numpylstm.laboratory.workbook.comparison import Comparison
 from numpylstm.laboratory.workbook.findings import Cause, Trouble, What, Why
+from numpylstm.laboratory.workbook.kept import restore_numpy, state_of
 from numpylstm.laboratory.workbook.outcomes import Outcome, Outcomes
 from numpylstm.laboratory.workbook.places import BEYOND, FIRST, New
 from numpylstm.laboratory.workbook.words import NOT_ANSWERED, UNPROVED, Verdict
@@ -162,6 +163,7 @@ def _with_parts(
 def _called_at_places(name: str, function: Answer, student: str, seed: int) -> Outcomes:
     outcomes = Outcomes(seed)
     own = plain_functions(function)
+    before = state_of(function, own)
     with cases.noted(own) as notes:
         for place in BLANKS[name].places(seed):
             outcome = outcome_at(BLANKS[name], function, place, student)
@@ -172,8 +174,13 @@ def _called_at_places(name: str, function: Answer, student: str, seed: int) -> O
             for place in BEYOND:
                 notes.words = cases.NOT_FINITE if place.new is New.NOT_FINITE else ("",)
                 enter(BLANKS[name], function, place, student)
-            outcomes.unproved = notes.unproved(own)
+            outcomes.unproved = [*notes.unproved(own), *_kept(before, state_of(function, own))]
     return outcomes
+
+
+def _kept(before: Mapping[str, Any], after: Mapping[str, Any]) -> list[dict[str, str]]:
+    """Return what a function has changed between its calls."""
+    return [{"kept": name} for name in after if after[name] != before.get(name)]
 
 
 def grade(function: Callable[..., Any], name: str = "", seed: int | None = None) -> Verdict:
@@ -201,6 +208,9 @@ def grade(function: Callable[..., Any], name: str = "", seed: int | None = None)
     ds: the factor s is missing. It must be ds = s * (1 - s).
     """
     name = name or name_of("grade", function)
+    replaced = restore_numpy()
+    if replaced:
+        return Verdict(name, "wrong", trouble=Trouble(What.REPLACES, {"name": replaced}))
     seed = new_seed() if seed is None else seed
     called = called_by(name, function).items()
     states = {p: judge(p, _outcomes(p, f, "", seed, (name,))).state for p, f in called}
@@ -242,6 +252,7 @@ def submission(functions: Sequence[Answer], student: str = "", seed: int | None 
     functions that are right at all places but not in the engine.
     """
     seed = new_seed() if seed is None else seed
+    restore_numpy()
     mine = {name_of("submission", f): f for f in functions}
     outcomes = {name: _outcomes(name, f, student, seed, ()) for name, f in mine.items()}
     answered = {name: found for name, found in outcomes.items() if found is not None}

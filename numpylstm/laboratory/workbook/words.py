@@ -30,8 +30,14 @@ NEVER = {
 }
 """Words for that which was never seen of a piece of code."""
 
+KEPT = (
+    "It is right at all places, but it keeps something between calls, in {name}, and nothing is "
+    "known about later calls. Leave it out if nothing needs it, or ask."
+)
 TROUBLES = {
     What.STOPPED: "It stopped: {said}",
+    What.REPLACES: "It replaces {name}, which everything here uses; now that is NumPy's again. "
+    "Leave NumPy as it is.",
     What.CHANGES: "It changes its argument {name}, which the caller still needs: +=, *=, "
     "out= and an assignment to an entry write into the caller's array or list.",
     What.NOTHING: "It returns None: is a return missing?",
@@ -219,10 +225,12 @@ class Verdict:
 
     @property
     def of_cases(self) -> str:
-        """The first case that no place enters."""
+        """The first case that no place enters, or what is kept between calls."""
         cases = [case for case in self.unproved if isinstance(case, Mapping)]
         if not cases:
             return ""
+        if "kept" in cases[0]:
+            return KEPT.format(name=cases[0]["kept"])
         line, code, never = (str(cases[0].get(name)) for name in ("line", "code", "never"))
         said = NEVER.get(never, f"never took its operand {never}")
         return (
