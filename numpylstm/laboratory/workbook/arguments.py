@@ -481,7 +481,8 @@ def of_loss(place: Place, rng: Generator) -> list[Call]:
 
 def of_clipping(place: Place, rng: Generator) -> list[Call]:
     """Draw two arrays, or B; limits far below and above their norm, next to it, below 1, and 0."""
-    T, B, D, H, V = (place.sizes[letter] for letter in "TBDHV")
+    T, B, D = (place.sizes[letter] for letter in "TBD")
+    H, V = (place.sizes[letter] for letter in "HV")
     shapes = [(D, H), (H, H), (H,), (T, B, D), (), (V, D), (H, V), (V,)]
     count = 2 if place.sizes == FIRST.sizes else B
     drawn = [place.scale * rng.standard_normal(s) for s in islice(cycle(shapes), count)]
