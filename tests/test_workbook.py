@@ -371,6 +371,7 @@ def in_place(a):
 def lstm_step_forward("""
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize(
     ("blank", "words", "pieces"),
     [
