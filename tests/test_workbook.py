@@ -148,7 +148,8 @@ WRONG = {  # a piece of the solution, what stands there instead, and words of th
         ("dh * tanh_c\n", "dh * np.tanh(tanh_c)\n", "do: the tanh of tanh_c"),
         ("dc = dc + dh * o", "dc += dh * o", "changes its argument dc"),
         ("dc = dc + dh * o", "dc = dc * f + dh * o",
-         r"\ndc: the grader cannot tell what is wrong there; all lines before are right\."),
+         r"\ndc, or what goes into it: the grader cannot tell what is wrong there; all results "
+         r"before are right\."),
     ],
     "lstm_forward": [
         ("*_, c, _, h = step", "*_, h = step", "c is not replaced by the result of the step"),
@@ -256,13 +257,13 @@ def test_a_wrong_answer_is_named(name, right, wrong, words):
         ("rnn_step_backward", ("da @ Wh.T", "(da @ Wh.T)[::-1]"),
          ("da.sum(axis=0)", "da.mean(axis=0)"), "^dh_prev: "),
         ("lstm_backward", ("dWx += dWx_t", "dWx = dWx_t"), ("dh, dc = dhT", "dh, dc = 0 * dhT"),
-         "^Two mistakes. dh: dhT is ignored. dWx: it is overwritten"),
+         "^In two places: dh: dhT is ignored. dWx: it is overwritten"),
         # all three: the step's results under the names of the sums
         ("rnn_backward", ("dWx_t, dWh_t, db_t = rnn", "dWx, dWh, db = rnn"),
          ("        dWx += dWx_t\n        dWh += dWh_t\n        db += db_t\n", ""),
-         "^At least two mistakes. dWx: it is overwritten"),
+         "^dWx: it is overwritten"),
         ("lstm_backward", ("steps[t - 1][4]", "steps[t][4]"), ("dx[t], dh,", "dx[t], _,"),
-         "^Two mistakes. .*(c_prev|dh)"),
+         "^In two places: .*(c_prev|dh)"),
     ],
 )  # fmt: skip
 def test_of_two_mistakes_one_is_named(name, one, other, words):
@@ -700,12 +701,24 @@ TRUE_SENTENCES = [  # what was said once, and was not true, in comments
      ["    dh = dhT\n", "    dh = dhs[-1]\n"]),
     ("rnn_backward", "h_prev is zero at the first step. Or else: dWh: the first step is left out",
      ["h_prev[t], h[t],", "h[t - 1] if t else 0 * h[0], h[t],"]),  # one of them alone
-    ("lstm_backward", "Two mistakes.*c0 is ignored.*the first step.*Or else: h_prev: h0 is ignored",
+    ("lstm_backward", "In two places:.*c0 is ignored.*the first step.*Or else: h_prev: h0 is",
      ["else (c0, h0)", "else (0 * c0, 0 * h0)"]),
     ("lstm_backward", "\ndh: dhT is added at every step",  # two mistakes
      ["dhs[t] + dh, dc,", "dhs[t] + dh + dhT, dc,"]),
     ("lstm_backward", "\ndc: dcT is added at every step",  # two mistakes
      ["dhs[t] + dh, dc,", "dhs[t] + dh, dc + dcT,"]),
+    ("lstm_backward", r"\ndc: dhs\[t\] is added, which belongs to dh alone",  # two mistakes
+     ["dhs[t] + dh, dc,", "dhs[t] + dh, dc + dhs[t],"]),
+    ("lstm_backward", "\nc_prev: it is tanh_c of the step before, not c",  # the tanh of steps
+     ["(steps[t - 1][4],", "(steps[t - 1][5],"]),
+    ("gru_step_backward", "\ndz: the sign is wrong",  # of dh
+     ["dh * (h_prev - n)", "dh * (n - h_prev)"]),
+    ("cross_entropy_backward", "dlogits: onehot is not divided by B",  # onehot is multiplied
+     ["dlogits[np.arange(len(logits)), targets] -= 1\n    return dlogits / len(logits)",
+      "dlogits /= len(logits)\n    dlogits[np.arange(len(logits)), targets] -= 1\n"
+      "    return dlogits"]),
+    ("clip", "norm: it is the norm of the first array, not that of all",  # the largest
+     ["for g in gradients))", "for g in gradients[:1]))"]),
     ("lstm_forward", "with x of zeros must.*numbers enter.$",  # two steps are one array
      ["        step =", "        if steps and not x_t.any():\n            steps.append(steps[-1])\n"
       "            continue\n        step ="]),

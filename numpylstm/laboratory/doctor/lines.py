@@ -264,4 +264,4 @@ def rank(mistake: Mistake) -> int:
         return 2
     if mistake.kind in AS_LIKELY:
         return 1
-    return int(mistake.kind in OF_FORM or mistake.kind is Kind.SIGN_OF_ARRAY)
+    return int(mistake.kind in OF_FORM or mistake.kind in (Kind.SIGN, Kind.SIGN_OF_ARRAY))

@@ -86,10 +86,13 @@ PATTERNS = [
             Kind.NORMS_ADDED),
     Pattern("np.sqrt(sum((g * g).sum() for g in X))", "max(np.sqrt((g * g).sum()) for g in X)",
             Kind.LARGEST_NORM),
+    Pattern("np.sqrt(sum((g * g).sum() for g in X))", "np.sqrt((X[0] * X[0]).sum())",
+            Kind.FIRST_NORM),
     Pattern("1 - X", "X", Kind.NOT_ONE_MINUS, ("X",)),
     Pattern("X * Y", "X", Kind.FACTOR_MISSING, ("Y",)),
     Pattern("X * Y", "Y", Kind.FACTOR_MISSING, ("X",)),
     Pattern("X * Y", "X + Y", Kind.ADDED_NOT_MULTIPLIED, ("X", "Y")),
+    Pattern("(X - Y) / Z", "X / Z - Y", Kind.NOT_DIVIDED, ("Y", "Z")),
     Pattern("X / Y", "X", Kind.DIVISION_MISSING, ("Y",)),
     Pattern("X / Y", "Y / X", Kind.UPSIDE_DOWN),
     Pattern("X + Y", "X", Kind.TERM_MISSING, ("Y",)),
@@ -132,6 +135,8 @@ PATTERNS = [
     Pattern("X[t - 1][Y] if t else Z", "X[t][Y]", Kind.FROM_THIS_STEP),
     Pattern("X[t - 1][4]", "X[t - 1][6]", Kind.OF_THE_STEP_BEFORE, ("h", "c")),
     Pattern("X[t - 1][6]", "X[t - 1][4]", Kind.OF_THE_STEP_BEFORE, ("c", "h")),
+    Pattern("X[t - 1][4]", "X[t - 1][5]", Kind.OF_THE_STEP_BEFORE, ("tanh_c", "c")),
+    Pattern("X[t - 1][6]", "X[t - 1][5]", Kind.OF_THE_STEP_BEFORE, ("tanh_c", "h")),
     Pattern("a", "2 * a", Kind.COUNTED_TWICE, ("a",)),
     Pattern("a", "-a", Kind.SIGN_OF_ARRAY, ("a",)),
     Pattern("a", "0 * a", Kind.IGNORED, ("a",)),
@@ -255,11 +260,28 @@ def added_at_every_step(line: Line, text: Text) -> Iterator[Edit]:
 
 def last_of_a_sequence(line: Line, text: Text) -> Iterator[Edit]:
     """``dh = dhT`` to ``dh = dhs[-1]``, before a loop."""
-    name, shapes = line.expression, text.shapes
+    name = line.expression
+    of_steps = f"{name.removesuffix('T')}s"
+    if name.endswith("T") and of_steps in text.shapes:
+        yield Edit(f"{of_steps}[-1]", Kind.USED_INSTEAD, (f"{of_steps}[-1]", name))
+
+
+def added_here_too(line: Line, text: Text) -> Iterator[Edit]:
+    """``dc``, an argument of a step, to ``dc + dhs[t]``, which is added to dh."""
+    name = line.expression
     in_loop = line.row.startswith(" " * 8)
-    for other, shape in shapes.items() if not in_loop and name.startswith("d") else ():
-        if other.startswith("d") and len(shape) == 3 and shape[1:] == shapes.get(name):
-            yield Edit(f"{other}[-1]", Kind.USED_INSTEAD, (f"{other}[-1]", name))
+    if in_loop and line.kind == "part" and name == line.target and name.startswith("d"):
+        for other, shape in text.shapes.items():
+            if other.startswith("d") and len(shape) == 3 and shape[1:] == text.shapes.get(name):
+                about = f"{other}[t]", other.removesuffix("s")
+                yield Edit(f"{name} + {other}[t]", Kind.ADDED_HERE_TOO, about)
+
+
+def of_the_other_sign(line: Line, text: Text) -> Iterator[Edit]:
+    """``dh * (h_prev - n)`` to ``-(dh * (h_prev - n))``; the sign may be that of any factor."""
+    expression: Any = ast.parse(line.expression, mode="eval").body
+    if isinstance(expression, ast.BinOp) and isinstance(expression.op, ast.Mult):
+        yield Edit(f"-({line.expression})", Kind.SIGN)
 
 
 # --- the columns of gates ------------------------------------------------------------------------
@@ -440,6 +462,7 @@ Rule = Callable[[Line, Text], Iterator[Edit]]
 COMPUTES = ("value", "part", "sum")
 """The kinds of lines whose expression can be wrong in all the ways of `OF_EXPRESSIONS`."""
 OF_EXPRESSIONS: tuple[Rule, ...] = (
+    of_the_other_sign,
     parts_of_expression,
     another_name_everywhere,
     times_a_size,
@@ -448,6 +471,7 @@ OF_EXPRESSIONS: tuple[Rule, ...] = (
     ignored_but_at_the_last_step,
     added_at_every_step,
     last_of_a_sequence,
+    added_here_too,
 )
 OF_STATEMENTS: dict[str, tuple[Rule, ...]] = {
     "value": (unpacked_in_another_order,),

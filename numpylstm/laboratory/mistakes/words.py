@@ -20,9 +20,11 @@ class Kind(Enum):
     IGNORED_BUT_AT_THE_LAST_STEP = auto()
     COUNTED_TWICE = auto()
     ADDED_AT_EVERY_STEP = auto()
+    ADDED_HERE_TOO = auto()
     IN_BRACKETS = auto()
     WEIGHTS_IGNORED = auto()
     DIVISION_MISSING = auto()
+    NOT_DIVIDED = auto()
     UPSIDE_DOWN = auto()
     DIVIDED_BY = auto()
     MULTIPLIED_BY = auto()
@@ -33,6 +35,7 @@ class Kind(Enum):
     CLIPPED = auto()
 
     # A sign.
+    SIGN = auto()
     SIGN_OF_ARRAY = auto()
     SIGN_OF_TERM = auto()
     SIGN_OF_BOTH_TERMS = auto()
@@ -57,6 +60,7 @@ class Kind(Enum):
     MINIMUM_MISSING = auto()
     NORMS_ADDED = auto()
     LARGEST_NORM = auto()
+    FIRST_NORM = auto()
     RESET_AFTER = auto()
 
     # The step at which an array is taken, used or stored.
@@ -147,9 +151,11 @@ WORDS: dict[Kind, str] = {
     Kind.IGNORED_BUT_AT_THE_LAST_STEP: "{0} is ignored at every step but the last",
     Kind.COUNTED_TWICE: "{0} is counted twice",
     Kind.ADDED_AT_EVERY_STEP: "{0} is added at every step, not at the last alone",
+    Kind.ADDED_HERE_TOO: "{0} is added, which belongs to {1} alone",
     Kind.IN_BRACKETS: "{0} is in brackets with {1}",
     Kind.WEIGHTS_IGNORED: "the weights are ignored",
     Kind.DIVISION_MISSING: "the division by {0} is missing",
+    Kind.NOT_DIVIDED: "{0} is not divided by {1}",
     Kind.UPSIDE_DOWN: "the quotient is upside down",
     Kind.DIVIDED_BY: "it is divided by {0}",
     Kind.MULTIPLIED_BY: "it is multiplied by {0}",
@@ -158,6 +164,7 @@ WORDS: dict[Kind, str] = {
     Kind.ONE_MINUS: "1 - {0} instead of {0}",
     Kind.NOT_ONE_MINUS: "{0} instead of 1 - {0}",
     Kind.CLIPPED: "it is clipped here",
+    Kind.SIGN: "the sign is wrong",
     Kind.SIGN_OF_ARRAY: "the sign of {0} is wrong",
     Kind.SIGN_OF_TERM: "the sign of {0} is wrong",
     Kind.SIGN_OF_BOTH_TERMS: "the sign of {0} - {1} is wrong",
@@ -177,7 +184,8 @@ WORDS: dict[Kind, str] = {
     Kind.SUM_FOR_MEAN: "a sum instead of the mean",
     Kind.MINIMUM_MISSING: "the minimum with {0} is missing, so short arrays are stretched",
     Kind.NORMS_ADDED: "the norms of the arrays are added, where their squares must be",
-    Kind.LARGEST_NORM: "it is the largest norm of an array, not the norm of all of them together",
+    Kind.LARGEST_NORM: "it is the largest norm of an array, or the last, not that of all together",
+    Kind.FIRST_NORM: "it is the norm of the first array, not that of all together",
     Kind.RESET_AFTER: "it is that of a GRU that resets after the product, as PyTorch's",
     Kind.ONE_STEP_EARLY: "{0} is taken one step early",
     Kind.ONE_STEP_LATE: "{0} is taken one step late",

@@ -487,6 +487,8 @@ def of_clipping(place: Place, rng: Generator) -> list[Call]:
     count = 2 if place.sizes == FIRST.sizes else B
     drawn = [place.scale * rng.standard_normal(s) for s in islice(cycle(shapes), count)]
     gradients = [_with_axes(array, place) for array in drawn]
+    if place.new is New.NOTHING:
+        gradients[1] *= 1.5  # so that the first array is never the longest
     if place.new is New.EMPTY:
         return [{"gradients": gradients, "max_norm": 1.0}]
     if place.new is New.EXTREMES:

@@ -80,7 +80,7 @@ def wrong_lines(case: Comparison, *, step_is_right: bool) -> tuple[Cause | None,
     most = max((len(run.explained) for run in runs), default=0)
     complete = most == len(case.wrong)
     if case.blank.order and not complete:
-        pair = _two_lines(case, runs, most)
+        pair = _two_lines(case, runs)
         if pair:
             return pair, True
     result, _ = case.wrong[0]
@@ -110,21 +110,20 @@ Alike = list[TriedMistake]
 """Mistakes that give the same numbers."""
 
 
-def _two_lines(case: Comparison, runs: Sequence[TriedMistake], most: int) -> Cause | None:
-    """Find two mistakes of a loop that together give more of the numbers than one does."""
+def _two_lines(case: Comparison, runs: Sequence[TriedMistake]) -> Cause | None:
+    """Find two mistakes of a loop that together give all of the numbers.
+
+    Two that give some of them more than one does are no finding: the mistake may be a third.
+    """
     text = case.blank.text
-    best: tuple[tuple[Mistake, ...], ...] = ()
     for pair in _nearest_pairs(case, _different(case, runs)):
         one, other = sorted(pair, key=lambda alike: text.lines.index(alike[0].mistake.line))
         both = Mistake(text.name, combined(one[0].mistake.changes[0], other[0].mistake.changes[0]))
+        alternatives = _likeliest(one), _likeliest(other)
         for run in _runs(case, [both]):
-            if len(run.explained) > most:
-                most = len(run.explained)
-                best = _likeliest(one), _likeliest(other)
-        if most == len(case.wrong):
-            break
-    how_many = "Two" if most == len(case.wrong) else "At least two"
-    return Cause(Why.PAIR, {"how_many": how_many}, best) if all(best) and best else None
+            if len(run.explained) == len(case.wrong) and all(alternatives):
+                return Cause(Why.PAIR, mistakes=alternatives)
+    return None
 
 
 def _likeliest(alike: Alike) -> tuple[Mistake, ...]:

@@ -81,7 +81,7 @@ CAUSES = {
     "where the norm is {norm:.6g}: look at how the two are compared.",
     Why.PLACE: "",
     Why.LINE: "{mistakes}",
-    Why.PAIR: "{how_many} mistakes. {mistakes}",
+    Why.PAIR: "In two places: {mistakes}",
     Why.FACTORS: "Each result is the right one times a number: {factors}.",
     Why.ENTRIES: "{result}: its largest entries are all equal: they are changed entry "
     "by entry, not by one factor for all.",
@@ -92,7 +92,8 @@ CAUSES = {
     Why.TAKEN: "{result}: it is {other}.",
     Why.LIMITED: "{result}: every wrong number is {limit:g} or -{limit:g}, and no other is larger: "
     "it is clipped number by number.",
-    Why.LINES: "{where}: the grader cannot tell what is wrong there; all lines before are right.",
+    Why.LINES: "{where}, or what goes into it: the grader cannot tell what is wrong there; all "
+    "results before are right.",
     Why.SUMS: "{result}: the steps are right; look at how it is "
     "made of their parts{factor_of_sum}.",
     Why.KEPT: "{result}: the results before it are right; look at what is kept of a step.",
@@ -324,7 +325,7 @@ class Verdict:
             said["few"] = few if about["size"] > 1 else ""
         if self.cause is not None:
             said["mistakes"] = " ".join(
-                OR_ELSE.join(f"{mistake.description()}." for mistake in alike)
+                OR_ELSE.join(dict.fromkeys(f"{m.description()}." for m in alike))
                 for alike in self.cause.mistakes
             )
         return said
