@@ -179,7 +179,7 @@ WRONG = {  # a piece of the solution, what stands there instead, and words of th
         ("nll.mean()", "nll.sum() / 3", "not with T=9"),
         ("nll.mean()", "nll.sum()",
          r"a sum instead of the mean\. .* It must be loss = nll\.mean\(\)"),
-        ("nll.mean()", "np.exp(nll.mean())", "z, nll or loss: the grader cannot tell"),
+        ("nll.mean()", "np.exp(nll.mean())", "z, nll or loss, or what goes into it: the grader cannot tell"),
         ("nll.mean()", "2 * nll.mean()", "twice"),
         ("np.log(np.exp", "np.log2(np.exp", "base 2"),
         ("z = logits - logits.max(axis=1, keepdims=True)", "z = logits", "not finite"),
@@ -255,7 +255,7 @@ def test_a_wrong_answer_is_named(name, right, wrong, words):
     [
         ("rnn_step_backward", ("(1 - h * h)", "(1 - h)"), ("da @ Wh.T", "da @ Wh"), "^da: "),
         ("rnn_step_backward", ("da @ Wh.T", "(da @ Wh.T)[::-1]"),
-         ("da.sum(axis=0)", "da.mean(axis=0)"), "^dh_prev: "),
+         ("da.sum(axis=0)", "da.mean(axis=0)"), "^dh_prev(: |, or )"),
         ("lstm_backward", ("dWx += dWx_t", "dWx = dWx_t"), ("dh, dc = dhT", "dh, dc = 0 * dhT"),
          "^In two places: dh: dhT is ignored. dWx: it is overwritten"),
         # all three: the step's results under the names of the sums
