@@ -240,6 +240,7 @@ WRONG = {  # a piece of the solution, what stands there instead, and words of th
 }  # fmt: skip
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize(
     ("name", "right", "wrong", "words"),
     [(name, *answer) for name, answers in WRONG.items() for answer in answers],
@@ -837,6 +838,7 @@ def graded_as_file(name, *pieces):
     return grading.grade(space[name])
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize(("blank", "words", "pieces"), TRUE_SENTENCES)
 def test_what_is_said_is_true(blank, words, pieces):
     verdict = graded(blank, *pieces)
@@ -844,6 +846,7 @@ def test_what_is_said_is_true(blank, words, pieces):
     assert re.search(words, str(verdict), re.DOTALL), verdict
 
 
+@pytest.mark.rare
 @pytest.mark.parametrize(
     ("blank", "pieces"),
     [
