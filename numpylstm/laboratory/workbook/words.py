@@ -47,7 +47,7 @@ TROUBLES = {
     What.LIST: "It must return a list of as many arrays as it gets, {count}, got {got}.",
     What.STEPS: "The list of steps must have an entry for each of {count} steps, got {got}.",
     What.STEP: f"Each of the steps must hold {', '.join(Step._fields)}, got {{got}}.",
-    What.OVERWRITTEN: "What it returned changes later: the next call overwrites it; make a "
+    What.OVERWRITTEN: "What it returned changes later: a later call overwrites it; make a "
     "new array in each call.",
     What.KEPT: "Called again with the same arguments it returns other "
     "numbers: it keeps something between calls, such as a global array or a default argument, "
@@ -120,23 +120,24 @@ AT_PLACES = {
     "call.",
     New.SIZES: "Look for a size that is written as a number, for a count that was a size before by "
     "chance, for a row, a column, a step or an array that is left out, or used again, where there "
-    "are more or fewer, for sums that are clipped or cut off, and for a case (if, np.where) that "
-    "these shapes or numbers enter.",
+    "are more or fewer, for sums that are clipped or cut off, for integers of a narrow type, and "
+    "for a case (if, np.where) that these shapes or numbers enter.",
     New.EQUAL: "Sizes are equal there that are others elsewhere: all of them, or T, B, D, V and "
     "4 H or 3 H. Look for a transpose, an axis or a case (if) that the shapes of the arrays "
     "choose.",
     New.ONES: "All sizes but V are 1 there. Look for squeeze, and for a case (if) that the shapes "
     "of the arrays choose.",
     New.SCALE: "Look for something that is clipped, cut off, rounded, or compared with a constant, "
-    "and for a constant that is added.",
+    "for an approximation, and for a constant that is added.",
     New.ZERO: "Look for a division by a number that is made of the gradients, and for a case (if, "
     "np.where) that 0 enters.",
     New.ZEROS: "Look for a division by a number that can be 0, for something that is kept from 0, "
-    "and for a case (if, np.where, break) that such numbers enter.",
+    "or from an earlier call, and for a case (if, np.where, break) that such numbers enter.",
     New.SMALL: "Look for a case (if, np.where) that small numbers enter, for an approximation, and "
     "for something that is cut off.",
     New.EXTREMES: "Look for a division by a number that can be 0, for something that is clipped, "
-    "cut off or kept from 0, and for a case (if, np.where) that 0 or a large number enters.",
+    "cut off or kept from 0, for digits that are lost, and for a case (if, np.where) that 0 or a "
+    "large number enters.",
     New.DRAWN: "Look for a case (if, np.where) that these sizes or numbers enter, for a size that "
     "is written as a number, and for something that is clipped, cut off or kept from 0.",
 }
