@@ -244,13 +244,15 @@ def best(found: Sequence[Mistake]) -> list[Mistake]:
     return list(of_line.values())
 
 
-AS_LIKELY = (
+LESS_COMMON = OF_FORM | {
     Kind.EXCHANGED,
     Kind.COLUMNS_OF_ANOTHER_GATE,
+    Kind.SIGN,
+    Kind.SIGN_OF_ARRAY,
     Kind.SIGN_OF_GATE,
     Kind.SIGN_OF_BOTH_TERMS,
-)
-"""Kinds as likely as an array used instead of another one, or of another sign, in a later line."""
+}
+"""Kinds that are no likelier than an array used instead of another one in a later line."""
 
 
 def rank(mistake: Mistake) -> int:
@@ -262,6 +264,4 @@ def rank(mistake: Mistake) -> int:
         return 2 if used.startswith("d") else 1  # a gradient is seldom taken for a value
     if mistake.kind in OF_SIZE:
         return 2
-    if mistake.kind in AS_LIKELY:
-        return 1
-    return int(mistake.kind in OF_FORM or mistake.kind in (Kind.SIGN, Kind.SIGN_OF_ARRAY))
+    return int(mistake.kind in LESS_COMMON)
