@@ -22,7 +22,7 @@ from typing import Any, NamedTuple
 import numpy as np
 
 from .compiling import fused, inlined, inner, kernel, part
-from .simd import VECTOR_BYTES, copy_vector, fma, lanes_of, widest_vectors
+from .simd import VECTOR_BYTES, copy_square, copy_vector, fma, lanes_of, widest_vectors
 from .tile import TILE_ROWS, tile
 from .views import block, equal_rows, row_slice, transposed
 
@@ -109,13 +109,17 @@ def pack(W, copy, columns):
 def copy_columns(S, P):
     """P[:, :lanes] = S for a vector of columns S (K, lanes), in any strides."""
     K, lanes = S.shape
+    width = lanes_of(S)
     if S.strides[1] == S.itemsize:
         for k in range(K):
             copy_vector(lanes, S, P, k)
-    else:
-        for k in range(K):
-            for j in range(lanes):
-                P[k, j] = S[k, j]
+        return
+    in_squares = K // width * width if lanes == width and S.strides[0] == S.itemsize else 0
+    for k in range(0, in_squares, width):
+        copy_square(block(S, k, k + width, 0, width), block(P, k, k + width, 0, width))
+    for k in range(in_squares, K):
+        for j in range(lanes):
+            P[k, j] = S[k, j]
 
 
 @inner
