@@ -94,6 +94,8 @@ squared_error_forward = reference.squared_error_forward
 
 WORTH_WAKING = 1_000_000  # multiply-adds that make a second thread worth waking
 PRODUCT = 4  # a multiply-add inside a matrix product costs a quarter of one outside
+MEETING = 20  # threads are woken in the time in which they meet so many times inside a kernel
+PANEL = 32  # hidden units for which a thread takes part: two vectors of a float32 product
 EXP = 16  # multiply-adds that an exponential takes
 OWN_CACHE = 1_250_000  # bytes of Wh that a core can keep to itself, next to all else
 
@@ -121,14 +123,16 @@ def split_work(T: int, N: int, H: int, columns: int, itemsize: int, threads: int
     """Return the division of a pass of N rows in T steps. No result depends on it.
 
     If they split the batch, no thread waits, and each reads all of Wh at each step, which is slow
-    unless its own cache holds Wh. If they split the hidden units, all wait for all at each step and
+    unless its own cache holds Wh. If they split the hidden units, all meet after each step and
     together read Wh once. Wh has H columns for each gate, or none.
     """
     B = -(-N // T)
     step = B * H * max(columns, EXP)
     rows = min(shares_for(T * step, threads), max(1, B // 2))  # a tile of one row is slow
-    units = shares_for(step, threads)
-    split_batch = not columns or (H * columns * itemsize <= OWN_CACHE and rows >= units)
+    paid = min(shares_for(T * step, threads), shares_for(MEETING * step, threads))
+    units = min(paid, max(1, H // PANEL))
+    fits = H * columns * itemsize <= OWN_CACHE
+    split_batch = not columns or (fits and rows >= min(units, 2))
     return WorkSplit(split_batch, rows if split_batch else units)
 
 
@@ -405,10 +409,7 @@ def _forward(
         h_read=h_read,
     )
     split_batch, shares = split_work(T, N, H, Wh.shape[1], Wh.itemsize, get_num_threads())
-    if split_batch:
-        run_parallel(kernel.forward_split_batch, (Wh, arrays, batch.steps_done), shares)
-    else:
-        kernel.forward_split_hidden(Wh, arrays, shares)
+    _recurrence.run_forward(kernel, Wh, arrays, batch, split_batch, shares)
 
     steps = {"x": x, **sums}  # every array with a row for each step, by name
     last = []
@@ -498,10 +499,7 @@ def _backward(
         dh_read=empty(mask.shape, mask.dtype),
     )
     split_batch, shares = split_work(T, N, H, columns, Wh.itemsize, get_num_threads())
-    if split_batch:
-        run_parallel(kernel.backward_split_batch, (Wh, arrays, batch.steps_done), shares)
-    else:
-        kernel.backward_split_hidden(Wh, arrays, shares)
+    _recurrence.run_backward(kernel, Wh, arrays, batch, split_batch, shares)
 
     dWh = empty(Wh.shape, Wh.dtype)
     dx, dWx, db = _gradients(da[0], x, Wx, False, (h_read, da[-1], dWh))

@@ -315,14 +315,19 @@ SPLITS = [  # T, N, H, columns; changes; split batch, shares
     ((4, 27, 10, 40), {}, (True, 3)),  # no more than one for two rows
     ((4, 27, 10, 40), {"OWN_CACHE": 1599}, (False, 3)),  # Wh does not fit in
     ((4, 8, 40, 10), {}, (False, 2)),  # few rows, many units
+    ((4, 80, 40, 99), {"PANEL": 13}, (False, 3)),  # whole panels of units
     ((4, 8, 40, 0), {}, (True, 1)),  # there is no Wh to share
     ((99, 99, 6, 10), {}, (True, 1)),  # a single row
+    ((99, 99, 6, 10), {"MEETING": 20}, (False, 2)),  # many steps pay for waking a thread once
+    ((2, 2, 6, 10), {"MEETING": 20}, (True, 1)),  # two steps do not
+    ((4, 20, 10, 40), {"MEETING": 20}, (True, 2)),  # two rows and more go without meeting
 ]
 
 
 @pytest.mark.parametrize(("sizes", "changes", "split"), SPLITS)
 def test_the_split_of_a_pass(sizes, changes, split, monkeypatch):
-    for name, value in ({"WORTH_WAKING": 1000, "OWN_CACHE": 1600} | changes).items():
+    settings = {"WORTH_WAKING": 1000, "MEETING": 1, "PANEL": 1, "OWN_CACHE": 1600}
+    for name, value in (settings | changes).items():
         monkeypatch.setattr(functional, name, value)
     assert functional.split_work.__wrapped__(*sizes, itemsize=4, threads=99) == split
 

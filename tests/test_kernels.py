@@ -8,7 +8,7 @@ from support.processes import run_python
 
 from numpylstm import reference
 from numpylstm.kernels import memory, update
-from numpylstm.kernels.machine import elementary, kernel, matmul, row_slice, simd, tile
+from numpylstm.kernels.machine import elementary, kernel, matmul, meeting, row_slice, simd, tile
 from numpylstm.kernels.threads import run_parallel
 
 DTYPES = pytest.mark.parametrize("dtype", [np.float32, np.float64])
@@ -129,6 +129,72 @@ def test_multiply(rng, sizes, dtype):
             want = d + A.astype(np.float64) @ B
             assert np.abs(C - want).max() <= EPSILON[dtype] * np.abs(want).max()
             assert np.array_equal(C, shared), "the same bits, however it is shared"
+
+
+@DTYPES
+@pytest.mark.parametrize("sizes", [(15, 33), (16, 32), (17, 31), (40, 50), (64, 9)])
+def test_a_transposed_copy_is_exact(rng, sizes, dtype):
+    """In squares of the widest vectors, and number by number at the edges."""
+    K, N = sizes
+    B = normal(rng, dtype, K, N)
+    plenty = 3 * tile.TILE_ROWS  # rows, for which B is copied
+    picks = rng.integers(0, K, plenty)
+    C = np.full((plenty, N), np.nan, dtype)
+    zeros = np.zeros((1, N), dtype)
+    rows = np.eye(K, dtype=dtype)[picks]
+    matmul.multiply(rows, False, np.ascontiguousarray(B.T), True, zeros, C, 0, 1)
+    assert np.array_equal(C, B[picks])
+
+
+# --- threads that meet in a kernel -------------------------------------------------------------
+
+
+@njit(nogil=True)
+def in_stages(counts, log, stages, patient, share, shares):
+    """Write the number of pieces done so far, of all stages, for each piece of each stage."""
+    stage = 0
+    while stage < stages:
+        if not meeting.all_done(counts, stage):
+            if not patient:
+                return stage
+            continue
+        for turn in range(shares):
+            taken = (share + turn) % shares
+            if meeting.take(counts, taken, stage):
+                log[stage, taken] += 1 + log[:stage].sum()
+                meeting.finish(counts, taken, stage)
+        stage += 1
+    return stage
+
+
+@pytest.mark.parametrize("shares", [1, 2, 3])
+def test_each_piece_is_done_once_after_all_of_the_stage_before(shares):
+    """A piece of stage n sees all pieces of the stages before, and no other thread does it."""
+    stages = 12
+    for _ in range(100 if JIT else 2):
+        log = np.zeros((stages, shares))
+        counts = meeting.counters(shares)
+        run_parallel(in_stages, (counts, log, stages, True), shares)
+        want = np.empty((stages, shares))
+        for stage in range(stages):
+            want[stage] = 1 + want[:stage].sum()
+        assert np.array_equal(log, want)
+
+
+def test_a_thread_alone_does_the_pieces_of_all():
+    counts, log = meeting.counters(3), np.zeros((4, 3))
+    assert in_stages(counts, log, 4, False, 1, 3) == 4
+    assert (log > 0).all()
+
+
+def test_who_waits_too_long_returns():
+    """A piece of the first stage is taken and never done."""
+    counts, log = meeting.counters(2), np.zeros((4, 2))
+    counts[0, 0] = 1
+    assert in_stages(counts, log, 4, False, 1, 2) == 1
+    assert log.tolist() == [[0, 1], [0, 0], [0, 0], [0, 0]]
+    counts[2, 0] = 1  # now it is
+    assert in_stages(counts, log, 4, False, 1, 2) == 4
 
 
 # --- optimiser ---------------------------------------------------------------------------------

@@ -14,7 +14,7 @@ import pytest
 from support.processes import run_python
 
 import numpylstm as nl
-from numpylstm.kernels import threads
+from numpylstm.kernels import recurrence, threads
 from numpylstm.kernels.threads import PROCESSORS, run_parallel
 from numpylstm.training import thread_trials
 from numpylstm.training.thread_trials import PRICE, ROUNDS, ThreadTrials
@@ -64,6 +64,17 @@ def test_an_error_in_a_part_arrives_when_all_parts_have_ended():
     with pytest.raises(KeyError, match="part 1"):
         run_parallel(part, (), 4)
     assert sorted(done) == [0, 2, 3]
+
+
+def test_a_kernel_that_waited_too_long_goes_on_where_it_was():
+    entered = []
+
+    def kernel(Wh, panels, arrays, counts, step, steps, share, shares):
+        entered.append(step)
+        return min(step + 2, steps)
+
+    recurrence.run_steps(kernel, None, None, None, 5, 1)
+    assert entered == [0, 2, 4]
 
 
 def test_without_threads_the_caller_does_everything(monkeypatch):

@@ -17,11 +17,13 @@ from unittest.mock import patch
 import numpylstm as nl
 from numpylstm import functional
 from numpylstm.kernels import recurrence, threads
+from numpylstm.kernels.machine import counters
 from tests.benchmarks.configurations import CONFIGURATIONS, Configuration, windows
 
 CORES = (1, 2, 4, 8, 16, 32, 64)
 NAMES = ("char", "small", "medium", "large")
 STEPS = 5
+MEETS = 1e-7  # seconds; two cores of a Zen 5 take twice that
 OVERSLEEPS = 22e-6  # seconds by which a sleeping thread wakes too late on this machine
 PR_SET_TIMERSLACK = 29  # without it, Linux lets a thread sleep 50 microseconds longer
 
@@ -50,9 +52,20 @@ class Cores:
             start = time.perf_counter()
             kernel(*arguments, share, shares)
             seconds.append(time.perf_counter() - start)
+        self.imagined += time.perf_counter() - began
+        self.sleep(seconds)
+
+    def run_steps(self, kernel, Wh, panels, arrays, steps, shares):
+        began = time.perf_counter()
+        kernel(Wh, panels, arrays, counters(shares), 0, steps, 0, shares)
+        took = time.perf_counter() - began
+        self.imagined += took
+        self.sleep([took / shares + MEETS * steps * (shares - 1)] * shares)
+
+    def sleep(self, seconds):
+        """Let a thread sleep for each part."""
         asleep = time.perf_counter()
-        self.imagined += asleep - began
-        run_parallel(sleep_as_long, (seconds,), shares)
+        run_parallel(sleep_as_long, (seconds,), len(seconds))
         self.done += max(seconds)
         self.met += time.perf_counter() - asleep - max(seconds)
 
@@ -83,6 +96,7 @@ def on_cores(step, number: int) -> tuple[float, ...]:
             threads.at_most(number),
             patch.object(functional, "run_parallel", cores.run_parallel),
             patch.object(recurrence, "run_parallel", cores.run_parallel),
+            patch.object(recurrence, "run_steps", cores.run_steps),
         ):
             began = time.perf_counter()
             step()

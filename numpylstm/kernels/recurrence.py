@@ -9,9 +9,9 @@ Threads share the work in one of two ways, with the same bits:
 
 split batch   The sequences of a batch are independent, so each thread runs some of them from the
               first step to the last, and no thread ever waits. Each reads all of Wh.
-split hidden  All threads compute a step together, each for some of the units, and wait for each
-              other after it. Each reads only its part of Wh, which pays if Wh is larger than a
-              core's own cache.
+split hidden  All threads compute a step together, each for some of the units, and meet after it
+              (`machine.meeting`). Each reads only its part of Wh, which pays if Wh is larger than a
+              core's own cache, or if there is a single sequence.
 
 An array over time is a matrix here: the rows of one step follow those of another. Sequences are
 ordered by length, the longest first, so that the rows of a step are the first of those of the step
@@ -20,14 +20,16 @@ before; a sequence that has ended has no more rows. N is the number of rows of a
 The kernels take the arrays of a pass as one record, `ForwardArrays` or `BackwardArrays`.
 """
 
+import time
 from typing import Any, NamedTuple
-
-import numpy as np
 
 from .machine import (
     FEW_ROWS,
     Packed,
+    all_done,
     block,
+    counters,
+    finish,
     fused,
     inlined,
     kernel,
@@ -39,6 +41,7 @@ from .machine import (
     panels_shape,
     part,
     row_slice,
+    take,
     transposed,
     uncounted,
 )
@@ -46,6 +49,7 @@ from .memory import empty
 from .threads import run_parallel
 
 SECOND_CACHE = 1 << 20  # bytes
+SLEEP = 5e-5  # seconds
 
 
 class ForwardArrays(NamedTuple):
@@ -229,21 +233,27 @@ def recurrence(name, States, Kept, forward, backward, carries_dh=False, separate
             step_forward(Wh, uncounted(packed_Wh), t, arrays, rows, (0, H))
 
     @kernel_of_cell
-    def step_forward_split_hidden(Wh, panels, t, arrays, share, shares):
-        """Step t; `panels` is room for Wh packed, for all threads."""
-        H, columns = Wh.shape
-        offsets = arrays.offsets
-        units = units_of(share, shares, Wh)
-        packed_Wh = Packed(panels, columns // H, H)
-        if t == 0 and pays_to_pack(offsets, Wh):
-            pack(block(Wh, 0, H, 0, columns), packed_Wh, units)
-        step_forward(uncounted(Wh), packed_Wh, t, uncounted(arrays), (0, offsets[1]), units)
+    def forward_split_hidden(Wh, panels, arrays, counts, t, T, share, shares):
+        """The steps from t, of each the units of those shares that no other thread takes.
 
-    def forward_split_hidden(Wh, arrays, shares):
-        """All steps, one after the other."""
-        panels = empty(panels_shape(Wh, Wh.shape[1] // len(Wh)), Wh.dtype)
-        for t in range(_steps(arrays.offsets)):
-            run_parallel(step_forward_split_hidden, (Wh, panels, t, arrays), shares)
+        `panels` is room for Wh packed. Return T, or the step before which another thread is late.
+        """
+        H, columns = Wh.shape
+        Wh = uncounted(Wh)
+        arrays = uncounted(arrays)
+        packed_Wh = Packed(uncounted(panels), columns // H, H)
+        rows = 0, arrays.offsets[1]
+        while t < T and all_done(counts, t):
+            for turn in range(shares):  # its own units first, whose part of Wh its cache holds
+                taken = (share + turn) % shares
+                if take(counts, taken, t):
+                    units = units_of(taken, shares, Wh)
+                    if t == 0 and pays_to_pack(arrays.offsets, Wh):
+                        pack(block(Wh, 0, H, 0, columns), packed_Wh, units)
+                    step_forward(Wh, packed_Wh, t, arrays, rows, units)
+                    finish(counts, taken, t)
+            t += 1
+        return t
 
     # --- Backward, from the last step, where dh is dhT, to step -1, where dh becomes dh0 ---
 
@@ -307,20 +317,24 @@ def recurrence(name, States, Kept, forward, backward, carries_dh=False, separate
             step_backward(uncounted(packed_Wh_T), t, arrays, rows, (0, len(Wh)))
 
     @kernel_of_cell
-    def step_backward_split_hidden(Wh, panels, t, arrays, share, shares):
-        """Step t."""
-        units = units_of(share, shares, Wh)
-        packed_Wh_T = Packed(panels, 1, len(Wh))
-        offsets = arrays.offsets
-        if offsets[t + 2] == offsets[-1]:  # no row is left after this step
-            pack(transposed(Wh), packed_Wh_T, units)
-        step_backward(packed_Wh_T, t, uncounted(arrays), (0, offsets[1]), units)
-
-    def backward_split_hidden(Wh, arrays, shares):
-        """All steps, last to first."""
-        panels = empty(panels_shape(Wh.T, 1), Wh.dtype)
-        for t in reversed(range(-1, _steps(arrays.offsets))):
-            run_parallel(step_backward_split_hidden, (Wh, panels, t, arrays), shares)
+    def backward_split_hidden(Wh, panels, arrays, counts, step, steps, share, shares):
+        """The same from the last step to the first; `panels` is room for Wh.T packed."""
+        Wh = uncounted(Wh)
+        arrays = uncounted(arrays)
+        packed_Wh_T = Packed(uncounted(panels), 1, len(Wh))
+        rows = 0, arrays.offsets[1]
+        while step < steps and all_done(counts, step):
+            for turn in range(shares):
+                taken = (share + turn) % shares
+                if take(counts, taken, step):
+                    units = units_of(taken, shares, Wh)
+                    if step == 0:
+                        pack(transposed(Wh), packed_Wh_T, units)
+                    t = steps - 2 - step  # the last of the steps is -1
+                    step_backward(packed_Wh_T, t, arrays, rows, units)
+                    finish(counts, taken, step)
+            step += 1
+        return step
 
     return Recurrence(
         States=States,
@@ -333,6 +347,34 @@ def recurrence(name, States, Kept, forward, backward, carries_dh=False, separate
     )
 
 
-def _steps(offsets):
-    """Return the number of steps that have rows."""
-    return int(np.searchsorted(offsets, offsets[-1])) - 1
+def run_steps(kernel, Wh, panels, arrays, steps, shares):
+    """Run a kernel that splits the hidden units; its threads meet after each of the steps."""
+    counts = counters(shares)
+
+    def work(share, shares):
+        step = 0
+        while step < steps:
+            if step > 0:
+                time.sleep(SLEEP)  # another program runs where the late thread should
+            step = kernel(Wh, panels, arrays, counts, step, steps, share, shares)
+
+    run_parallel(work, (), shares)
+
+
+def run_forward(kernels, Wh, arrays, batch, split_batch, shares):
+    """Run the forward pass of a cell, divided among threads in one of the two ways."""
+    if split_batch:
+        run_parallel(kernels.forward_split_batch, (Wh, arrays, batch.steps_done), shares)
+        return
+    H, columns = Wh.shape
+    panels = empty(panels_shape(Wh, columns // H), Wh.dtype)
+    run_steps(kernels.forward_split_hidden, Wh, panels, arrays, len(batch.offsets) - 3, shares)
+
+
+def run_backward(kernels, Wh, arrays, batch, split_batch, shares):
+    """Run the backward pass of a cell, with the step before the first one, which completes dh0."""
+    if split_batch:
+        run_parallel(kernels.backward_split_batch, (Wh, arrays, batch.steps_done), shares)
+        return
+    panels = empty(panels_shape(Wh.T, 1), Wh.dtype)
+    run_steps(kernels.backward_split_hidden, Wh, panels, arrays, len(batch.offsets) - 2, shares)

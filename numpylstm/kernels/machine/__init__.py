@@ -21,6 +21,10 @@ If you know Numba, this page is a map of the rest. From the bottom up:
     smallest, `fused` for those of a time step. The last arguments of a kernel are `share` and
     `shares`: `threads.run_parallel` calls it for each share, on several threads. `part` gives the
     range of a share.
+`meeting`: threads that wait for each other inside a kernel
+    A pass that splits the hidden units meets after each step. A thread takes its piece of a step by
+    raising a counter (`take`), says that it is done (`finish`), and waits for the pieces of all
+    (`all_done`).
 `elementary`: exp, sigmoid, tanh, log_sigmoid
     Straight-line arithmetic, which vectorises where ``math.exp`` is a call for each number.
 `matmul`: products
@@ -51,5 +55,6 @@ from .matmul import (
     packed,
     panels_shape,
 )
+from .meeting import all_done, counters, finish, take
 from .simd import lanes_of, widest_vectors
 from .views import block, row_slice, transposed, uncounted
