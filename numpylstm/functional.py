@@ -128,9 +128,9 @@ def split_work(T: int, N: int, H: int, columns: int, itemsize: int, threads: int
     """
     B = -(-N // T)
     step = B * H * max(columns, EXP)
-    rows = min(shares_for(T * step, threads), max(1, B // 2))  # a tile of one row is slow
-    paid = min(shares_for(T * step, threads), shares_for(MEETING * step, threads))
-    units = min(paid, max(1, H // PANEL))
+    woken = shares_for(T * step, threads)
+    rows = min(woken, max(1, B // 2))  # a tile of one row is slow
+    units = min(woken, shares_for(MEETING * step, threads), max(1, H // PANEL))
     fits = H * columns * itemsize <= OWN_CACHE
     split_batch = not columns or (fits and rows >= min(units, 2))
     return WorkSplit(split_batch, rows if split_batch else units)

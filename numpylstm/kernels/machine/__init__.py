@@ -22,9 +22,9 @@ If you know Numba, this page is a map of the rest. From the bottom up:
     `shares`: `threads.run_parallel` calls it for each share, on several threads. `part` gives the
     range of a share.
 `meeting`: threads that wait for each other inside a kernel
-    A pass that splits the hidden units meets after each step. A thread takes its piece of a step by
-    raising a counter (`take`), says that it is done (`finish`), and waits for the pieces of all
-    (`all_done`).
+    The threads of a pass that splits the hidden units meet after each step. One takes its piece of
+    the step by raising a counter (`take`), counts it as done (`finish`), and waits until all pieces
+    are (`all_done`).
 `elementary`: exp, sigmoid, tanh, log_sigmoid
     Straight-line arithmetic, which vectorises where ``math.exp`` is a call for each number.
 `matmul`: products

@@ -33,7 +33,7 @@ def _exchanged(typingctx, counts, number, before, after):
         start, _, (row, _) = unpacked(context, builder, counts, args[0])
         pointer = builder.gep(start, [builder.mul(args[1], row)])
         pointer = builder.bitcast(pointer, INT.as_pointer())
-        if _X86:  # a thread that waits leaves the core to another one
+        if _X86:  # most exchanges wait for another thread, which may share the core
             pause = ir.FunctionType(ir.VoidType(), [])
             builder.call(declared(builder, "llvm.x86.sse2.pause", pause), [])
         found = builder.cmpxchg(pointer, args[2], args[3], "acq_rel", "acquire")
@@ -60,13 +60,14 @@ def take(counts, share, stage):
 
 @inlined
 def finish(counts, share, stage):
-    """Say that a piece is done."""
+    """Count a piece as done."""
     exchanged(counts, len(counts) // 2 + share, stage, stage + 1)
 
 
 @inner
 def all_done(counts, stage):
     """Wait until all pieces before a stage are done; return False if that takes too long."""
+    # No counter is -1, so the exchange only reads: a plain read in a loop would be made once.
     for number in range(len(counts) // 2, len(counts)):
         reads = 0
         while exchanged(counts, number, -1, -1) < stage:
