@@ -408,8 +408,8 @@ def _forward(
         h_mask=mask,
         h_read=h_read,
     )
-    split_batch, shares = split_work(T, N, H, Wh.shape[1], Wh.itemsize, get_num_threads())
-    _recurrence.run_forward(kernel, Wh, arrays, batch, split_batch, shares)
+    split = split_work(T, N, H, Wh.shape[1], Wh.itemsize, get_num_threads())
+    _recurrence.run_forward(kernel, Wh, arrays, batch, split)
 
     steps = {"x": x, **sums}  # every array with a row for each step, by name
     last = []
@@ -496,10 +496,10 @@ def _backward(
         dstates=tuple(dstates),
         da=tuple(da),
         h_mask=mask,
-        dh_read=empty(mask.shape, mask.dtype),
+        dh_read=np.zeros(mask.shape, mask.dtype),
     )
-    split_batch, shares = split_work(T, N, H, columns, Wh.itemsize, get_num_threads())
-    _recurrence.run_backward(kernel, Wh, arrays, batch, split_batch, shares)
+    split = split_work(T, N, H, columns, Wh.itemsize, get_num_threads())
+    _recurrence.run_backward(kernel, Wh, arrays, batch, split)
 
     dWh = empty(Wh.shape, Wh.dtype)
     dx, dWx, db = _gradients(da[0], x, Wx, False, (h_read, da[-1], dWh))

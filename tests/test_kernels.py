@@ -193,7 +193,7 @@ def test_who_waits_too_long_returns():
     counts[0, 0] = 1
     assert in_stages(counts, log, 4, False, 1, 2) == 1
     assert log.tolist() == [[0, 1], [0, 0], [0, 0], [0, 0]]
-    counts[2, 0] = 1  # now it is
+    counts[0, 0] = 2  # now it is
     assert in_stages(counts, log, 4, False, 1, 2) == 4
 
 

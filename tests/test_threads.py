@@ -69,11 +69,11 @@ def test_an_error_in_a_part_arrives_when_all_parts_have_ended():
 def test_a_kernel_that_waited_too_long_goes_on_where_it_was():
     entered = []
 
-    def kernel(Wh, panels, arrays, counts, step, steps, share, shares):
+    def kernel(counts, step, steps, share, shares):
         entered.append(step)
         return min(step + 2, steps)
 
-    recurrence.run_steps(kernel, None, None, None, 5, 1)
+    recurrence.run_steps(kernel, (), 5, 1)
     assert entered == [0, 2, 4]
 
 

@@ -55,9 +55,9 @@ class Cores:
         self.imagined += time.perf_counter() - began
         self.sleep(seconds)
 
-    def run_steps(self, kernel, Wh, panels, arrays, steps, shares):
+    def run_steps(self, kernel, arguments, steps, shares):
         began = time.perf_counter()
-        kernel(Wh, panels, arrays, counters(shares), 0, steps, 0, shares)
+        kernel(*arguments, counters(shares), 0, steps, 0, shares)
         took = time.perf_counter() - began
         self.imagined += took
         self.sleep([took / shares + MEETS * steps * (shares - 1)] * shares)

@@ -11,13 +11,7 @@ dstates: dh. da: da and du (N, 3H).
 from typing import Any, NamedTuple
 
 from .machine import row_slice, sigmoid, tanh, widest_vectors
-from .recurrence import recurrence, three_gates
-
-
-class States(NamedTuple):
-    """Arrays that the forward pass fills."""
-
-    h: Any
+from .recurrence import HiddenStates, recurrence, three_gates
 
 
 class Kept(NamedTuple):
@@ -51,14 +45,13 @@ def forward(row, before, after, j0, j1, sums, states):
 def backward(row, b, j0, j1, kept, dstates, da):
     """Compute da, du and the part of dh that reaches h_prev through z, from dh."""
     widest_vectors()
-    (dh,) = dstates
     da, du = da
-    one = dh.dtype.type(1)
-    H = dh.shape[1]
+    H = kept.h.shape[1]
     r, z, n = three_gates(kept.gates, row, H, j0, j1)
     da_r, da_z, da_n = three_gates(da, row, H, j0, j1)
     du_r, du_z, du_n = three_gates(du, row, H, j0, j1)
-    dh = row_slice(dh, b, j0, j1)
+    (dh,) = row_slice(dstates, b, j0, j1)
+    one = dh.dtype.type(1)
     s = row_slice(kept.s, row, j0, j1)
     h_prev = row_slice(kept.h_prev, row, j0, j1)
     for k in range(j1 - j0):
@@ -78,4 +71,4 @@ def backward(row, b, j0, j1, kept, dstates, da):
         dh[k] = dh_k * z_k
 
 
-GRU = recurrence("gru", States, Kept, forward, backward, carries_dh=True, separate_da=True)
+GRU = recurrence("gru", HiddenStates, Kept, forward, backward, separate_da=True)

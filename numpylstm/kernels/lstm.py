@@ -35,9 +35,7 @@ def forward(row, before, after, j0, j1, sums, states):
     (gates,) = sums
     i, f, g, o = four_gates(gates, row, states.h.shape[1], j0, j1)
     c_prev = row_slice(states.c, before, j0, j1)
-    c = row_slice(states.c, after, j0, j1)
-    tanh_c = row_slice(states.tanh_c, after, j0, j1)
-    h = row_slice(states.h, after, j0, j1)
+    h, c, tanh_c = row_slice(states, after, j0, j1)
     for k in range(j1 - j0):
         i_k = sigmoid(i[k])
         f_k = sigmoid(f[k])
@@ -55,14 +53,12 @@ def forward(row, before, after, j0, j1, sums, states):
 
 
 def backward(row, b, j0, j1, kept, dstates, da):
-    """Compute da, and dc of the step before, from dh and dc."""
-    dh, dc = dstates
-    one = dh.dtype.type(1)
-    H = dh.shape[1]
+    """Compute da, and dc of the step before, from dh and dc; h goes on through Wh alone."""
+    H = kept.h.shape[1]
     i, f, g, o = four_gates(kept.gates, row, H, j0, j1)
     da_i, da_f, da_g, da_o = four_gates(da[0], row, H, j0, j1)
-    dh = row_slice(dh, b, j0, j1)
-    dc = row_slice(dc, b, j0, j1)
+    dh, dc = row_slice(dstates, b, j0, j1)
+    one = dh.dtype.type(1)
     c_prev = row_slice(kept.c_prev, row, j0, j1)
     tanh_c = row_slice(kept.tanh_c, row, j0, j1)
     for k in range(j1 - j0):
@@ -77,6 +73,7 @@ def backward(row, b, j0, j1, kept, dstates, da):
         da_f[k] = dc_k * c_prev[k] * f_k * (one - f_k)
         da_g[k] = dc_k * i_k * (one - g_k * g_k)
         da_o[k] = do * o_k * (one - o_k)
+        dh[k] = 0
         dc[k] = dc_k * f_k
 
 
@@ -116,14 +113,8 @@ def _slstm(name, exponential):
         widest_vectors()
         (gates,) = sums
         i, f, z, o = four_gates(gates, row, states.h.shape[1], j0, j1)
-        c_prev = row_slice(states.c, before, j0, j1)
-        n_prev = row_slice(states.n, before, j0, j1)
-        m_prev = row_slice(states.m, before, j0, j1)
-        c = row_slice(states.c, after, j0, j1)
-        n = row_slice(states.n, after, j0, j1)
-        m = row_slice(states.m, after, j0, j1)
-        log_f = row_slice(states.log_f, after, j0, j1)
-        h = row_slice(states.h, after, j0, j1)
+        _, c_prev, n_prev, m_prev, _ = row_slice(states, before, j0, j1)
+        h, c, n, m, log_f = row_slice(states, after, j0, j1)
         for k in range(j1 - j0):
             log_f_k = f[k] if exponential else log_sigmoid(f[k])
             past = log_f_k + m_prev[k]
@@ -148,19 +139,13 @@ def _slstm(name, exponential):
     def backward(row, b, j0, j1, kept, dstates, da):
         """Compute da, and dc, dn and dm of the step before, from dh, dc and dn."""
         widest_vectors()
-        dh, dc, dn, dm = dstates
-        one = dh.dtype.type(1)
-        H = dh.shape[1]
+        H = kept.h.shape[1]
         i, f, z, o = four_gates(kept.gates, row, H, j0, j1)
         da_i, da_f, da_z, da_o = four_gates(da[0], row, H, j0, j1)
-        dh = row_slice(dh, b, j0, j1)
-        dc = row_slice(dc, b, j0, j1)
-        dn = row_slice(dn, b, j0, j1)
-        dm = row_slice(dm, b, j0, j1)
-        c = row_slice(kept.c, row, j0, j1)
-        n = row_slice(kept.n, row, j0, j1)
-        c_prev = row_slice(kept.c_prev, row, j0, j1)
-        n_prev = row_slice(kept.n_prev, row, j0, j1)
+        dh, dc, dn, dm = row_slice(dstates, b, j0, j1)
+        one = dh.dtype.type(1)
+        c, n = row_slice((kept.c, kept.n), row, j0, j1)
+        c_prev, n_prev = row_slice((kept.c_prev, kept.n_prev), row, j0, j1)
         log_f = row_slice(kept.log_f, row, j0, j1)
         for k in range(j1 - j0):
             i_k = i[k]
@@ -177,6 +162,7 @@ def _slstm(name, exponential):
             da_f[k] = dlog_f if exponential else dlog_f * (one - exp(log_f[k]))
             da_z[k] = dc_k * i_k * (one - z_k * z_k)
             da_o[k] = do * o_k * (one - o_k)
+            dh[k] = 0
             dc[k] = dc_k * f_k
             dn[k] = dn_k * f_k
             dm[k] = dlog_f

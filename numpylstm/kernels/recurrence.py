@@ -33,7 +33,6 @@ from .machine import (
     fused,
     inlined,
     kernel,
-    lanes_of,
     multiply_in_place,
     multiply_packed,
     pack,
@@ -42,7 +41,6 @@ from .machine import (
     part,
     row_slice,
     take,
-    transposed,
     uncounted,
 )
 from .memory import empty
@@ -81,7 +79,20 @@ class BackwardArrays(NamedTuple):
     dstates: Any  # (B, H) each: first dhT, ..., and at the end dh0, ...; the first array is dh
     da: Any  # (N, .) each: the gradient of x @ Wx + b; the last array is that of h @ Wh
     h_mask: Any
-    dh_read: Any  # (B, H) room for the gradient of h times the mask, or (0, H)
+    dh_read: Any  # (B, H) zeros, room for the gradient of h times the mask; or (0, H)
+
+
+class HiddenStates(NamedTuple):
+    """What the forward pass of a cell fills that has no state but h."""
+
+    h: Any
+
+
+class Pass(NamedTuple):
+    """The kernels of one direction, for each of the two ways to share the work."""
+
+    split_batch: Any
+    split_hidden: Any
 
 
 class Recurrence(NamedTuple):
@@ -89,23 +100,9 @@ class Recurrence(NamedTuple):
 
     States: Any  # the states, and what else the forward pass fills
     Kept: Any  # what the backward pass reads
-    forward_split_batch: Any
-    forward_split_hidden: Any
-    backward_split_batch: Any
-    backward_split_hidden: Any
+    forward: Pass
+    backward: Pass
     separate_da: bool  # the gradient of h @ Wh is not that of x @ Wx + b
-
-
-@inlined
-def pays_to_pack(offsets, Wh):
-    """Return False if Wh is better read in place.
-
-    A copy would be used once in a single step of few rows. For a single row it is read no faster
-    than Wh, unless it stays in the second cache.
-    """
-    if offsets[1] == 1 and Wh.size * Wh.itemsize > SECOND_CACHE:
-        return False
-    return len(offsets) > 4 or offsets[1] > FEW_ROWS
 
 
 @inlined
@@ -122,10 +119,8 @@ def sequences_of(share, shares, steps_done):
 
 
 @inlined
-def units_of(share, shares, Wh):
-    """Return the range of hidden units of a share: whole panels."""
-    H = len(Wh)
-    width = 2 * lanes_of(Wh)
+def units_of(share, shares, H, width):
+    """Return the range of hidden units of a share: whole panels of this width."""
     first, stop = part((H + width - 1) // width, share, shares)
     return first * width, min(H, stop * width)
 
@@ -151,44 +146,43 @@ def four_gates(gates, row, H, j0, j1):
     )
 
 
-def recurrence(name, States, Kept, forward, backward, carries_dh=False, separate_da=False):
+def recurrence(name, States, Kept, forward, backward, separate_da=False):
     """Make the kernels of a cell from its two pointwise functions, which are compiled here.
 
     ``forward(row, before, after, j0, j1, sums, states)`` reads the weighted sums in a row and the
     states in row `before`, and fills the states in row `after`, for units j0:j1.
     ``backward(row, b, j0, j1, kept, dstates, da)`` reads a row of `kept` and the gradients of the
-    states of sequence b in `dstates`, dh complete, and fills this row of `da`. It leaves the
-    gradients of the other states of the step before in `dstates`, and with `carries_dh` also the
-    part of dh that reaches h of the step before without Wh. `States` and `Kept` are the classes of
-    `states` and `kept`.
+    states of sequence b in `dstates`, and fills this row of `da`. It leaves the gradients of the
+    states of the step before in `dstates`, without what reaches them through Wh. `States` and
+    `Kept` are the classes of `states` and `kept`.
 
     The kernels are made anew for each cell, around its pointwise functions, which they do not take
     as arguments: Numba finds no kernel on disk that was compiled for a function as an argument, so
     every process would compile it again.
     """
 
-    def of_cell(decorate):
-        # Names tell the cells' functions apart on disk and in the linker.
+    def of_cell(decorate, direction="step"):
+        # Names tell functions of other cells and directions apart, on disk and in the linker.
         def named(function):
-            function.__qualname__ = f"{name}.{function.__name__}"
+            function.__qualname__ = f"{name}.{direction}.{function.__name__}"
             return decorate(function)
 
         return named
 
-    fused_of_cell, kernel_of_cell = of_cell(fused), of_cell(kernel)
-    forward = fused_of_cell(forward)
-    backward = fused_of_cell(backward)
+    forward = of_cell(fused)(forward)
+    backward = of_cell(fused)(backward)
 
-    # --- Forward ---
+    # A pass multiplies with W: Wh on the way forward, Wh.T on the way back. `packed_W` is a copy,
+    # without rows if W is better read in place.
 
-    @fused_of_cell
-    def step_forward(Wh, packed_Wh, t, arrays, rows, units):
-        """Step t for some sequences and units; `packed_Wh` is a copy of Wh, if that pays."""
+    @of_cell(fused)
+    def step_forward(W, packed_W, t, arrays, rows, units):
+        """Step t for some sequences and units."""
         offsets = arrays.offsets
         sums = arrays.sums
         i0, i1 = rows
         j0, j1 = units
-        H, columns = Wh.shape
+        H, columns = W.shape
         before = offsets[t]  # rows of the states
         after = offsets[t + 1]
         n = after - offsets[1]  # row of the sums
@@ -197,20 +191,21 @@ def recurrence(name, States, Kept, forward, backward, carries_dh=False, separate
             return
         h = block(arrays.h_read, before + i0, before + i1, 0, H)
         # All, or 1 for a GRU or a share of the units.
-        gates_in_block = columns // H // packed_Wh.blocks
+        gates_in_block = columns // H // packed_W.blocks
         columns_of_units = gates_in_block * j0, gates_in_block * j1
-        for number in range(packed_Wh.blocks):
+        in_place = len(packed_W.panels) == 0 and columns > 0
+        for number in range(packed_W.blocks):
             into = sums[0]
-            first = number * packed_Wh.size
-            if number == packed_Wh.blocks - 1:  # it belongs to the end of the last sum
+            first = number * packed_W.size
+            if number == packed_W.blocks - 1:  # it belongs to the end of the last sum
                 into = sums[-1]
-                first = into.shape[1] - packed_Wh.size
-            total = block(into, n + i0, n + i1, first, first + packed_Wh.size)
-            if pays_to_pack(offsets, Wh):
-                multiply_packed(h, packed_Wh, number, total, total, columns_of_units)
+                first = into.shape[1] - packed_W.size
+            total = block(into, n + i0, n + i1, first, first + packed_W.size)
+            if in_place:
+                W_block = block(W, 0, H, number * packed_W.size, (number + 1) * packed_W.size)
+                multiply_in_place(h, W_block, total, total, columns_of_units)
             else:
-                W = block(Wh, 0, H, number * packed_Wh.size, (number + 1) * packed_Wh.size)
-                multiply_in_place(h, W, total, total, columns_of_units)
+                multiply_packed(h, packed_W, number, total, total, columns_of_units)
         for i in range(i0, i1):
             forward(n + i, before + i, after + i, j0, j1, sums, arrays.states)
         if len(arrays.h_mask) > 0:
@@ -219,48 +214,11 @@ def recurrence(name, States, Kept, forward, backward, carries_dh=False, separate
                 for j in range(j0, j1):
                     arrays.h_read[after + i, j] = h[after + i, j] * arrays.h_mask[i, j]
 
-    @kernel_of_cell
-    def forward_split_batch(Wh, arrays, steps_done, share, shares):
-        """All steps for a share of the sequences, which packs Wh for itself."""
-        rows = sequences_of(share, shares, steps_done)
-        Wh = uncounted(Wh)
-        arrays = uncounted(arrays)
-        H, columns = Wh.shape
-        blocks = 1 if len(arrays.sums) == 1 else columns // H
-        rows_to_pack = H if pays_to_pack(arrays.offsets, Wh) else 0
-        packed_Wh = packed(block(Wh, 0, rows_to_pack, 0, columns), blocks)
-        for t in range(len(arrays.offsets) - 3):
-            step_forward(Wh, uncounted(packed_Wh), t, arrays, rows, (0, H))
-
-    @kernel_of_cell
-    def forward_split_hidden(Wh, panels, arrays, counts, t, T, share, shares):
-        """The steps from t, of each the units of those shares that no other thread takes.
-
-        `panels` is room for Wh packed. Return T, or the step before which another thread is late.
-        """
-        H, columns = Wh.shape
-        Wh = uncounted(Wh)
-        arrays = uncounted(arrays)
-        packed_Wh = Packed(uncounted(panels), columns // H, H)
-        rows = 0, arrays.offsets[1]
-        while t < T and all_done(counts, t):
-            for turn in range(shares):  # its own units first, whose part of Wh its cache holds
-                taken = (share + turn) % shares
-                if take(counts, taken, t):
-                    units = units_of(taken, shares, Wh)
-                    if t == 0 and pays_to_pack(arrays.offsets, Wh):
-                        pack(block(Wh, 0, H, 0, columns), packed_Wh, units)
-                    step_forward(Wh, packed_Wh, t, arrays, rows, units)
-                    finish(counts, taken, t)
-            t += 1
-        return t
-
-    # --- Backward, from the last step, where dh is dhT, to step -1, where dh becomes dh0 ---
-
-    @fused_of_cell
-    def step_backward(packed_Wh_T, t, arrays, rows, units):
-        """Step t for some sequences and units; `packed_Wh_T` is a copy of Wh.T."""
+    @of_cell(fused)
+    def step_backward(W, packed_W, step, arrays, rows, units):
+        """The same from the last step, where dh is dhT, to step -1, where it becomes dh0."""
         offsets = arrays.offsets
+        t = len(offsets) - 4 - step
         dhs = arrays.dhs
         dh_read = arrays.dh_read
         masked = len(arrays.h_mask) > 0
@@ -268,86 +226,82 @@ def recurrence(name, States, Kept, forward, backward, carries_dh=False, separate
         j0, j1 = units
         n = offsets[t + 1] - offsets[1]  # row where the step begins
         n_next = offsets[t + 2] - offsets[1]
-        continued = min(i1, offsets[t + 3] - offsets[t + 2])
+        begun = min(i1, offsets[t + 2] - offsets[t + 1])  # sequences that have a step t
+        continued = min(i1, offsets[t + 3] - offsets[t + 2])  # those that have a step t + 1
         dh = arrays.dstates[0]
         H = dh.shape[1]
-        # dh = dhs[t] + da[t + 1] @ Wh.T, and with carries_dh also what dh holds already; with a
-        # mask the product comes first, in dh_read
-        if i0 < continued:  # the sequences that have a step t + 1
-            through_h = block(dh, i0, continued, 0, H)
-            start = through_h
-            if masked:
-                through_h = start = block(dh_read, i0, continued, 0, H)
-                for i in range(i0, continued):
-                    for j in range(j0, j1):
-                        dh_read[i, j] = 0
-            elif not carries_dh and t >= 0:
-                start = block(dhs, n + i0, n + continued, 0, H)
-            elif not carries_dh:
-                for i in range(i0, continued):
-                    for j in range(j0, j1):
-                        dh[i, j] = 0
-            du = arrays.da[-1]  # of h @ Wh
-            da_next = block(du, n_next + i0, n_next + continued, 0, du.shape[1])
-            multiply_packed(da_next, packed_Wh_T, 0, start, through_h, units)
-            if masked:
-                for i in range(i0, continued):
-                    for j in range(j0, j1):
-                        if not carries_dh:
-                            dh[i, j] = 0
-                        dh[i, j] += dh_read[i, j] * arrays.h_mask[i, j]
         if t >= 0:
-            for i in range(i0, min(i1, offsets[t + 2] - offsets[t + 1])):
-                # the last step of a sequence begins with dhT
-                if i >= continued or carries_dh or masked:
+            for i in range(i0, begun):
+                for j in range(j0, j1):
+                    dh[i, j] += dhs[n + i, j]
+        if i0 < continued:  # dh += da[t + 1] @ Wh.T, times the mask
+            into = block(dh, i0, continued, 0, H)
+            if masked:
+                into = block(dh_read, i0, continued, 0, H)
+            du = arrays.da[-1]  # of h @ Wh
+            du_next = block(du, n_next + i0, n_next + continued, 0, du.shape[1])
+            multiply_packed(du_next, packed_W, 0, into, into, units)
+            if masked:
+                for i in range(i0, continued):
                     for j in range(j0, j1):
-                        dh[i, j] += dhs[n + i, j]
+                        dh[i, j] += dh_read[i, j] * arrays.h_mask[i, j]
+                        dh_read[i, j] = 0
+        if t >= 0:
+            for i in range(i0, begun):
                 backward(n + i, i, j0, j1, arrays.kept, arrays.dstates, arrays.da)
 
-    @kernel_of_cell
-    def backward_split_batch(Wh, arrays, steps_done, share, shares):
-        """All steps for a share of the sequences, last to first."""
-        rows = sequences_of(share, shares, steps_done)
-        Wh = uncounted(Wh)
-        arrays = uncounted(arrays)
-        T = len(arrays.offsets) - 3
-        packed_Wh_T = packed(transposed(Wh), 1)
-        for step in range(T + 1):
-            t = T - 1 - step
-            step_backward(uncounted(packed_Wh_T), t, arrays, rows, (0, len(Wh)))
+    def kernels_of(direction, compute_step):
+        """Make the kernels of a direction from its step."""
 
-    @kernel_of_cell
-    def backward_split_hidden(Wh, panels, arrays, counts, step, steps, share, shares):
-        """The same from the last step to the first; `panels` is room for Wh.T packed."""
-        Wh = uncounted(Wh)
-        arrays = uncounted(arrays)
-        packed_Wh_T = Packed(uncounted(panels), 1, len(Wh))
-        rows = 0, arrays.offsets[1]
-        while step < steps and all_done(counts, step):
-            for turn in range(shares):
-                taken = (share + turn) % shares
-                if take(counts, taken, step):
-                    units = units_of(taken, shares, Wh)
-                    if step == 0:
-                        pack(transposed(Wh), packed_Wh_T, units)
-                    t = steps - 2 - step  # the last of the steps is -1
-                    step_backward(packed_Wh_T, t, arrays, rows, units)
-                    finish(counts, taken, step)
-            step += 1
-        return step
+        @of_cell(kernel, direction)
+        def split_batch(W, blocks, packs, arrays, steps_done, steps, share, shares):
+            """All steps for a share of the sequences, which packs W for itself."""
+            rows = sequences_of(share, shares, steps_done)
+            units = 0, arrays.h_mask.shape[1]
+            W = uncounted(W)
+            arrays = uncounted(arrays)
+            K, columns = W.shape
+            packed_W = packed(block(W, 0, K if packs else 0, 0, columns), blocks)
+            for step in range(steps):
+                compute_step(W, uncounted(packed_W), step, arrays, rows, units)
+
+        @of_cell(kernel, direction)
+        def split_hidden(W, blocks, panels, arrays, counts, step, steps, share, shares):
+            """The steps from `step`, of each the units of those shares that no other thread takes.
+
+            `panels` is room for W packed, or empty. Return `steps`, or the step before which
+            another thread is late.
+            """
+            W = uncounted(W)
+            arrays = uncounted(arrays)
+            K, columns = W.shape
+            packed_W = Packed(uncounted(panels), blocks, columns // blocks)
+            rows = 0, arrays.offsets[1]
+            H = arrays.h_mask.shape[1]
+            while step < steps and all_done(counts, step):
+                for turn in range(shares):  # its own units first, whose part of W its cache holds
+                    taken = (share + turn) % shares
+                    if take(counts, taken, step):
+                        units = units_of(taken, shares, H, panels.shape[1])
+                        if step == 0 and len(panels) > 0:
+                            pack(block(W, 0, K, 0, columns), packed_W, units)
+                        compute_step(W, packed_W, step, arrays, rows, units)
+                        finish(counts, taken, step)
+                step += 1
+            return step
+
+        return Pass(split_batch, split_hidden)
 
     return Recurrence(
         States=States,
         Kept=Kept,
-        forward_split_batch=forward_split_batch,
-        forward_split_hidden=forward_split_hidden,
-        backward_split_batch=backward_split_batch,
-        backward_split_hidden=backward_split_hidden,
+        forward=kernels_of("forward", step_forward),
+        backward=kernels_of("backward", step_backward),
         separate_da=separate_da,
     )
 
 
-def run_steps(kernel, Wh, panels, arrays, steps, shares):
+def run_steps(kernel, arguments, steps, shares):
     """Run a kernel that splits the hidden units; its threads meet after each of the steps."""
     counts = counters(shares)
 
@@ -356,25 +310,42 @@ def run_steps(kernel, Wh, panels, arrays, steps, shares):
         while step < steps:
             if step > 0:
                 time.sleep(SLEEP)  # another program runs where the late thread should
-            step = kernel(Wh, panels, arrays, counts, step, steps, share, shares)
+            step = kernel(*arguments, counts, step, steps, share, shares)
 
     run_parallel(work, (), shares)
 
 
-def run_forward(kernels, Wh, arrays, batch, split_batch, shares):
-    """Run the forward pass of a cell, divided among threads in one of the two ways."""
-    if split_batch:
-        run_parallel(kernels.forward_split_batch, (Wh, arrays, batch.steps_done), shares)
-        return
+def pays_to_pack(T, B, Wh):
+    """Return False if Wh is better read in place.
+
+    A copy would be used once in a single step of few rows. For a single row it is read no faster
+    than Wh, unless it stays in the second cache.
+    """
+    if B == 1 and Wh.nbytes > SECOND_CACHE:
+        return False
+    return T > 1 or B > FEW_ROWS
+
+
+def run_forward(cell, Wh, arrays, batch, split):
+    """Run the forward pass of a cell, divided among threads as `split` says."""
     H, columns = Wh.shape
-    panels = empty(panels_shape(Wh, columns // H), Wh.dtype)
-    run_steps(kernels.forward_split_hidden, Wh, panels, arrays, len(batch.offsets) - 3, shares)
+    T = len(batch.offsets) - 3
+    packs = pays_to_pack(T, batch.offsets[1], Wh)
+    # The units of a share stand in a block for each gate, and so does the second sum of a GRU.
+    blocks = 1 if split.split_batch and len(arrays.sums) == 1 else columns // H
+    _run(cell.forward, Wh, blocks, packs, arrays, batch, split, T)
 
 
-def run_backward(kernels, Wh, arrays, batch, split_batch, shares):
+def run_backward(cell, Wh, arrays, batch, split):
     """Run the backward pass of a cell, with the step before the first one, which completes dh0."""
-    if split_batch:
-        run_parallel(kernels.backward_split_batch, (Wh, arrays, batch.steps_done), shares)
+    _run(cell.backward, Wh.T, 1, True, arrays, batch, split, len(batch.offsets) - 2)
+
+
+def _run(kernels, W, blocks, packs, arrays, batch, split, steps):
+    if split.split_batch:
+        arguments = W, blocks, packs, arrays, batch.steps_done, steps
+        run_parallel(kernels.split_batch, arguments, split.shares)
         return
-    panels = empty(panels_shape(Wh.T, 1), Wh.dtype)
-    run_steps(kernels.backward_split_hidden, Wh, panels, arrays, len(batch.offsets) - 2, shares)
+    rows, width = panels_shape(W, blocks)
+    panels = empty((rows if packs else 0, width), W.dtype)
+    run_steps(kernels.split_hidden, (W, blocks, panels, arrays), steps, split.shares)

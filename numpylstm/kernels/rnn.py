@@ -6,13 +6,7 @@ sums: a (N, H). dstates: dh. da: that of a.
 from typing import Any, NamedTuple
 
 from .machine import inlined, row_slice, sigmoid, tanh, widest_vectors
-from .recurrence import recurrence
-
-
-class States(NamedTuple):
-    """Arrays that the forward pass fills."""
-
-    h: Any
+from .recurrence import HiddenStates, recurrence
 
 
 class Kept(NamedTuple):
@@ -28,24 +22,22 @@ def _cell(name, activate, slope):
     def forward(row, before, after, j0, j1, sums, states):
         """Fill h."""
         widest_vectors()
-        (a,) = sums
-        a = row_slice(a, row, j0, j1)
-        h = row_slice(states.h, after, j0, j1)
+        (a,) = row_slice(sums, row, j0, j1)
+        (h,) = row_slice(states, after, j0, j1)
         for k in range(j1 - j0):
             h[k] = activate(a[k])
 
     def backward(row, b, j0, j1, kept, dstates, da):
         """Compute da from dh."""
         widest_vectors()
-        (dh,) = dstates
-        (da,) = da
         h = row_slice(kept.h, row, j0, j1)
-        dh = row_slice(dh, b, j0, j1)
-        da = row_slice(da, row, j0, j1)
+        (dh,) = row_slice(dstates, b, j0, j1)
+        (da,) = row_slice(da, row, j0, j1)
         for k in range(j1 - j0):
             da[k] = dh[k] * slope(h[k])
+            dh[k] = 0
 
-    return recurrence(f"rnn_{name}", States, Kept, forward, backward)
+    return recurrence(f"rnn_{name}", HiddenStates, Kept, forward, backward)
 
 
 @inlined

@@ -10,7 +10,7 @@ which end as the activated gates. dstates: dh. da: of the gates' sums, and that 
 from typing import Any, NamedTuple
 
 from .machine import kernel, log_sigmoid, part, row_slice, sigmoid, widest_vectors
-from .recurrence import recurrence, three_gates
+from .recurrence import HiddenStates, recurrence, three_gates
 
 
 @kernel
@@ -19,10 +19,8 @@ def forward(a, b, h, share, shares):
     widest_vectors()
     first, last = part(h.shape[1], share, shares)
     for t in range(len(a)):
-        a_t = a[t, first:last]
-        b_t = b[t, first:last]
-        h_prev = h[t, first:last]
-        h_t = h[t + 1, first:last]
+        a_t, b_t, h_prev = row_slice((a, b, h), t, first, last)
+        h_t = row_slice(h, t + 1, first, last)
         for k in range(a_t.size):
             h_t[k] = a_t[k] * h_prev[k] + b_t[k]
 
@@ -32,24 +30,15 @@ def backward(dhs, a, h_prev, da, db, dh, share, shares):
     """Fill da and db; dh (1, N) arrives as dhT and leaves as dh0."""
     widest_vectors()
     first, last = part(dh.shape[1], share, shares)
-    dh_t = dh[0, first:last]
+    dh_t = row_slice(dh, 0, first, last)
     for step in range(len(a)):
         t = len(a) - 1 - step
-        a_t = a[t, first:last]
-        h_prev_t = h_prev[t, first:last]
-        dhs_t = dhs[t, first:last]
-        da_t = da[t, first:last]
-        db_t = db[t, first:last]
+        a_t, h_prev_t, dhs_t = row_slice((a, h_prev, dhs), t, first, last)
+        da_t, db_t = row_slice((da, db), t, first, last)
         for k in range(a_t.size):
             db_t[k] = dhs_t[k] + dh_t[k]
             da_t[k] = db_t[k] * h_prev_t[k]
             dh_t[k] = db_t[k] * a_t[k]
-
-
-class MinGRUStates(NamedTuple):
-    """Arrays that the forward pass of the minGRU fills."""
-
-    h: Any
 
 
 class MinGRUKept(NamedTuple):
@@ -82,17 +71,16 @@ def _mingru(name, times):
     def backward(row, b, j0, j1, kept, dstates, da):
         """Compute da, and dh of the step before, from dh."""
         widest_vectors()
-        (dh,) = dstates
         da, _ = da
-        one = dh.dtype.type(1)
-        scale = dh.dtype.type(times)
-        H = dh.shape[1]
+        H = kept.h.shape[1]
         z = row_slice(kept.gates, row, j0, j1)
         n = row_slice(kept.gates, row, H + j0, H + j1)
         da_z = row_slice(da, row, j0, j1)
         da_n = row_slice(da, row, H + j0, H + j1)
         h_prev = row_slice(kept.h_prev, row, j0, j1)
-        dh = row_slice(dh, b, j0, j1)
+        (dh,) = row_slice(dstates, b, j0, j1)
+        one = dh.dtype.type(1)
+        scale = dh.dtype.type(times)
         for k in range(j1 - j0):
             z_k = z[k]
             dh_k = dh[k]
@@ -102,11 +90,10 @@ def _mingru(name, times):
 
     return recurrence(
         f"mingru_{name}",
-        MinGRUStates,
+        HiddenStates,
         MinGRUKept,
         forward,
         backward,
-        carries_dh=True,
         separate_da=True,
     )
 
@@ -136,8 +123,7 @@ def _forward(row, before, after, j0, j1, sums, states):
     (gates,) = sums
     i, f, g = three_gates(gates, row, states.h.shape[1], j0, j1)
     h_prev = row_slice(states.h, before, j0, j1)
-    h = row_slice(states.h, after, j0, j1)
-    log_odds = row_slice(states.log_odds, after, j0, j1)
+    h, log_odds = row_slice(states, after, j0, j1)
     for k in range(j1 - j0):
         log_odds_k = log_sigmoid(f[k]) - log_sigmoid(i[k])
         i[k] = sigmoid(i[k])
@@ -149,14 +135,13 @@ def _forward(row, before, after, j0, j1, sums, states):
 def _backward(row, b, j0, j1, kept, dstates, da):
     """Compute da, and dh of the step before, from dh."""
     widest_vectors()
-    (dh,) = dstates
     da, _ = da
-    one = dh.dtype.type(1)
-    H = dh.shape[1]
+    H = kept.h.shape[1]
     i, f, g = three_gates(kept.gates, row, H, j0, j1)
     da_i, da_f, da_g = three_gates(da, row, H, j0, j1)
     h_prev = row_slice(kept.h_prev, row, j0, j1)
-    dh = row_slice(dh, b, j0, j1)
+    (dh,) = row_slice(dstates, b, j0, j1)
+    one = dh.dtype.type(1)
     log_odds = row_slice(kept.log_odds, row, j0, j1)
     for k in range(j1 - j0):
         dh_k = dh[k]
@@ -175,6 +160,5 @@ MINLSTM = recurrence(
     MinLSTMKept,
     _forward,
     _backward,
-    carries_dh=True,
     separate_da=True,
 )

@@ -56,5 +56,5 @@ from .matmul import (
     panels_shape,
 )
 from .meeting import all_done, counters, finish, take
-from .simd import lanes_of, widest_vectors
-from .views import block, row_slice, transposed, uncounted
+from .simd import widest_vectors
+from .views import block, row_slice, uncounted

@@ -15,9 +15,7 @@ exp(inf) = inf, NaN stays NaN. The functions take and return a scalar. Each mult
 (`fma`), so the result is the same wherever a function is inlined.
 """
 
-from functools import partial
 from math import factorial
-from typing import Any, NamedTuple
 
 import numpy as np
 from numba import types
@@ -27,17 +25,8 @@ from .compiling import inlined, inner
 from .simd import fma, power_of_two
 
 
-class Functions(NamedTuple):
-    """The functions for a dtype."""
-
-    exp: Any
-    sigmoid: Any
-    tanh: Any
-    log_sigmoid: Any
-
-
 def _make(real, degree, mantissa, ln2_high, ln2_low, lowest, highest, tanh_limit):
-    """Return the functions for a dtype, with all constants in that dtype."""
+    """Return the functions for a dtype by name, with all constants in that dtype."""
     inverse_factorials = tuple(real(1 / factorial(k)) for k in range(degree, 1, -1))
     inverse_odds = tuple(real(1 / k) for k in range(5 * degree // 2, 1, -1) if k % 2)
     one_over_ln2 = real(1.4426950408889634)
@@ -105,7 +94,7 @@ def _make(real, degree, mantissa, ln2_high, ln2_low, lowest, highest, tanh_limit
             series = fma(series, square, c)
         return (x if x < zero else zero) - two * fma(series * square, y, y)
 
-    return Functions(exp, sigmoid, tanh, log_sigmoid)
+    return {"exp": exp, "sigmoid": sigmoid, "tanh": tanh, "log_sigmoid": log_sigmoid}
 
 
 _FLOAT32 = _make(np.float32, 7, 23, 0.693359375, -2.12194440e-4, -104.0, 89.0, 10.0)
@@ -122,51 +111,27 @@ def _of_type(x):
     return _FLOAT32 if x == types.float32 else _FLOAT64
 
 
-# Each function is plain Python, and in compiled code the overload below it, which is not inlined by
-# Numba: that would delete stores to views that are not read again. The plain functions do not warn
-# of infinities, which are valid: compiled code does not either.
-_overload = partial(overload, jit_options={"error_model": "numpy", "fastmath": False})
+def _for_each_dtype(name, meaning):
+    """Make a function that is plain Python, and in compiled code that of the dtype.
+
+    The plain one does not warn of infinities, which are valid: compiled code does not either.
+    """
+
+    @np.errstate(all="ignore")
+    def function(x):
+        return _of_number(x)[name](x)
+
+    # Numba does not inline an overload, which would delete stores to views that nobody reads again.
+    @overload(function, jit_options={"error_model": "numpy", "fastmath": False})
+    def compiled(x):
+        return _of_type(x)[name].py_func
+
+    function.__name__ = name
+    function.__doc__ = meaning
+    return function
 
 
-@np.errstate(all="ignore")
-def exp(x):
-    """Return e ** x."""
-    return _of_number(x).exp(x)
-
-
-@_overload(exp)
-def _compiled_exp(x):
-    return _of_type(x).exp.py_func
-
-
-@np.errstate(all="ignore")
-def sigmoid(x):
-    """Return 1 / (1 + exp(-x))."""
-    return _of_number(x).sigmoid(x)
-
-
-@_overload(sigmoid)
-def _compiled_sigmoid(x):
-    return _of_type(x).sigmoid.py_func
-
-
-@np.errstate(all="ignore")
-def tanh(x):
-    """Return the hyperbolic tangent."""
-    return _of_number(x).tanh(x)
-
-
-@_overload(tanh)
-def _compiled_tanh(x):
-    return _of_type(x).tanh.py_func
-
-
-@np.errstate(all="ignore")
-def log_sigmoid(x):
-    """Return -log(1 + exp(-x))."""
-    return _of_number(x).log_sigmoid(x)
-
-
-@_overload(log_sigmoid)
-def _compiled_log_sigmoid(x):
-    return _of_type(x).log_sigmoid.py_func
+exp = _for_each_dtype("exp", "Return e ** x.")
+sigmoid = _for_each_dtype("sigmoid", "Return 1 / (1 + exp(-x)).")
+tanh = _for_each_dtype("tanh", "Return the hyperbolic tangent.")
+log_sigmoid = _for_each_dtype("log_sigmoid", "Return -log(1 + exp(-x)).")

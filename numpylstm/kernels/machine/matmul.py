@@ -67,13 +67,14 @@ def panels_shape(W, blocks):
     return blocks * -(-N // blocks // width) * K, width
 
 
+_panels_shape = inlined(panels_shape)
+
+
 @inner
 def packed(W, blocks):
     """Return a packed copy of W (K, blocks * size), in any strides."""
-    K, N = W.shape
-    width = 2 * lanes_of(W)
-    size = N // blocks
-    rows = blocks * ((size + width - 1) // width) * K
+    rows, width = _panels_shape(W, blocks)
+    size = W.shape[1] // blocks
     copy = Packed(aligned_empty(rows * width, W).reshape(rows, width), blocks, size)
     pack(W, copy, (0, size))
     return copy
@@ -235,23 +236,24 @@ def multiply_in_blocks(A, B, D, C, columns, rows_copied, panels):
                 i = i_stop
 
 
-@inner
-def add_runs(a, B, k, j0, j1, c):
-    """Add a[k : k+RUNS] @ B[k : k+RUNS, j0:j1] to c (n,), term by term."""
-    widest_vectors()
-    for j in range(c.size):
-        total = c[j]
-        for r in range(RUNS):
-            total = fma(a[k + r], row_slice(B, k + r, j0, j1)[j], total)
-        c[j] = total
+def adder(rows):
+    """Make a function for this number of rows."""
+
+    @inner
+    def add(a, B, k, j0, j1, c):
+        """Add a[k : k+rows] @ B[k : k+rows, j0:j1] to c (n,), term by term."""
+        widest_vectors()
+        for j in range(c.size):
+            total = c[j]
+            for r in range(rows):
+                total = fma(a[k + r], row_slice(B, k + r, j0, j1)[j], total)
+            c[j] = total
+
+    return add
 
 
-@inner
-def add_row_slice(a, B, k, j0, j1, c):
-    """Add a[k] * B[k, j0:j1] to c (n,)."""
-    widest_vectors()
-    for j in range(c.size):
-        c[j] = fma(a[k], row_slice(B, k, j0, j1)[j], c[j])
+add_runs = adder(RUNS)
+add_row = adder(1)
 
 
 @inner
@@ -265,7 +267,7 @@ def multiply_one_row(a, B, d, c, j0, j1):
     for k in range(0, grouped, RUNS):
         add_runs(a, B, k, j0, j1, c)
     for k in range(grouped, K):
-        add_row_slice(a, B, k, j0, j1, c)
+        add_row(a, B, k, j0, j1, c)
 
 
 @kernel

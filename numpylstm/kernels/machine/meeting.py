@@ -3,6 +3,9 @@
 In Python a thread that waits falls asleep and is woken, which takes 50 us or more, as long as a
 time step of a layer of some hundred units. Here it takes a piece of work by raising a counter, and
 waits by reading one. A thread that starts late finds its pieces done by the others.
+
+Every share has a piece in every stage, and one counter: 2 * stage while the piece is free, one more
+when a thread has taken it, and another one more when it is done.
 """
 
 import platform
@@ -21,14 +24,11 @@ _lock = threading.Lock()  # for the plain function
 
 
 def counters(shares):
-    """Return zeros (2 * shares, 8): the pieces that are taken of each share, and those done.
-
-    Each counter has a cache line of its own.
-    """
-    return np.zeros((2 * shares, 8), np.int64)
+    """Return zeros (shares, 8), so that each counter has a cache line of its own."""
+    return np.zeros((shares, 8), np.int64)
 
 
-def _exchanged(typingctx, counts, number, before, after):
+def _exchanged(typingctx, counts, share, before, after):
     def codegen(context, builder, signature, args):
         start, _, (row, _) = unpacked(context, builder, counts, args[0])
         pointer = builder.gep(start, [builder.mul(args[1], row)])
@@ -43,34 +43,34 @@ def _exchanged(typingctx, counts, number, before, after):
 
 
 @emits(_exchanged)
-def exchanged(counts, number, before, after):
+def exchanged(counts, share, before, after):
     """Return what a counter is; if that is `before`, set it to `after`, as one instruction."""
     with _lock:
-        found = counts[number, 0]
+        found = counts[share, 0]
         if found == before:
-            counts[number, 0] = after
+            counts[share, 0] = after
         return found
 
 
 @inlined
 def take(counts, share, stage):
     """Return True to the first thread that takes this piece, and False to all others."""
-    return exchanged(counts, share, stage, stage + 1) == stage
+    return exchanged(counts, share, 2 * stage, 2 * stage + 1) == 2 * stage
 
 
 @inlined
 def finish(counts, share, stage):
     """Count a piece as done."""
-    exchanged(counts, len(counts) // 2 + share, stage, stage + 1)
+    exchanged(counts, share, 2 * stage + 1, 2 * stage + 2)
 
 
 @inner
 def all_done(counts, stage):
     """Wait until all pieces before a stage are done; return False if that takes too long."""
     # No counter is -1, so the exchange only reads: a plain read in a loop would be made once.
-    for number in range(len(counts) // 2, len(counts)):
+    for share in range(len(counts)):
         reads = 0
-        while exchanged(counts, number, -1, -1) < stage:
+        while exchanged(counts, share, -1, -1) < 2 * stage:
             reads += 1
             if reads == PATIENCE:
                 return False

@@ -84,12 +84,27 @@ def _row_slice(typingctx, X, i, j0, j1):
     def where(b, shape, strides, i, j0, j1):
         return b.add(b.mul(i, strides[0]), b.mul(j0, strides[1])), [b.sub(j1, j0)], strides[1:]
 
-    return _view(X, (i, j0, j1), 1, "C", where)
+    if not isinstance(X, types.BaseTuple):
+        return _view(X, (i, j0, j1), 1, "C", where)
+    views = [_view(array, (i, j0, j1), 1, "C", where) for array in X]
+    result = types.BaseTuple.from_types([signature.return_type for signature, _ in views])
+
+    def codegen(context, builder, signature, args):
+        arrays, *where_in_each = args
+        slices = [
+            emit(context, builder, one, [builder.extract_value(arrays, place), *where_in_each])
+            for place, (one, emit) in enumerate(views)
+        ]
+        return context.make_tuple(builder, result, slices)
+
+    return result(X, *[types.intp] * 3), codegen
 
 
 @emits(_row_slice)
 def row_slice(X, i, j0, j1):
-    """Return X[i, j0:j1], whose elements are contiguous."""
+    """Return X[i, j0:j1], whose elements are contiguous; of a tuple of arrays, that of each."""
+    if isinstance(X, tuple):
+        return tuple(array[i, j0:j1] for array in X)
     return X[i, j0:j1]
 
 
