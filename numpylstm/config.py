@@ -749,9 +749,9 @@ REGULARISED = SMALL | {
     "batch_size": 64,
     "num_steps": 35,
     "moving_windows": True,
-    "epochs": 26,
+    "epochs": 40,
     "dropout_input": 0.4,
-    "dropout_output": 0.35,
+    "dropout_output": 0.4,
     "dropout_state": 0.2,
     "init_scale": 0.05,
     "init_scale_embedding": 0.1,
@@ -763,7 +763,7 @@ REGULARISED = SMALL | {
     "warmup": 0.1,
     "clip": 10.0,
     "weight_decay": 1e-4,
-    "average_after": 20,
+    "average_after": 30,
 }
 TUTORIAL = MEDIUM | {"epochs": 60, "decay": 0.93, "constant_epochs": 10}
 DEMO = SMALL | {

@@ -83,7 +83,7 @@ class BackwardArrays(NamedTuple):
 
 
 class HiddenStates(NamedTuple):
-    """What the forward pass of a cell fills that has no state but h."""
+    """The array that the forward pass fills if a cell has no state but h."""
 
     h: Any
 
