@@ -138,12 +138,8 @@ def three_gates(gates, row, H, j0, j1):
 @inlined
 def four_gates(gates, row, H, j0, j1):
     """Return the same of gates (N, 4H)."""
-    return (
-        row_slice(gates, row, j0, j1),
-        row_slice(gates, row, H + j0, H + j1),
-        row_slice(gates, row, 2 * H + j0, 2 * H + j1),
-        row_slice(gates, row, 3 * H + j0, 3 * H + j1),
-    )
+    fourth = row_slice(gates, row, 3 * H + j0, 3 * H + j1)
+    return (*three_gates(gates, row, H, j0, j1), fourth)
 
 
 def recurrence(name, States, Kept, forward, backward, separate_da=False):

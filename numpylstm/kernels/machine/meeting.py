@@ -16,7 +16,7 @@ from llvmlite import ir
 from numba import types
 
 from .compiling import inlined, inner
-from .simd import INT, declared, emits, unpacked
+from .simd import INT, call, emits, unpacked
 
 PATIENCE = 4000  # reads of a counter, some 0.1 ms
 _X86 = platform.machine().lower() in ("x86_64", "amd64")
@@ -34,8 +34,7 @@ def _exchanged(typingctx, counts, share, before, after):
         pointer = builder.gep(start, [builder.mul(args[1], row)])
         pointer = builder.bitcast(pointer, INT.as_pointer())
         if _X86:  # most exchanges wait for another thread, which may share the core
-            pause = ir.FunctionType(ir.VoidType(), [])
-            builder.call(declared(builder, "llvm.x86.sse2.pause", pause), [])
+            call(builder, "llvm.x86.sse2.pause", ir.VoidType(), [])
         found = builder.cmpxchg(pointer, args[2], args[3], "acq_rel", "acquire")
         return builder.extract_value(found, 0)
 

@@ -102,13 +102,15 @@ def widest_vectors():
 # ---------------------------------------------------------------------------------------------
 
 INT = ir.IntType(64)
+INT32 = ir.IntType(32)
 BYTE_POINTER = ir.IntType(8).as_pointer()
 
 
-def declared(builder, name, kind):
-    """Return the function of this name and LLVM type, declared in the module if it is new there."""
-    known = builder.module.globals.get(name)
-    return ir.Function(builder.module, kind, name) if known is None else known
+def call(builder, name, result, arguments):
+    """Call a function by its symbol, an intrinsic of LLVM or the tile; `result` is an LLVM type."""
+    kind = ir.FunctionType(result, [argument.type for argument in arguments])
+    function = cgutils.get_or_insert_function(builder.module, kind, name)
+    return builder.call(function, arguments)
 
 
 class Vectors:
@@ -138,9 +140,8 @@ class Vectors:
             value = self.b.load(pointer)
             value.align = self.size
             return value
-        kind = ir.FunctionType(self.type, [pointer.type, ir.IntType(32), mask.type, self.type])
-        function = declared(self.b, f"llvm.masked.load.{self.name}.{self.pointer}", kind)
-        return self.b.call(function, [pointer, ir.IntType(32)(self.size), mask, self.zero])
+        name = f"llvm.masked.load.{self.name}.{self.pointer}"
+        return call(self.b, name, self.type, [pointer, INT32(self.size), mask, self.zero])
 
     def store(self, value, pointer, mask=None):
         """Store the vector at `pointer` where the mask is true."""
@@ -148,16 +149,13 @@ class Vectors:
         if mask is None:
             self.b.store(value, pointer).align = self.size
             return
-        kind = ir.FunctionType(ir.VoidType(), [self.type, pointer.type, ir.IntType(32), mask.type])
-        function = declared(self.b, f"llvm.masked.store.{self.name}.{self.pointer}", kind)
-        self.b.call(function, [value, pointer, ir.IntType(32)(self.size), mask])
+        name = f"llvm.masked.store.{self.name}.{self.pointer}"
+        call(self.b, name, ir.VoidType(), [value, pointer, INT32(self.size), mask])
 
     def prefetch(self, pointer):
         """Prefetch the cache line at `pointer` into the first-level cache."""
-        i32 = ir.IntType(32)
-        kind = ir.FunctionType(ir.VoidType(), [pointer.type, i32, i32, i32])
         name = "llvm.prefetch.p0" + ("" if self.pointer == "p0" else "i8")
-        self.b.call(declared(self.b, name, kind), [pointer, i32(0), i32(3), i32(1)])
+        call(self.b, name, ir.VoidType(), [pointer, INT32(0), INT32(3), INT32(1)])
 
     def broadcast(self, pointer):
         """Load the scalar at `pointer` into every lane."""
@@ -170,51 +168,42 @@ class Vectors:
 
     def _spread(self, scalar):
         undefined = ir.Constant(ir.VectorType(scalar.type, self.lanes), ir.Undefined)
-        first = self.b.insert_element(undefined, scalar, ir.IntType(32)(0))
-        lanes = ir.Constant(ir.VectorType(ir.IntType(32), self.lanes), [0] * self.lanes)
-        return self.b.shuffle_vector(first, undefined, lanes)
+        first = self.b.insert_element(undefined, scalar, INT32(0))
+        return self._picked(first, undefined, [0] * self.lanes)
 
     def transposed(self, rows):
         """Transpose a square of `lanes` vectors, which stays in registers.
 
-        In a round for blocks of 1, 2, 4, ... numbers, the two blocks beside the diagonal of each
-        two by two change places.
+        Each round shuffles the upper half of the square into the lower one, number by number, like
+        two halves of a deck of cards. That rotates the bits of a number's place, those of its row
+        and then those of its column, by one. After log2(lanes) rounds, rows and columns have
+        changed places (Stone 1971).
         """
-        rows = list(rows)
-        lanes = range(self.lanes)
-        size = 1
-        while size < self.lanes:
-            # Places in the upper row, then the lower one, whose numbers count from `lanes`.
-            upper_places = [k + self.lanes - size if k & size else k for k in lanes]
-            lower_places = [k + self.lanes if k & size else k + size for k in lanes]
-            for k in lanes:
-                if not k & size:
-                    upper, lower = rows[k], rows[k + size]
-                    rows[k] = self._picked(upper, lower, upper_places)
-                    rows[k + size] = self._picked(upper, lower, lower_places)
-            size *= 2
+        half = self.lanes // 2
+        to_left = [k // 2 + k % 2 * self.lanes for k in range(self.lanes)]
+        to_right = [place + half for place in to_left]
+        for _ in range(self.lanes.bit_length() - 1):
+            pairs = zip(rows[:half], rows[half:], strict=True)
+            rows = [self._picked(*pair, places) for pair in pairs for places in (to_left, to_right)]
         return rows
 
     def _picked(self, a, b, places):
         """Return a vector of the numbers at these places of a, followed by b."""
-        kind = ir.VectorType(ir.IntType(32), self.lanes)
+        kind = ir.VectorType(INT32, self.lanes)
         return self.b.shuffle_vector(a, b, ir.Constant(kind, places))
 
     def multiply_add(self, a, b, c):
         """Return a * b + c, rounded once if the processor can."""
         if not HAS_FMA:
             return self.b.fadd(self.b.fmul(a, b), c)
-        kind = ir.FunctionType(self.type, [self.type] * 3)
-        return self.b.call(declared(self.b, f"llvm.fma.{self.name}", kind), [a, b, c])
+        return call(self.b, f"llvm.fma.{self.name}", self.type, [a, b, c])
 
 
 def unpacked(context, builder, kind, value):
     """Return the base address, shape and strides (bytes) of an array argument."""
     array = cgutils.create_struct_proxy(kind)(context, builder, value=value)
-    shape, strides = (
-        [builder.extract_value(part, axis) for axis in range(kind.ndim)]
-        for part in (array.shape, array.strides)
-    )
+    shape = cgutils.unpack_tuple(builder, array.shape)
+    strides = cgutils.unpack_tuple(builder, array.strides)
     return builder.bitcast(array.data, BYTE_POINTER), shape, strides
 
 

@@ -13,7 +13,7 @@ from llvmlite import ir
 from numba import types
 from numba.extending import intrinsic
 
-from .simd import BYTE_POINTER, INT, REGISTERS, VECTOR_BYTES, Vectors, declared, emits, unpacked
+from .simd import BYTE_POINTER, INT, REGISTERS, VECTOR_BYTES, Vectors, call, emits, unpacked
 
 TILE_ROWS = (REGISTERS - 4) // 2  # two vectors of results in each row; four registers stay free
 AHEAD = 16  # rows of B that are prefetched
@@ -36,7 +36,7 @@ def _tile(typingctx, A, B, D, C):
         d, _, (d_row, _) = unpacked(context, builder, D, args[2])
         c, (_, columns), (c_row, _) = unpacked(context, builder, C, args[3])
         arguments = [rows, columns, depth, a, a_row, a_k, b, b_row, d, d_row, c, c_row]
-        builder.call(declared(builder, symbol(A.dtype), _TYPE), arguments)
+        call(builder, symbol(A.dtype), ir.VoidType(), arguments)
         return context.get_dummy_value()
 
     return types.void(A, B, D, C), codegen

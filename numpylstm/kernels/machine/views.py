@@ -29,18 +29,11 @@ def _view(X, integers, ndim, layout, where):
         view.data = builder.bitcast(builder.gep(x, [offset]), view.data.type)
         view.nitems = builder.mul(*shape) if ndim == 2 else shape[0]
         view.itemsize = itemsize
-        view.shape = _tuple(builder, shape)
-        view.strides = _tuple(builder, strides)
+        view.shape = cgutils.pack_array(builder, shape)
+        view.strides = cgutils.pack_array(builder, strides)
         return view._getvalue()
 
     return result(X, *[types.intp] * len(integers)), codegen
-
-
-def _tuple(builder, integers):
-    value = ir.Constant(ir.ArrayType(INT, len(integers)), ir.Undefined)
-    for place, integer in enumerate(integers):
-        value = builder.insert_value(value, integer, place)
-    return value
 
 
 def _block(typingctx, X, i0, i1, j0, j1):
