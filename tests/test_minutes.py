@@ -104,12 +104,27 @@ def test_the_slowest_networks_are_not_measured_when_the_time_is_short(machine):
     assert {config.hidden_size for config in machine.updates} == {128, 256}
 
 
+def dropout_of(units, readings, **options):
+    config = nl.TrainConfig(hidden_size=units, embedding_size=min(units, 256), **options)
+    return dropout_for(config, readings)
+
+
 def test_dropout_grows_with_the_number_of_times_that_a_parameter_reads_a_token():
     """Epochs x parameters / tokens; the runs from which the rule comes are on its page."""
-    assert [dropout_for(readings) for readings in (1, 15, 10_000)] == [0, 0, 0.65]
-    assert dropout_for(17) == pytest.approx(0.03, abs=0.01)
-    assert dropout_for(166) == pytest.approx(0.48, abs=0.01)
-    assert dropout_for(240) == pytest.approx(0.55, abs=0.01)
+    dropout = [dropout_of(128, readings)["dropout"] for readings in (0.1, 1, 168, 10_000)]
+    assert dropout == [0, 0, 0.51, 0.65]
+
+
+def test_a_projected_network_has_more_masks_and_weaker_ones():
+    assert dropout_of(256, 348) == {"dropout": 0.59}
+    assert dropout_of(1024, 348) == {"dropout": 0.41, "dropout_state": 0.2}
+    assert dropout_of(1024, 348, cell="minlstm") == {"dropout": 0.41}  # has no Wh to drop
+
+
+def test_the_rate_falls_slowly_with_the_width(machine):
+    """By 2^(1/4) for twice the width."""
+    rates = [new_run_of(60, CORPUS, {"hidden_size": units}).config.lr for units in UNITS]
+    assert rates == [0.008, 0.0067, 0.0057, 0.0048]
 
 
 def test_a_small_text_gets_a_small_network_and_much_dropout(machine):

@@ -12,6 +12,7 @@ from statistics import median
 from time import perf_counter
 from typing import Any
 
+from numpylstm.cells import CELLS
 from numpylstm.config import ConfigError, TrainConfig, from_preset, updated
 from numpylstm.data import Corpus, batches, num_batches
 from numpylstm.training.loop import Run, new_run, update
@@ -25,7 +26,6 @@ RECIPE: dict[str, Any] = {
     "init_scale": 0.05,
     "init_scale_embedding": 0.3,
     "optimizer": "adam",
-    "lr": 0.008,
     "clip": 1.0,
     "schedule": "one-cycle",
     "warmup": 0.2,
@@ -33,7 +33,16 @@ RECIPE: dict[str, Any] = {
 }
 UNITS = 128, 256, 512, 1024  # of one layer, from the fastest network to the slowest
 LARGEST_TABLE = 256  # a wider layer is projected to its vectors
-BY_RULE = (*RECIPE, "hidden_size", "embedding_size", "batch_size", "epochs", "dropout")
+BY_RULE = (
+    *RECIPE,
+    "hidden_size",
+    "embedding_size",
+    "batch_size",
+    "lr",
+    "epochs",
+    "dropout",
+    "dropout_state",
+)
 """The settings that are chosen."""
 
 LONG_TEXT = 200_000  # tokens, from which on there are 32 streams, not 16
@@ -87,10 +96,10 @@ def new_run_of(minutes: float, corpus: Corpus, given: Mapping[str, Any]) -> Run:
                 f"must be at least {least}, got {minutes:g}; with this text an epoch of the "
                 f"fastest network takes {seconds:.0f} s",
             )
-        decided: dict[str, Any] = {"epochs": epochs}
-        if "dropout" not in given:
-            decided["dropout"] = dropout_for(epochs * parameters)
-        chosen.append(replace(config, **decided))
+        decided: dict[str, Any] = {"epochs": epochs, "lr": rate_for(config.hidden_size)}
+        decided |= dropout_for(config, epochs * parameters)
+        free = {name: value for name, value in decided.items() if name not in given}
+        chosen.append(replace(config, **free))
     return new_run(chosen[-1], corpus)
 
 
@@ -106,6 +115,20 @@ def seconds_of_epoch(run: Run, corpus: Corpus) -> float:
     return median(seconds[1:] or seconds) * windows
 
 
-def dropout_for(readings: float) -> float:
-    """Return the dropout if each parameter reads a token so often: epochs x parameters / tokens."""
-    return round(min(max(0.2 * math.log(readings / 15), 0.0), 0.65), 2)
+def rate_for(units: int) -> float:
+    """Return the highest learning rate of the cycle, which falls slowly with the layer's width."""
+    return round(0.008 * (128 / units) ** 0.25, 4)
+
+
+def dropout_for(config: TrainConfig, readings: float) -> dict[str, float]:
+    """Return the dropout if each parameter reads a token so often: epochs x parameters / tokens.
+
+    Around a projection there are two masks, so each is weaker; and h gets one of its own.
+    """
+    p = min(max(0.1 * math.log(readings), 0.0), 0.65)
+    if config.embedding_size == config.hidden_size:
+        return {"dropout": round(p, 2)}
+    dropout = {"dropout": round(0.7 * p, 2)}
+    if "Wh" in CELLS[config.cell].parameters(config.options):
+        dropout["dropout_state"] = round(0.35 * p, 2)
+    return dropout
