@@ -150,6 +150,15 @@ def test_settings_that_are_given_stay(machine):
     assert new_run_of(9, CORPUS, {"num_layers": 2, "hidden_size": 300}).config.embedding_size == 256
 
 
+def test_a_given_dropout_is_the_only_one(machine):
+    wide = {"hidden_size": 512}
+    by_rule = new_run_of(9, CORPUS, wide).config
+    assert by_rule.dropout > by_rule.dropout_state > 0
+    assert new_run_of(9, CORPUS, wide | {"dropout": 0.2}).config.dropout_state == 0
+    config = new_run_of(9, CORPUS, wide | {"dropout_state": 0.3}).config
+    assert (config.dropout, config.dropout_state) == (by_rule.dropout, 0.3)
+
+
 def test_too_little_time_for_one_epoch_is_refused(machine):
     machine.seconds = 10
     says = "minutes must be at least 7, got 1; with this text an epoch of the fastest .* 362 s"

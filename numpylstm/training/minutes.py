@@ -97,7 +97,8 @@ def new_run_of(minutes: float, corpus: Corpus, given: Mapping[str, Any]) -> Run:
                 f"fastest network takes {seconds:.0f} s",
             )
         decided: dict[str, Any] = {"epochs": epochs, "lr": rate_for(config.hidden_size)}
-        decided |= dropout_for(config, epochs * parameters)
+        if "dropout" not in given:
+            decided |= dropout_for(config, epochs * parameters)
         free = {name: value for name, value in decided.items() if name not in given}
         chosen.append(replace(config, **free))
     return new_run(chosen[-1], corpus)
