@@ -5,7 +5,7 @@ together what is read repeatedly (Goto and van de Geijn 2008):
 
     for `WIDTH` panels of B                    C: these columns are revisited for each depth
         for `DEPTH` terms of the sum           B: copied into panels, stays in the second cache
-            for the rows of each tile          A: copied if necessary, stays in the first cache
+            for the rows of each tile          A: copied if transposed, stays in the first cache
                 for each panel of B
 
 The copies ("packing") also transpose operands, so ``x.T @ dy`` and ``dy @ W.T`` run like ``x @ W``.
@@ -28,6 +28,7 @@ from .views import block, equal_rows, row_slice, transposed
 
 DEPTH = 384  # of a panel of B: 48 KiB with 512-bit vectors; of a tile of A: 21 KiB
 WIDTH = 16  # panels of B at a time: 768 KiB
+TILES_COPIED = 8  # of A at a time, if A is copied: 170 KiB, in squares of whole vectors
 SIDE_BY_SIDE = 32  # rows of a matrix that are copied at a time, each from left to right
 DEPTH_IN_PLACE = 32  # rows of an unpacked B read together, each from left to right
 FEW_ROWS = 2 * TILE_ROWS  # of A, for which B is not copied
@@ -115,27 +116,21 @@ def copy_columns(S, P):
         for k in range(K):
             copy_vector(lanes, S, P, k)
         return
-    in_squares = K // width * width if lanes == width and S.strides[0] == S.itemsize else 0
-    for k in range(0, in_squares, width):
-        copy_square(block(S, k, k + width, 0, width), block(P, k, k + width, 0, width))
-    for k in range(in_squares, K):
+    if S.strides[0] == S.itemsize and lanes == width <= K:
+        for k in range(0, K, width):
+            first = min(k, K - width)  # the last square may overlap the one before
+            copy_square(
+                block(S, first, first + width, 0, width), block(P, first, first + width, 0, width)
+            )
+        return
+    for k in range(K):
         for j in range(lanes):
             P[k, j] = S[k, j]
 
 
 @inner
-def pack_rows(S, flat):
-    """Copy S (rows, K), at most a tile high, into `flat`; the contiguous axis stays contiguous."""
-    width = lanes_of(S)
-    if S.strides[1] == S.itemsize:
-        return copy_of(S, flat[: TILE_ROWS * (DEPTH + width)].reshape(TILE_ROWS, DEPTH + width))
-    step = (TILE_ROWS + width - 1) // width * width
-    return transposed(copy_of(transposed(S), flat[: DEPTH * step].reshape(DEPTH, step)))
-
-
-@inner
 def copy_of(S, room):
-    """Copy S, whose rows are contiguous, into a corner of `room`, and return it."""
+    """Copy S, in any strides, into a corner of `room`, whose rows are contiguous; return it."""
     rows, columns = S.shape
     width = lanes_of(S)
     for j in range(0, columns, width):
@@ -204,36 +199,50 @@ def multiply_in_place(A, B, D, C, columns):
             multiply_panel(block(A, 0, A.shape[0], k, k_stop), panel, C if k else D, C, j)
 
 
+@fused
+def multiply_by_panels(A, panels, D, C):
+    """C = D + A @ B for a packed matrix B, all of whose panels meet each tile in turn."""
+    M, K = A.shape
+    N = C.shape[1]
+    width = panels.shape[1]
+    i = 0
+    while i < M:
+        i_stop = i + height(M - i)
+        for j in range(0, N, width):
+            row = j // width * K
+            stop = min(N, j + width)
+            tile(
+                block(A, i, i_stop, 0, K), block(panels, row, row + K, 0, width),
+                block(D, i, i_stop, j, stop), block(C, i, i_stop, j, stop),
+            )  # fmt: skip
+        i = i_stop
+
+
 @inner
 def multiply_in_blocks(A, B, D, C, columns, rows_copied, panels):
     """C = D + A @ B for a range of columns; A and B have any strides; the last two are scratch."""
     M, K = A.shape
-    N = B.shape[1]
     j0, j1 = columns
     width = panels.shape[1]
     depths = (K + DEPTH - 1) // DEPTH
+    tiles = (M + TILE_ROWS - 1) // TILE_ROWS
     # Rows are read in place, unless all of them would fall into one set of the cache.
     in_place = A.strides[1] == A.itemsize and A.strides[0] % PAGE != 0
-    for jj in range(j0, j1, width * WIDTH):
-        j_stop = min(j1, jj + width * WIDTH)
+    for j in range(j0, j1, width * WIDTH):
+        j_stop = min(j1, j + width * WIDTH)
         for depth in range(depths):
             k, k_stop = part(K, depth, depths)
             start = C if depth else D
-            pack(block(B, k, k_stop, jj, j_stop), Packed(panels, 1, j_stop - jj), (0, j_stop - jj))
-            i = 0
-            while i < M:
-                i_stop = i + height(M - i)
-                tile_rows = block(A, i, i_stop, k, k_stop)
+            pack(block(B, k, k_stop, j, j_stop), Packed(panels, 1, j_stop - j), (0, j_stop - j))
+            for first in range(0, tiles, TILES_COPIED):
+                i0 = M * first // tiles
+                i1 = M * min(tiles, first + TILES_COPIED) // tiles
+                rows = block(A, i0, i1, k, k_stop)
                 if not in_place:
-                    tile_rows = pack_rows(tile_rows, rows_copied)
-                for j in range(jj, j_stop, width):
-                    row = (j - jj) // width * (k_stop - k)
-                    stop = min(N, j + width)
-                    tile(
-                        tile_rows, block(panels, row, row + k_stop - k, 0, width),
-                        block(start, i, i_stop, j, stop), block(C, i, i_stop, j, stop),
-                    )  # fmt: skip
-                i = i_stop
+                    rows = copy_of(rows, rows_copied)
+                multiply_by_panels(
+                    rows, panels, block(start, i0, i1, j, j_stop), block(C, i0, i1, j, j_stop)
+                )
 
 
 def adder(rows):
@@ -290,7 +299,8 @@ def multiply(A, a_transposed, B, b_transposed, d, C, share, shares):
     first, stop = part(tiles, share, shares)
     in_place = M <= FEW_ROWS and B.strides[1] == B.itemsize
     if not in_place:
-        rows_copied = aligned_empty((TILE_ROWS + width) * (DEPTH + width), C)
+        rows = TILES_COPIED * TILE_ROWS
+        rows_copied = aligned_empty(rows * (DEPTH + width), C).reshape(rows, DEPTH + width)
         panel_rows = min(WIDTH, (N + width - 1) // width) * min(DEPTH, K)
         panels = aligned_empty(panel_rows * width, C).reshape(panel_rows, width)
     # A run of tiles: the end of one panel, whole panels, the beginning of another.

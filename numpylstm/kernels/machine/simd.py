@@ -133,6 +133,11 @@ class Vectors:
             pointer = self.b.gep(pointer, [offset])
         return pointer
 
+    def opaque(self, pointer):
+        """Return the same pointer, of which LLVM cannot tell how it was computed."""
+        kind = ir.FunctionType(pointer.type, [pointer.type])
+        return self.b.call(ir.InlineAsm(kind, "", "=r,0"), [pointer])
+
     def load(self, pointer, mask=None):
         """Load the vector at `pointer`, with zeros where the mask is false."""
         pointer = self.b.bitcast(pointer, self.type.as_pointer())

@@ -131,11 +131,14 @@ def _write_rows(v, rows, masks, depth, a, a_row, a_k, b, b_k, d, d_row, c, c_row
     for n in range(len(masks)):
         v.prefetch(v.at(b_at, ahead, INT(n * VECTOR_BYTES)))
     for r in range(rows):
-        x = v.broadcast(v.at(a_at[r // SHARING], *[a_row] * (r % SHARING)))
+        x = v.broadcast(address(a_at[r // SHARING], r % SHARING, a_row))
         for n, b_vector in enumerate(b_vectors, r * len(masks)):
             sums[n] = v.multiply_add(x, b_vector, sums[n])
     left = builder.sub(left, INT(1))
-    at_end = [left, v.at(b_at, b_k), *(v.at(pointer, a_k) for pointer in a_at), *sums]
+    # LLVM would compute each address from the one before, by additions that take the place of
+    # multiply-adds on Intel processors.
+    a_next = [v.opaque(v.at(pointer, a_k)) for pointer in a_at]
+    at_end = [left, v.at(b_at, b_k), *a_next, *sums]
     for phi, start, end in zip(now, at_start, at_end, strict=True):
         phi.add_incoming(start, before)
         phi.add_incoming(end, loop)
