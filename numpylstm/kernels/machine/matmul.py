@@ -13,8 +13,9 @@ For a few rows, a copy of B would cost more than it saves, and B is read in plac
 a single row, in long runs at the speed of memory. A matrix that many products share, such as Wh of
 a recurrent layer, is copied once for all of them (`pack`, `multiply_packed`).
 
-The tiles are numbered panel by panel, and each thread takes an equal run of them. Each element of C
-is one chain of multiply-adds along k, in order, whatever the blocks and the thread.
+The tiles are numbered panel by panel, and each thread takes an equal run of them; if C has more
+rows than columns, each thread takes rows. Each element of C is one chain of multiply-adds along k,
+in order, whatever the blocks and the thread.
 """
 
 from typing import Any, NamedTuple
@@ -287,6 +288,12 @@ def multiply(A, a_transposed, B, b_transposed, d, C, share, shares):
     C = operand(C, False)
     M, N = C.shape
     K = A.shape[1]
+    if M > N:  # A is larger than B: a thread copies all of B, but only its own rows of A
+        i0, i1 = part(M, share, shares)
+        A = block(A, i0, i1, 0, K)
+        C = block(C, i0, i1, 0, N)
+        M = i1 - i0
+        share, shares = 0, 1
     width = 2 * lanes_of(C)
     D = equal_rows(d, M)
     if K == 0:  # an empty sum: a padded batch may be all padding
